@@ -1,0 +1,47 @@
+"""Mistakes a user can mend. Each says what is wrong and where; `fix` is the next thing to type."""
+
+from __future__ import annotations
+
+
+class BenchError(Exception):
+    """Base of all errors that end a command with exit code 2 and one message, without a traceback."""
+
+    def __init__(self, what: str, *, fix: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return self.what if self.fix is None else f"{self.what}\n  → {self.fix}"
+
+
+class RegistryError(BenchError):
+    """A name that no registered component has, or a component that does not keep its contract."""
+
+
+class ConfigError(BenchError):
+    """An option, a parameter or a configuration file that cannot be used."""
+
+
+class DataError(BenchError):
+    """A data folder, slide or annotation that is missing, unreadable or at odds with its neighbours."""
+
+
+class SupervisionError(BenchError):
+    """A label was asked for that the method did not declare, or that is sealed."""
+
+
+class WeightsError(BenchError):
+    """A weight file that is missing, unsafe or of the wrong shape."""
+
+
+class StageError(BenchError):
+    """A stage used a parameter that it does not declare, or kept something that cannot be stored."""
+
+
+class PredictionError(BenchError):
+    """A method returned a prediction that is not what the contract asks for."""
+
+
+class TrackingError(BenchError):
+    """The tracking store cannot be reached or written."""

@@ -1,0 +1,26 @@
+"""The identity of a run: a digest of everything that decides its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def digest_of(facts: Any) -> str:
+    """SHA-256 of canonical JSON, as 32 hexadecimal digits."""
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def facts_of(model: BaseModel) -> dict[str, Any]:
+    """The fields of a model as JSON values; a file counts by its content, not by where it lies."""
+    facts: dict[str, Any] = model.model_dump(mode="json")
+    for name, value in model:
+        if isinstance(value, Path) and value.is_file():
+            with value.open("rb") as file:
+                facts[name] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return facts

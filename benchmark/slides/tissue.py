@@ -1,0 +1,96 @@
+"""Which cells hold tissue, from their colour."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import ConfigError
+from benchmark.slides.grid import Grid, Spans, box_sums
+from benchmark.slides.slide import Slide
+
+Mode = Literal["all", "hsv-otsu", "rgb", "grey-otsu"]
+"""How tissue is told from glass."""
+BACKGROUND = (235, 210, 235)
+"""Background is brighter than this in red, green and blue (the PAIP provider's rule)."""
+GREY_LIMIT = 204
+"""Fixed limit where Otsu has nothing to separate (hybrid supervision, released code)."""
+
+
+def tissue_mask(slide: Slide, grid: Grid, mode: Mode) -> NDArray[np.bool_]:
+    """True for every patch of `grid` that holds tissue, rows × cols.
+
+    * `all`: every patch (tiles, which are tissue throughout).
+    * `hsv-otsu`: the mean colour of the patch has hue and saturation above their Otsu thresholds over the
+      slide (LC-MIL for CAMELYON16; there red and blue are swapped by mistake, here they are not).
+    * `rgb`: its mean colour is not brighter than (235, 210, 235) in all three channels (PAIP's rule).
+    * `grey-otsu`: any of its pixels at about 1:32 is at or below the Otsu threshold of grey, pure black
+      (beyond the scan) left out (hybrid supervision).
+
+    Raises `DataError` when the slide cannot be read.
+    """
+    if mode == "all":
+        return np.ones(grid.shape, np.bool_)
+    if mode == "grey-otsu":
+        pixels, rows, cols = _thumbnail(slide, grid, max(1.0, min(32.0, min(grid.width, grid.height) / 8)))
+        found: NDArray[np.bool_] = box_sums(_dark(pixels).astype(np.float64), rows, cols) > 0.5
+        return found
+    pixels, rows, cols = _thumbnail(slide, grid, max(1.0, min(grid.width, grid.height) / 4))
+    area = np.outer(np.diff(rows), np.diff(cols))
+    means = [box_sums(pixels[..., channel].astype(np.float64), rows, cols) / area for channel in range(3)]
+    colours = np.rint(np.stack(means, axis=-1)).astype(np.uint8)
+    if mode == "rgb":
+        stained: NDArray[np.bool_] = np.any(colours <= np.array(BACKGROUND), axis=-1)
+        return stained
+    if mode == "hsv-otsu":
+        hue, saturation, _ = np.moveaxis(hsv_8bit(colours), -1, 0)
+        coloured: NDArray[np.bool_] = (hue > _otsu(hue)) & (saturation > _otsu(saturation))
+        return coloured
+    raise ConfigError(f"unknown tissue mode {mode!r}, expected one of: all, hsv-otsu, rgb, grey-otsu")
+
+
+def hsv_8bit(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Hue 0..179 (two degrees each), saturation and value 0..255 of RGB pixels … × 3, in OpenCV's 8-bit scale."""
+    from skimage.color import rgb2hsv
+
+    hsv: NDArray[np.float64] = np.rint(rgb2hsv(rgb) * (180, 255, 255))
+    hsv[..., 0] %= 180
+    return hsv.astype(np.uint8)
+
+
+def _thumbnail(slide: Slide, grid: Grid, downsample: float) -> tuple[NDArray[np.uint8], Spans, Spans]:
+    """The slide made smaller, and which of its rows and columns each row and column of patches covers."""
+    width, height = slide.size
+    pixels = slide.read(0, 0, width, height, downsample=downsample)
+    rows = _footprint(grid.y, grid.height, height, pixels.shape[0])
+    cols = _footprint(grid.x, grid.width, width, pixels.shape[1])
+    return pixels, rows, cols
+
+
+def _footprint(edges: NDArray[np.int64], length: int, extent: int, pixels: int) -> Spans:
+    """Pixels of the thumbnail whose centre lies in each patch; where there are none, the nearest one."""
+    scale = pixels / extent
+    start = np.ceil(edges * scale - 0.5).astype(np.int64).clip(0, pixels - 1)
+    stop = np.ceil((edges + length) * scale - 0.5).astype(np.int64).clip(0, pixels)
+    return np.stack([start, np.maximum(stop, start + 1)], axis=1)
+
+
+def _dark(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    from PIL import Image
+
+    grey = np.asarray(Image.fromarray(pixels).convert("L"))
+    scanned = pixels.any(axis=-1)
+    values = grey[scanned]
+    limit = GREY_LIMIT if values.size == 0 or values.min() == values.max() else _otsu(values)
+    if limit > 235:
+        limit = GREY_LIMIT
+    dark: NDArray[np.bool_] = scanned & (grey <= limit)
+    return dark
+
+
+def _otsu(values: NDArray[np.uint8]) -> int:
+    from skimage.filters import threshold_otsu
+
+    return int(threshold_otsu(values))

@@ -1,0 +1,81 @@
+"""Files that are whole or absent: written under a temporary name, then renamed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import StageError
+
+_ARRAY = "__array__"
+_TUPLE = "__tuple__"
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that takes its place when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def pack(value: Any, where: str = "the result") -> Any:
+    """Turn arrays and tuples into what `torch.load(weights_only=True)` admits; refuse anything else."""
+    import torch
+
+    if isinstance(value, np.ndarray):
+        return {_ARRAY: torch.from_numpy(np.ascontiguousarray(value))}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu()
+    if isinstance(value, Mapping):
+        return {key: pack(item, f"{where}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, tuple):
+        return {_TUPLE: [pack(item, where) for item in value]}
+    if isinstance(value, list):
+        return [pack(item, where) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    kinds = "tensors, arrays, numbers, strings, lists, tuples and dicts"
+    raise StageError(f"{where} is a {type(value).__name__}; only {kinds} can be kept")
+
+
+def unpack(value: Any) -> Any:
+    """The inverse of `pack`."""
+    if isinstance(value, dict):
+        if _ARRAY in value:
+            return value[_ARRAY].numpy()
+        if _TUPLE in value:
+            return tuple(unpack(item) for item in value[_TUPLE])
+        return {key: unpack(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unpack(item) for item in value]
+    return value
+
+
+def save(value: Any, path: Path) -> None:
+    """Write tensors, arrays and plain values to one file."""
+    import torch
+
+    with whole_file(path) as temporary:
+        torch.save(pack(value), temporary)
+
+
+def load(path: Path) -> Any:
+    """Read what `save` wrote; tensors come to the CPU, nothing but data is unpickled."""
+    import torch
+
+    return unpack(torch.load(path, map_location="cpu", weights_only=True))
