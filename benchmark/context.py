@@ -1,0 +1,156 @@
+"""What a method is given besides slides and labels: device, seeds, geometry, stages, progress and logging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.seeds import generator, seed_of
+from benchmark.stages import Checkpoint, StageRecord, StageStore
+
+if TYPE_CHECKING:
+    from benchmark.method import Method
+    from benchmark.slides import Grid, Slide
+    from benchmark.supervision import Ledger
+
+T = TypeVar("T")
+
+
+class Geometry(Protocol):
+    """The grids of a dataset, which say where labels and predictions live but nothing of what they are."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, the negative class first."""
+        ...
+
+    def unit_grid(self, slide: Slide) -> Grid:
+        """The regions that carry an image-level label."""
+        ...
+
+    def patch_grid(self, slide: Slide) -> Grid:
+        """The recommended patches."""
+        ...
+
+    def evaluation_grid(self, slide: Slide) -> Grid:
+        """The cells on which predictions and truth meet."""
+        ...
+
+
+class Reporter(Protocol):
+    """Where progress and numbers go: a console and MLflow in a run, nowhere in a test."""
+
+    def log(self, name: str, value: float, step: int | None) -> None:
+        """Take one number."""
+        ...
+
+    def track(self, items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+        """Pass the items on and show how far it is."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+        ...
+
+
+class SilentReporter:
+    """Keeps what was logged in `history` and shows nothing."""
+
+    def __init__(self) -> None:
+        self.history: list[tuple[str, float, int | None]] = []
+
+    def log(self, name: str, value: float, step: int | None) -> None:
+        """Remember one number."""
+        self.history.append((name, value, step))
+
+    def track(self, items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+        """Pass the items on."""
+        yield from items
+
+    def say(self, text: str) -> None:
+        """Say nothing."""
+
+
+class Context:
+    """One run's surroundings, handed to `Method.fit` and `Method.predict`."""
+
+    def __init__(
+        self,
+        *,
+        geometry: Geometry,
+        folder: Path,
+        ledger: Ledger,
+        seed: int = 0,
+        device: str = "cpu",
+        data_digest: str = "",
+        reporter: Reporter | None = None,
+        examiner: Callable[[str, Slide, NDArray[np.int8]], None] | None = None,
+    ) -> None:
+        self.geometry = geometry
+        self.device = device
+        self.seed = seed
+        self.reporter: Reporter = reporter or SilentReporter()
+        self._examiner = examiner
+        self._stages = StageStore(folder, ledger=ledger, data_digest=data_digest, seed=seed)
+
+    def bind(self, method: Method) -> Context:
+        """Say whose stages these are; the harness does this before `fit`."""
+        self._stages.bind(method)
+        return self
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, the negative class first."""
+        return self.geometry.classes
+
+    def seed_for(self, *axes: str | int) -> int:
+        """A seed that depends on the run's seed and the axes named here."""
+        return seed_of("run", self.seed, *axes)
+
+    def generator(self, *axes: str | int) -> np.random.Generator:
+        """A NumPy generator seeded by `seed_for`."""
+        return generator("run", self.seed, *axes)
+
+    def log(self, name: str, value: float, step: int | None = None) -> None:
+        """Log a number; kept with the running stage, so a reused stage shows its curves again."""
+        self._stages.remember_log(name, float(value), step)
+        self.reporter.log(name, float(value), step)
+
+    def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+        """Pass the items on and show progress with the time left."""
+        return self.reporter.track(items, description, total)
+
+    def examine(self, name: str, maps: Iterable[tuple[Slide, NDArray[np.int8]]]) -> None:
+        """Let the harness score class maps of training slides (one class per level-0 pixel).
+
+        The result is logged under `name` and never comes back: truth stays out of reach.
+        """
+        if self._examiner is None:
+            return
+        for slide, classes in maps:
+            self._examiner(name, slide, classes)
+
+    @property
+    def records(self) -> list[StageRecord]:
+        """What each stage cost and consumed, in order."""
+        return self._stages.records
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the running stage keeps its epochs; survives a kill."""
+        return self._stages.checkpoint
+
+    def stage(
+        self,
+        name: str,
+        function: Callable[[], T],
+        *,
+        uses: tuple[str, ...] = (),
+        after: tuple[str, ...] = (),
+    ) -> T:
+        """Run `function` once and keep what it returns; see `benchmark.stages`."""
+        return self._stages.run(name, function, uses=uses, after=after, reporter=self.reporter)

@@ -1,0 +1,170 @@
+"""The Dataset contract: slides with their labels, read from the official on-disk layout."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from benchmark.annotations import Annotation
+    from benchmark.slides import Grid, Slide
+
+SYNTHETIC_MARK = "synthetic.json"
+"""Written into the root of every miniature, so that it is never taken for the real thing."""
+
+
+class Split(StrEnum):
+    """The three parts of a dataset. Validation is cut from train, by patient."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Options(BaseModel):
+    """Base of every dataset's options: unknown names are refused, values cannot change later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a dataset is and how to obtain it, as `bench data info` shows it."""
+
+    title: str
+    homepage: str
+    licence: str
+    citation: str
+    size: str
+    obtain: str
+    layout: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a verification: `ok` is False for a fault, None for a fact to know."""
+
+    text: str
+    ok: bool | None = True
+
+
+@dataclass
+class VerifyReport:
+    """What `Dataset.verify` found."""
+
+    findings: list[Finding] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """True when no finding is a fault."""
+        return all(finding.ok is not False for finding in self.findings)
+
+    def check(self, ok: bool, text: str) -> None:
+        """Add a finding that is right or wrong."""
+        self.findings.append(Finding(text, ok))
+
+    def note(self, text: str) -> None:
+        """Add a fact to know, neither right nor wrong."""
+        self.findings.append(Finding(text, None))
+
+
+class TissueSource(Protocol):
+    """Where the pixels of a miniature come from: a painter, or real tissue."""
+
+    def paint(
+        self, width: int, height: int, *, positive: bool, seed: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """An RGB image (height × width × 3) and its object numbers (height × width, 0 = background).
+
+        `positive` asks for malignant tissue, otherwise benign.
+        """
+        ...
+
+
+class Dataset(ABC):
+    """Slides with their labels. Index 0 of `classes` is the negative class."""
+
+    name: ClassVar[str]
+    card: ClassVar[DatasetCard]
+    Options: ClassVar[type[Options]]
+    objects: bool = False
+    """True when truth tells single objects (glands) apart, so that object-level metrics apply."""
+    classes: tuple[str, ...]
+
+    def __init__(self, root: Path, options: BaseModel) -> None:
+        """Index the folder cheaply. Raises `DataError` when `root` is not this dataset."""
+        self.root = root
+        self.options = options
+
+    @abstractmethod
+    def slides(self, split: Split) -> Sequence[Slide]:
+        """The slides of one split, in a fixed order."""
+
+    @abstractmethod
+    def truth(self, slide: Slide) -> Annotation:
+        """The expert's fine annotation. Methods never see this: they see `Labels`."""
+
+    @abstractmethod
+    def coarse(self, slide: Slide) -> Annotation:
+        """The coarse annotation: published, drawn, or simulated from the truth."""
+
+    @abstractmethod
+    def unit_grid(self, slide: Slide) -> Grid:
+        """The regions that carry an image-level label."""
+
+    @abstractmethod
+    def unit_labels(self, slide: Slide) -> NDArray[np.int8]:
+        """Rows × cols of the unit grid: 1 positive, 0 negative."""
+
+    @abstractmethod
+    def patch_grid(self, slide: Slide) -> Grid:
+        """The recommended patches (a method's parameters may override side and stride)."""
+
+    @abstractmethod
+    def evaluation_grid(self, slide: Slide) -> Grid:
+        """The cells on which predictions and truth meet."""
+
+    @abstractmethod
+    def files(self) -> Sequence[Path]:
+        """Every file the dataset reads, for the content digest."""
+
+    @abstractmethod
+    def verify(self) -> VerifyReport:
+        """Compare with the official counts; find unreadable files and patients in both train and test."""
+
+    @classmethod
+    @abstractmethod
+    def synthesize(cls, root: Path, *, slides: int, seed: int, tissue: TissueSource | None = None) -> None:
+        """Write a miniature in the official formats, and the mark `SYNTHETIC_MARK`, into `root`."""
+
+    def tissue(self, slide: Slide, grid: Grid) -> NDArray[np.bool_] | None:
+        """Which cells of `grid` hold tissue and count in the metrics; None: all of them."""
+        return None
+
+    def unit_top(self, slide: Slide) -> int:
+        """K of the top-K mean that makes unit scores of a score map (K = 16 as in hybrid supervision)."""
+        return 16
+
+    def subsets(self) -> Mapping[str, Sequence[Slide]]:
+        """Parts of the test split that the literature reports apart (name → slides)."""
+        return {}
+
+    @property
+    def synthetic(self) -> bool:
+        """True when the root was written by `synthesize`."""
+        return (self.root / SYNTHETIC_MARK).is_file()
+
+
+def write_synthetic_mark(root: Path, dataset: str, **facts: Any) -> None:
+    """Leave the mark that tells a miniature from the real data."""
+    (root / SYNTHETIC_MARK).write_text(json.dumps({"dataset": dataset, **facts}, indent=1) + "\n")

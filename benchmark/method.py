@@ -1,0 +1,146 @@
+"""The Method contract: learn from what the supervision shows of the training slides, then score any slide."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from benchmark.errors import StageError
+from benchmark.identity import facts_of
+from benchmark.supervision import Labels, Supervision, View
+
+if TYPE_CHECKING:
+    from benchmark.context import Context
+    from benchmark.dataset import Dataset
+    from benchmark.slides import ScoreMap, Slide
+
+
+class Params(BaseModel):
+    """Base of every method's parameters: unknown names are refused, values cannot change later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def param(
+    default: Any,
+    about: str,
+    *,
+    symbol: str | None = None,
+    unit: str | None = None,
+    source: str | None = None,
+    **limits: Any,
+) -> Any:
+    """A parameter with what a reader wants to know: meaning, the paper's symbol, unit and source.
+
+    `limits` are pydantic's (`ge`, `gt`, `le`, `lt`, `multiple_of`, `min_length` …) and form the legal range.
+    """
+    known = {"symbol": symbol, "unit": unit, "source": source}
+    notes: dict[str, Any] = {key: value for key, value in known.items() if value}
+    return Field(default, description=about, json_schema_extra=notes, **limits)
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What a method is and where it comes from, as `bench info` shows it."""
+
+    title: str
+    citation: str
+    paper: str
+    tables: tuple[str, ...] = ()
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A method's answer for one slide.
+
+    `scores`: probability of the positive class per cell, NaN where not scored.
+    `units`: optional score per unit (rows × cols of the unit grid), else derived from `scores`.
+    `classes`: optional class map on the grid of `scores`, for tasks with more than two classes.
+    `figures`: optional extra pictures, name → RGB image.
+    """
+
+    scores: ScoreMap
+    units: NDArray[np.float32] | None = None
+    classes: NDArray[np.int8] | None = None
+    figures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+
+class WatchedParams:
+    """The parameters as a stage may read them: a name it does not declare raises `StageError`."""
+
+    def __init__(self, params: BaseModel) -> None:
+        self._params = params
+        self._allowed: frozenset[str] | None = None
+        self._stage = ""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if self._allowed is not None and name not in self._allowed:
+            msg = f"stage {self._stage!r} reads the parameter {name!r}, which it does not declare"
+            raise StageError(msg, fix=f"add {name!r} to `uses` of context.stage({self._stage!r}, …)")
+        return getattr(self._params, name)
+
+    def restrict(self, stage: str, allowed: frozenset[str] | None) -> tuple[str, frozenset[str] | None]:
+        """Admit only `allowed` (None: everything) and return what was in force before."""
+        before = (self._stage, self._allowed)
+        self._stage, self._allowed = stage, allowed
+        return before
+
+    def values(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """The declared parameters as plain JSON values (files by content), for a stage's digest."""
+        dumped = facts_of(self._params)
+        missing = [name for name in names if name not in dumped]
+        if missing:
+            raise StageError(f"a stage declares parameters that do not exist: {', '.join(missing)}")
+        return {name: dumped[name] for name in names}
+
+
+class Method(ABC):
+    """Base of all methods. `presets['paper']` is empty: the defaults are the paper's values."""
+
+    name: ClassVar[str]
+    supervision: ClassVar[frozenset[Supervision]]
+    card: ClassVar[MethodCard]
+    Params: ClassVar[type[Params]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    def __init__(self, params: BaseModel) -> None:
+        self._watched = WatchedParams(params)
+
+    @property
+    def params(self) -> Any:
+        """The parameters. Inside a stage, only those it declares."""
+        return self._watched
+
+    def budgets(self) -> Mapping[Supervision, int]:
+        """How many labels of a kind the parameters allow at most (PIXEL and REVIEW)."""
+        return {}
+
+    @classmethod
+    def not_applicable(cls, dataset: Dataset) -> str | None:
+        """Why this method cannot run on that dataset, or None when it can."""
+        return None
+
+    @abstractmethod
+    def fit(self, train: View, validation: View, context: Context) -> None:
+        """Learn from the training slides. Selection uses `validation`, which may be empty."""
+
+    @abstractmethod
+    def predict(self, slide: Slide, labels: Labels, context: Context) -> Prediction:
+        """Score one slide. `labels` is sealed except for transductive kinds."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What `fit` learnt: tensors, arrays, numbers, strings, in dicts and lists."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, Any], context: Context) -> None:
+        """Take over what another instance with the same parameters learnt."""

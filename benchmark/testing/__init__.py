@@ -1,0 +1,11 @@
+"""Contract suites for plug-in authors: subclass one, name your component, and pytest does the rest.
+
+>>> from benchmark.testing import MethodContract
+>>> class TestMine(MethodContract):
+...     name = "my-method"  # as registered under the entry point `bench.methods`
+"""
+
+from benchmark.testing.datasets import DatasetContract
+from benchmark.testing.methods import MethodContract
+
+__all__ = ["DatasetContract", "MethodContract"]

@@ -1,0 +1,193 @@
+"""What every method must keep. Runs with the preset `smoke` on the miniatures of the registered datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmark.config import resolve
+from benchmark.context import Context, SilentReporter
+from benchmark.dataset import Dataset, Split
+from benchmark.errors import SupervisionError
+from benchmark.method import Method, Prediction
+from benchmark.registry import datasets, methods
+from benchmark.running.device import prepare
+from benchmark.slides import Slide
+from benchmark.supervision import COUNTERS, TRANSDUCTIVE, Labels, Ledger, Supervision, View
+from benchmark.testing.datasets import miniature
+
+
+class _StopsAfter(SilentReporter):
+    """Interrupts the run, as Ctrl-C would, when so many numbers have been logged."""
+
+    def __init__(self, logs: int) -> None:
+        super().__init__()
+        self._left = logs
+
+    def log(self, name: str, value: float, step: int | None) -> None:
+        super().log(name, value, step)
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
+
+
+@dataclass
+class Trial:
+    """A fitted method with what it used and logged."""
+
+    method: Method
+    dataset: Dataset
+    context: Context
+    ledger: Ledger
+    reporter: SilentReporter
+
+    def scores(self) -> dict[str, NDArray[np.float32]]:
+        """The score map of every test slide."""
+        return {slide.id: self.predict(slide).scores.values for slide in self.dataset.slides(Split.TEST)}
+
+    def predict(self, slide: Slide) -> Prediction:
+        """Predict one test slide with sealed labels."""
+        return self.method.predict(slide, labels_of(self.method, self.dataset, Split.TEST, self.ledger), self.context)
+
+
+def labels_of(method: Method, dataset: Dataset, split: Split, ledger: Ledger) -> Labels:
+    """The labels of one split as the harness hands them out."""
+    return Labels(
+        dataset,
+        dataset.slides(split),
+        method.supervision,
+        ledger,
+        owner=method.name,
+        budgets=method.budgets(),
+        sealed=split is Split.TEST,
+    )
+
+
+def fit(
+    kind: type[Method], dataset: Dataset, folder: Path, *, seed: int = 0, reporter: SilentReporter | None = None
+) -> Trial:
+    """Fit one method with its smoke preset, keeping its stages under `folder`."""
+    prepare("cpu", seed)
+    ledger, reporter = Ledger(), reporter or SilentReporter()
+    method = kind(resolve(kind, "smoke"))
+    context = Context(geometry=dataset, folder=folder, ledger=ledger, seed=seed, data_digest="mini", reporter=reporter)
+    context.bind(method)
+    views = [View(dataset.slides(s), labels_of(method, dataset, s, ledger)) for s in (Split.TRAIN, Split.VALIDATION)]
+    method.fit(views[0], views[1], context)
+    return Trial(method, dataset, context, ledger, reporter)
+
+
+class MethodContract:
+    """Subclass it and set `name`, or override the fixture `component`."""
+
+    name: ClassVar[str] = ""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def component(cls) -> str:
+        """The registered name of the method under test."""
+        return cls.name
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def kind(cls, component: str) -> type[Method]:
+        """The method class."""
+        return methods().load(component)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def minis(cls, kind: type[Method], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
+        """A miniature of every dataset the method can run on; none at all is a failure, not a skip."""
+        made = {}
+        for name in datasets().names():
+            dataset = miniature(datasets().load(name), tmp_path_factory.mktemp(name) / "root")
+            if kind.not_applicable(dataset) is None:
+                made[name] = dataset
+        assert made, f"{kind.name} is not applicable to any registered dataset"
+        return made
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def trial(cls, kind: type[Method], minis: dict[str, Dataset], tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Trial]:
+        """The method fitted on the first dataset."""
+        yield fit(kind, next(iter(minis.values())), tmp_path_factory.mktemp("stages"))
+
+    def test_card_presets_and_parameters_are_documented(self, kind: type[Method]) -> None:
+        assert kind.card.title and kind.card.citation and kind.card.paper
+        assert {"paper", "quick", "smoke"} <= set(kind.presets)
+        assert not kind.presets["paper"], "the defaults are the paper's values, so the preset `paper` is empty"
+        for preset in kind.presets:
+            resolve(kind, preset)
+        silent = [name for name, field in kind.Params.model_fields.items() if not field.description]
+        assert not silent, f"parameters of {kind.name} without a description: {silent}"
+
+    def test_scores_every_dataset(self, kind: type[Method], minis: dict[str, Dataset], tmp_path: Path) -> None:
+        for name, dataset in minis.items():
+            trial = fit(kind, dataset, tmp_path / name)
+            slide = dataset.slides(Split.TEST)[0]
+            scores = trial.predict(slide).scores
+            assert np.isfinite(scores.values).any(), f"{kind.name} scored nothing on {name}"
+            assert scores.on(dataset.evaluation_grid(slide)).values.shape == dataset.evaluation_grid(slide).shape
+
+    def test_uses_just_the_labels_it_declares(self, trial: Trial) -> None:
+        used = {Supervision(kind) for kind, _, _ in trial.ledger.entries}
+        assert used == set(trial.method.supervision) or used | TRANSDUCTIVE == trial.method.supervision | TRANSDUCTIVE
+        counted = {COUNTERS[kind] for kind in trial.method.supervision}
+        assert {name for name, count in trial.ledger.totals().items() if count} == counted
+
+    def test_test_truth_is_sealed(self, trial: Trial) -> None:
+        slide = trial.dataset.slides(Split.TEST)[0]
+        labels = labels_of(trial.method, trial.dataset, Split.TEST, Ledger())
+        for ask in (labels.image, labels.full):
+            with pytest.raises(SupervisionError):
+                ask(slide)
+
+    def test_same_seed_same_scores(self, kind: type[Method], trial: Trial, tmp_path: Path) -> None:
+        again = fit(kind, trial.dataset, tmp_path)
+        _assert_equal(again.scores(), trial.scores())
+
+    def test_order_of_slides_does_not_matter(self, trial: Trial) -> None:
+        slides = trial.dataset.slides(Split.TEST)
+        backwards = {slide.id: trial.predict(slide).scores.values for slide in reversed(slides)}
+        _assert_equal(backwards, trial.scores())
+
+    def test_state_makes_a_twin(self, kind: type[Method], trial: Trial) -> None:
+        twin = kind(resolve(kind, "smoke"))
+        twin.restore(trial.method.state(), trial.context)
+        slide = trial.dataset.slides(Split.TEST)[0]
+        labels = labels_of(twin, trial.dataset, Split.TEST, Ledger())
+        twin_scores = twin.predict(slide, labels, trial.context).scores.values
+        np.testing.assert_array_equal(twin_scores, trial.predict(slide).scores.values)
+
+    def test_finished_stages_are_reused(self, kind: type[Method], trial: Trial) -> None:
+        folder = trial.context._stages.folder
+        again = fit(kind, trial.dataset, folder)
+        assert all(record.reused for record in again.context.records)
+        assert again.ledger.totals() == trial.ledger.totals()
+        assert again.reporter.history == trial.reporter.history
+        _assert_equal(again.scores(), trial.scores())
+
+    def test_interrupted_run_goes_on_to_the_same_scores(self, kind: type[Method], trial: Trial, tmp_path: Path) -> None:
+        logs = len(trial.reporter.history)
+        for share in (1, 2):
+            stop = max(1, share * logs // 3)
+            if logs:
+                with pytest.raises(KeyboardInterrupt):
+                    fit(kind, trial.dataset, tmp_path / str(share), reporter=_StopsAfter(stop))
+            resumed = fit(kind, trial.dataset, tmp_path / str(share))
+            _assert_equal(resumed.scores(), trial.scores())
+            assert resumed.reporter.history == trial.reporter.history
+            assert resumed.ledger.totals() == trial.ledger.totals()
+
+
+def _assert_equal(left: dict[str, Any], right: dict[str, Any]) -> None:
+    assert left.keys() == right.keys()
+    for name, values in left.items():
+        np.testing.assert_array_equal(values, right[name], err_msg=name)

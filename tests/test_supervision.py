@@ -1,0 +1,124 @@
+"""Labels are handed out, counted, and never leak."""
+
+import numpy as np
+import pytest
+
+from benchmark.annotations import LabelImage
+from benchmark.errors import SupervisionError
+from benchmark.slides import Grid
+from benchmark.supervision import Labels, Ledger, Supervision
+
+
+class FakeSlide:
+    def __init__(self, name, size=(40, 20)):
+        self.id, self.size = name, size
+
+
+class Source:
+    classes = ("non-gland", "gland")
+
+    def __init__(self):
+        pixels = np.zeros((20, 40), np.uint8)
+        pixels[:, 20:] = 3
+        self.annotation = LabelImage(pixels)
+
+    def truth(self, slide):
+        return self.annotation
+
+    coarse = truth
+
+    def unit_labels(self, slide):
+        return np.array([[0, 1]], np.int8)
+
+
+A, B = FakeSlide("a"), FakeSlide("b")
+GRID = Grid.windows((40, 20), 20, 20)
+
+
+def labels(*kinds, ledger=None, **more):
+    return Labels(Source(), [A], kinds, ledger if ledger is not None else Ledger(), owner="probe", **more)
+
+
+def test_each_kind_is_counted_once():
+    ledger = Ledger()
+    view = labels(*Supervision, ledger=ledger)
+    for _ in range(2):
+        view.image(A)
+        view.patch(A, GRID)
+        view.pixel(A, 0, 0, 10, 10)
+        view.coarse(A)
+        view.review(A, GRID, 0, 1)
+    assert ledger.totals() == {
+        "image_labels": 2,
+        "patch_labels": 2,
+        "mask_pixels": 100,
+        "coarse_polygons": 1,
+        "reviews": 1,
+    }
+    view.full(A)
+    assert ledger.totals()["mask_pixels"] == 100 + 800
+
+
+def test_what_is_handed_out_is_right():
+    view = labels(*Supervision)
+    np.testing.assert_array_equal(view.patch(A, GRID), [[[True, False], [False, True]]])
+    np.testing.assert_array_equal(view.pixel(A, 18, 0, 4, 1), [[0, 0, 1, 1]])
+    assert view.review(A, GRID, 0, 0) == 0 and view.review(A, GRID, 0, 1) == 1
+
+
+@pytest.mark.parametrize("kind", list(Supervision))
+def test_undeclared_kinds_are_refused(kind):
+    view = labels(*(set(Supervision) - {kind}))
+    ask = {
+        Supervision.IMAGE: lambda: view.image(A),
+        Supervision.PATCH: lambda: view.patch(A, GRID),
+        Supervision.PIXEL: lambda: view.pixel(A, 0, 0, 4, 4),
+        Supervision.FULL: lambda: view.full(A),
+        Supervision.COARSE: lambda: view.coarse(A),
+        Supervision.REVIEW: lambda: view.review(A, GRID, 0, 0),
+    }[kind]
+    with pytest.raises(SupervisionError, match=f"probe asked for {kind} labels of slide 'a'"):
+        ask()
+
+
+def test_other_slides_are_refused():
+    with pytest.raises(SupervisionError, match="'b', which is not in this view"):
+        labels(Supervision.IMAGE).image(B)
+
+
+def test_test_slides_answer_only_transductive_kinds():
+    view = labels(*Supervision, sealed=True)
+    view.coarse(A)
+    view.review(A, GRID, 0, 0)
+    for ask in (
+        lambda: view.image(A),
+        lambda: view.patch(A, GRID),
+        lambda: view.pixel(A, 0, 0, 2, 2),
+        lambda: view.full(A),
+    ):
+        with pytest.raises(SupervisionError, match="test truth is sealed"):
+            ask()
+
+
+@pytest.mark.parametrize("kind", [Supervision.PIXEL, Supervision.REVIEW])
+def test_budgets_end(kind):
+    view = labels(kind, budgets={kind: 2})
+
+    def ask(n):
+        return view.pixel(A, n, 0, 1, 1) if kind is Supervision.PIXEL else view.review(A, GRID, 0, n)
+
+    ask(0), ask(1), ask(1)
+    with pytest.raises(SupervisionError, match="more than its 2"):
+        view.pixel(A, 9, 0, 1, 1) if kind is Supervision.PIXEL else view.review(A, Grid.windows((40, 20), 10, 10), 0, 2)
+
+
+def test_a_stage_hears_labels_that_were_counted_before():
+    ledger = Ledger()
+    view = labels(Supervision.IMAGE, ledger=ledger)
+    view.image(A)
+    with ledger.listening() as heard:
+        view.image(A)
+    assert heard == {("image", "a", "units"): 2}
+    other = Ledger()
+    other.merge(heard)
+    assert other.totals() == ledger.totals()
