@@ -1,0 +1,1 @@
+"""Metrics: one pure function each, and `suite`, which computes all that apply to a prediction."""

@@ -1,0 +1,185 @@
+"""All metrics of the suite by name, with what a leaderboard or a reader has to know about each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+from benchmark.metrics import objects, refinement, segmentation
+from benchmark.metrics.pooled import Counts, Floats, PooledMetric, ratio
+
+Needs = Literal["cells", "coverage", "objects", "coarse", "units", "validation"]
+
+
+@dataclass(frozen=True)
+class Coverage(Counts):
+    """Numbers of tissue cells with and without a score."""
+
+    scored: int = 0
+    unscored: int = 0
+
+
+@PooledMetric
+def coverage(scored: Floats, unscored: Floats) -> Floats:
+    """Share of the tissue cells that have a score; all other cell metrics see only these."""
+    return ratio(scored, scored + unscored)
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What one name means. `direction` is where better lies; "none" (thresholds) must not be ranked.
+
+    `needs` names the evidence it is made of, `undefined` says when its formula has no value, and `formula` is set
+    where the metric follows from pooled sums.
+    """
+
+    title: str
+    direction: Literal["up", "down", "none"]
+    range: tuple[float, float]
+    unit: str
+    definition: str
+    needs: Needs
+    undefined: str = ""
+    formula: PooledMetric | None = None
+
+
+def _share(
+    title: str, needs: Needs, definition: str, undefined: str = "", formula: PooledMetric | None = None
+) -> MetricInfo:
+    return MetricInfo(title, "up", (0.0, 1.0), "share", definition, needs, undefined, formula)
+
+
+def _threshold(title: str, needs: Needs, definition: str) -> MetricInfo:
+    return MetricInfo(title, "none", (-inf, inf), "score", definition, needs)
+
+
+def _cells(title: str, formula: PooledMetric, definition: str, undefined: str) -> MetricInfo:
+    return _share(title, "cells", definition, undefined, formula)
+
+
+_NO_CLASS = "one of the two classes appears neither in the truth nor in the prediction"
+_NO_FOREGROUND = "no cell is positive, neither in the truth nor in the prediction"
+
+METRICS: Mapping[str, MetricInfo] = {
+    "image/auc": _share("AUC", "units", "P(s+ > s−) + P(s+ = s−)/2 over units"),
+    "image/sensitivity": _share("Sensitivity", "units", "share of positive units with score >= 0.5"),
+    "image/specificity": _share("Specificity", "units", "share of negative units with score < 0.5"),
+    "image/specificity_at_100": _share(
+        "Specificity at 100 % sensitivity",
+        "units",
+        "share of negative test units below the lowest positive score of the test units",
+    ),
+    "image/threshold_at_100": _threshold(
+        "Threshold at 100 % sensitivity", "units", "the lowest positive score of the test units"
+    ),
+    "image/specificity_at_99_5": _share(
+        "Specificity at 99.5 % sensitivity", "units", "the same when floor(0.005 n+) positive units may be missed"
+    ),
+    "image/specificity_at_99": _share(
+        "Specificity at 99 % sensitivity", "units", "the same when floor(0.01 n+) positive units may be missed"
+    ),
+    "image/sensitivity_at_val": _share(
+        "Sensitivity (validation threshold)", "validation", "at the lowest positive score of the validation units"
+    ),
+    "image/specificity_at_val": _share(
+        "Specificity (validation threshold)", "validation", "at the lowest positive score of the validation units"
+    ),
+    "image/threshold_at_val": _threshold(
+        "Validation threshold", "validation", "the lowest positive score of the validation units"
+    ),
+    "pixel/miou": _cells("mIoU", segmentation.miou, "mean of foreground and background IoU, pooled", _NO_CLASS),
+    "pixel/iou": _cells("IoU", segmentation.iou, "TP/(TP+FP+FN), pooled", _NO_FOREGROUND),
+    "pixel/iou_background": _cells(
+        "IoU of the background",
+        segmentation.iou_background,
+        "TN/(TN+FP+FN), pooled",
+        "no cell is negative, neither in the truth nor in the prediction",
+    ),
+    "pixel/dice": _cells("Dice", segmentation.dice, "2TP/(2TP+FP+FN) of the foreground, pooled", _NO_FOREGROUND),
+    "pixel/dice_from_miou": _cells(
+        "Dice from mIoU", segmentation.dice_from_miou, "2m/(1+m) of the pooled mIoU, as OEEM prints Dice", _NO_CLASS
+    ),
+    "pixel/f1": _cells(
+        "F1", segmentation.dice, "foreground F1, the same number as pixel/dice under its other name", _NO_FOREGROUND
+    ),
+    "pixel/f1_macro": _cells("Macro F1", segmentation.f1_macro, "mean F1 of both classes, pooled", _NO_CLASS),
+    "pixel/tpr": _cells("TPR", segmentation.tpr, "TP/(TP+FN), pooled", "no cell of the truth is positive"),
+    "pixel/ppv": _cells("PPV", segmentation.ppv, "TP/(TP+FP), pooled", "no cell was predicted positive"),
+    "pixel/npv": _cells("NPV", segmentation.npv, "TN/(TN+FN), pooled", "no cell was predicted negative"),
+    "pixel/accuracy": _cells("Accuracy", segmentation.accuracy, "(TP+TN)/cells, pooled", "no tissue cell has a score"),
+    "pixel/coverage": _share(
+        "Coverage", "coverage", "share of tissue cells that have a score", "there is no tissue cell", coverage
+    ),
+    "object/f1": _share(
+        "Object F1",
+        "objects",
+        "GlaS challenge: an object is found when at least half of it is covered; pooled over slides",
+        "there is no object, neither in the truth nor in the prediction",
+        objects.object_f1,
+    ),
+    "object/dice": _share(
+        "Object Dice",
+        "objects",
+        "GlaS challenge: area-weighted Dice with the most overlapping object, both directions, pooled over slides",
+        "there is no object, neither in the truth nor in the prediction",
+        objects.object_dice,
+    ),
+    "object/hausdorff": MetricInfo(
+        "Object Hausdorff",
+        "down",
+        (0.0, inf),
+        "cells",
+        "GlaS challenge: area-weighted Hausdorff distance to the counterpart, both directions, pooled over slides",
+        "objects",
+        "truth or prediction has no object on any slide",
+        objects.object_hausdorff,
+    ),
+    "refine/cleaned": MetricInfo(
+        "Cleaned",
+        "up",
+        (0.0, 100.0),
+        "%",
+        "percent of the coarse annotation's wrong cells that are right afterwards",
+        "coarse",
+        "the coarse annotation has no wrong cell",
+        refinement.cleaned,
+    ),
+    "refine/mis_modified": MetricInfo(
+        "Mis-modified",
+        "down",
+        (0.0, 100.0),
+        "%",
+        "percent of the coarse annotation's right cells that are wrong afterwards",
+        "coarse",
+        "the coarse annotation has no right cell",
+        refinement.mis_modified,
+    ),
+    "refine/accuracy_gain": MetricInfo(
+        "Accuracy gain",
+        "up",
+        (-100.0, 100.0),
+        "points",
+        "accuracy after minus accuracy of the coarse annotation, in percentage points",
+        "coarse",
+        "no tissue cell has a score",
+        refinement.accuracy_gain,
+    ),
+}
+"""Name → meaning, in the order of display. `name@subset` is the same metric on a part of the test slides."""
+
+
+def metric_info(name: str) -> MetricInfo:
+    """The entry of a name, with or without `@subset`. Raises `KeyError` for an unknown one."""
+    return METRICS[name.partition("@")[0]]
+
+
+def _schema() -> str:
+    text = "\n".join(f"{name}|{info.direction}|{info.unit}|{info.definition}" for name, info in METRICS.items())
+    return f"1-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+SCHEMA = _schema()
+"""Version of all names and definitions. The first number is raised by hand when a formula changes its result."""

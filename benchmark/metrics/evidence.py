@@ -1,0 +1,118 @@
+"""What the suite keeps of a slide: sums and unit scores, so that no map has to be held."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import PredictionError
+from benchmark.metrics.objects import ObjectEvidence, compare_objects, connected
+from benchmark.metrics.refinement import RefinementEvidence
+from benchmark.metrics.segmentation import Confusion
+
+
+@dataclass(frozen=True, eq=False)
+class SlideEvidence:
+    """One slide's share in every metric.
+
+    `cells`: truth against prediction over the tissue cells that have a score; `unscored`: those that have none.
+    `objects`, `coarse`: None where there is no object annotation, or no coarse one.
+    `unit_labels` (n, 0 or 1) and `unit_scores` (n, NaN = not scored): the image-level part.
+    """
+
+    slide: str
+    patient: str
+    subset: str | None
+    cells: Confusion
+    unscored: int
+    objects: ObjectEvidence | None
+    coarse: RefinementEvidence | None
+    unit_labels: NDArray[np.int8]
+    unit_scores: NDArray[np.float32]
+
+
+def gather(
+    slide: str,
+    patient: str,
+    *,
+    truth: NDArray[np.int8],
+    scores: NDArray[np.float32],
+    unit_labels: NDArray[np.int8],
+    unit_scores: NDArray[np.float32],
+    tissue: NDArray[np.bool_] | None = None,
+    instances: NDArray[np.int32] | None = None,
+    coarse: NDArray[np.int8] | None = None,
+    subset: str | None = None,
+) -> SlideEvidence:
+    """Reduce one slide's maps (all rows × cols of the evaluation grid) to the sums that the metrics need.
+
+    A cell is predicted positive when its score > 0.5, strictly: a tie goes to the negative class, as with argmax.
+    In `truth` and `coarse` every class above 0 is positive. Cells outside `tissue` (default: everything is tissue)
+    count nowhere. Predicted objects are the 8-connected components of the positive cells, holes left open; they are
+    compared with the numbered objects of `instances` where the truth is positive. Units may come as a grid.
+
+    Raises `PredictionError` when shapes or labels do not fit, naming the slide.
+    """
+    for name, array in (("scores", scores), ("tissue", tissue), ("instances", instances), ("coarse", coarse)):
+        if array is not None and array.shape != truth.shape:
+            msg = f"slide {slide!r}: expected {name} of shape {truth.shape} (that of the truth), got {array.shape}"
+            raise PredictionError(msg)
+    labels, unit_values = np.asarray(unit_labels).ravel(), np.asarray(unit_scores, dtype=np.float32).ravel()
+    if labels.shape != unit_values.shape:
+        raise PredictionError(f"slide {slide!r}: expected {labels.size} unit scores, got {unit_values.size}")
+    if not ((labels == 0) | (labels == 1)).all():
+        raise PredictionError(f"slide {slide!r}: unit labels must be 0 or 1, got {sorted(set(labels.tolist()))}")
+    scored = ~np.isnan(scores)
+    where = scored if tissue is None else scored & tissue
+    positive, predicted = truth > 0, (scores > 0.5) & where
+    objects = None
+    if instances is not None:
+        present = positive if tissue is None else positive & tissue
+        objects = compare_objects(connected(predicted), np.where(present, instances, 0).astype(np.int32))
+    total = truth.size if tissue is None else int(np.count_nonzero(tissue))
+    return SlideEvidence(
+        slide=slide,
+        patient=patient,
+        subset=subset,
+        cells=Confusion.of(positive, predicted, where),
+        unscored=total - int(np.count_nonzero(where)),
+        objects=objects,
+        coarse=None if coarse is None else RefinementEvidence.of(positive, coarse > 0, predicted, where),
+        unit_labels=labels.astype(np.int8),
+        unit_scores=unit_values,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The units of several slides in one row: labels, scores, names and the number of each one's patient."""
+
+    labels: NDArray[np.int8]
+    scores: NDArray[np.float64]
+    names: list[str]
+    patients: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, slides: Sequence[SlideEvidence]) -> Units:
+        """Join the units. One of a slide's own is called like the slide, one of many `slide#index`."""
+        empty = np.empty(0)
+        names = [
+            slide.slide if slide.unit_labels.size == 1 else f"{slide.slide}#{index}"
+            for slide in slides
+            for index in range(slide.unit_labels.size)
+        ]
+        return cls(
+            labels=np.concatenate([empty, *(slide.unit_labels for slide in slides)]).astype(np.int8),
+            scores=np.concatenate([empty, *(slide.unit_scores for slide in slides)]).astype(np.float64),
+            names=names,
+            patients=np.repeat(patient_numbers(slides), np.array([s.unit_labels.size for s in slides], dtype=np.int64)),
+        )
+
+
+def patient_numbers(slides: Sequence[SlideEvidence]) -> NDArray[np.int64]:
+    """A number 0, 1, 2 … for each slide's patient, in the order in which they first appear."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(slide.patient, len(numbers)) for slide in slides], dtype=np.int64)

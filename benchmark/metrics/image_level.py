@@ -1,0 +1,137 @@
+"""The image-level part of the suite: AUC, and what is found and missed at three kinds of threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.metrics import classification
+from benchmark.metrics.catalogue import METRICS
+from benchmark.metrics.classification import OperatingPoint, clopper_pearson
+from benchmark.metrics.evidence import SlideEvidence, Units
+from benchmark.metrics.pooled import Floats, ratio
+from benchmark.metrics.statistics import patient_draws, percentile_interval, resampled_auc
+from benchmark.metrics.summary import Summary
+
+Mask = NDArray[np.bool_]
+
+TARGETS = {"100": 1.0, "99_5": 0.995, "99": 0.99}
+"""Required sensitivities, by the ending of the metric's name."""
+
+
+class ImageLevel:
+    """Adds the metrics `image/…` of one group of test slides to a summary."""
+
+    def __init__(self, summary: Summary, test: Sequence[SlideEvidence], group: str, resamples: int, seed: int) -> None:
+        self.summary = summary
+        self.units = Units.of(test)
+        self.group = group
+        self.patients = int(self.units.patients.max(initial=-1)) + 1
+        self.draws = self._draws(resamples, seed)
+
+    def add(self, validation: Sequence[SlideEvidence]) -> None:
+        """Report every image-level metric, or why it has no value."""
+        reason = _unusable(self.units, self.group)
+        if reason is not None:
+            self._absent("image/", reason)
+            return
+        one_class = self._one_class("AUC")
+        auc = classification.auc(self.units.labels, self.units.scores)
+        self.summary.put("image/auc", auc, one_class, self._auc_interval())
+        self._at_threshold(0.5, "image/sensitivity", "image/specificity")
+        self._at_sensitivity()
+        self._at_validation(validation)
+
+    def _at_sensitivity(self) -> None:
+        """Specificity at fixed sensitivities, the threshold being chosen on the same units, as the paper does."""
+        for ending, target in TARGETS.items():
+            name = f"image/specificity_at_{ending}"
+            point = classification.spec_at_sensitivity(self.units.labels, self.units.scores, target)
+            value = point.specificity if point else None
+            self.summary.put(name, value, self._one_class("specificity at fixed sensitivity"), self._exact(point))
+            if ending == "100":
+                self.summary.put("image/threshold_at_100", point.threshold if point else None, self._lacks(1))
+            if point is not None and point.unit is not None:
+                self.summary.facts[f"{name}:unit"] = self.units.names[point.unit]
+                self.summary.facts[f"{name}:sensitivity"] = _proportion(point.true_positives, point.positives)
+
+    def _at_validation(self, validation: Sequence[SlideEvidence]) -> None:
+        """Sensitivity and specificity at the threshold that finds every positive validation unit."""
+        units = Units.of(validation)
+        reason = "there are no validation slides" if not validation else _unusable(units, "validation")
+        point = None if reason else classification.spec_at_sensitivity(units.labels, units.scores)
+        if point is None or point.unit is None:
+            for name in ("image/sensitivity_at_val", "image/specificity_at_val", "image/threshold_at_val"):
+                self.summary.put(name, None, reason or "no validation unit is positive, so none sets the threshold")
+            return
+        self.summary.put("image/threshold_at_val", point.threshold, "")
+        self.summary.facts["image/threshold_at_val:unit"] = units.names[point.unit]
+        self._at_threshold(point.threshold, "image/sensitivity_at_val", "image/specificity_at_val")
+
+    def _at_threshold(self, threshold: float, sensitivity: str, specificity: str) -> None:
+        """Both rates at a threshold that does not depend on the test units."""
+        labels, scores = self.units.labels, self.units.scores
+        found, rejected = scores >= threshold, scores < threshold
+        value = classification.sensitivity(labels, scores, threshold)
+        self.summary.put(sensitivity, value, self._lacks(1), self._rate_interval(labels == 1, found))
+        value = classification.specificity(labels, scores, threshold)
+        self.summary.put(specificity, value, self._lacks(0), self._rate_interval(labels == 0, rejected))
+
+    def _draws(self, resamples: int, seed: int) -> Floats | None:
+        """Patients drawn apart among those with and those without a positive unit, so that both stay in."""
+        strata = np.bincount(self.units.patients[self.units.labels == 1], minlength=self.patients) > 0
+        with_, without = int(strata.sum()), int((~strata).sum())
+        if self.patients < 2 or with_ == 1 or without == 1:
+            text = f"none: {with_} patients with a positive unit, {without} without; at least 2 of a kind are needed"
+            self.summary.facts["image/auc:interval"] = text
+            return None
+        return patient_draws(self.patients, resamples, seed, strata)
+
+    def _auc_interval(self) -> tuple[float, float] | None:
+        if self.draws is None:
+            return None
+        return percentile_interval(resampled_auc(self.units.labels, self.units.scores, self.units.patients, self.draws))
+
+    def _rate_interval(self, members: Mask, right: Mask) -> tuple[float, float] | None:
+        """Exact when every patient has one unit, by the bootstrap over patients otherwise."""
+        if self.patients > 1 and len(self.units.labels) == self.patients:
+            return clopper_pearson(int(np.sum(members & right)), int(np.sum(members)))
+        if self.draws is None:
+            return None
+        hits, cases = (np.bincount(self.units.patients[x], minlength=self.patients) for x in (members & right, members))
+        return percentile_interval(ratio(self.draws @ hits, self.draws @ cases))
+
+    def _exact(self, point: OperatingPoint | None) -> tuple[float, float] | None:
+        """Clopper-Pearson with the threshold held fixed: the bootstrap of a minimum is not consistent."""
+        if point is None or self.patients < 2:
+            return None
+        return clopper_pearson(point.true_negatives, point.negatives)
+
+    def _one_class(self, what: str) -> str:
+        kind = "positive" if self.units.labels.any() else "negative"
+        return f"all {self.group} units are {kind}, {what} is undefined"
+
+    def _lacks(self, label: int) -> str:
+        return f"no {self.group} unit is {'positive' if label else 'negative'}"
+
+    def _absent(self, prefix: str, reason: str) -> None:
+        for name in METRICS:
+            if name.startswith(prefix):
+                self.summary.put(name, None, reason)
+
+
+def _unusable(units: Units, group: str) -> str | None:
+    """Why nothing can be said from these units; NaN scores are refused, not passed over."""
+    if not units.labels.size:
+        return f"there are no {group} units"
+    missing = np.flatnonzero(np.isnan(units.scores))
+    if missing.size:
+        return f"{missing.size} of {units.scores.size} {group} units have no score (first: {units.names[missing[0]]})"
+    return None
+
+
+def _proportion(successes: int, trials: int) -> str:
+    interval = clopper_pearson(successes, trials)
+    return f"{successes} of {trials}" + (f", 95 % interval {interval[0]:.4f} to {interval[1]:.4f}" if interval else "")

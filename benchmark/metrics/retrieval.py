@@ -1,0 +1,46 @@
+"""Retrieval among patches: P@10 in its two readings, which the literature mixes under one name.
+
+Both are macro averages: mean over the queries of a class, then over classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEIGHBOURS = 10
+"""The 10 of P@10: also the denominator when the gallery holds fewer items."""
+
+
+def neighbour_hits(features: NDArray[np.floating], labels: NDArray[np.integer], block: int = 1024) -> NDArray[np.int64]:
+    """For each query, how many of its 10 nearest neighbours have its class.
+
+    `features` n × d, `labels` n. Leave-one-out: every item is a query against all the others. Plain Euclidean
+    distance, ties to the lower index. `block` queries are compared at a time, so memory is block × n.
+    """
+    points = np.asarray(features, dtype=np.float64)
+    squares = np.einsum("nd,nd->n", points, points)
+    hits = np.empty(len(points), dtype=np.int64)
+    for start in range(0, len(points), block):
+        queries = np.arange(start, min(start + block, len(points)))
+        distances = squares - 2 * points[queries] @ points.T  # + |query|², the same for a whole row
+        distances[queries - start, queries] = np.inf
+        closest = np.argsort(distances, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(points) - 1)]
+        hits[queries] = (labels[closest] == labels[queries, None]).sum(axis=1)
+    return hits
+
+
+def mean_precision_at_10(hits: NDArray[np.int64], labels: NDArray[np.integer]) -> float | None:
+    """Mean of hits / 10, macro over classes. `hits` from `neighbour_hits`; None without queries."""
+    return _macro(hits / NEIGHBOURS, labels)
+
+
+def perfect_share_at_10(hits: NDArray[np.int64], labels: NDArray[np.integer]) -> float | None:
+    """Share of queries with 10 hits, macro over classes. `hits` from `neighbour_hits`; None without queries."""
+    return _macro((hits == NEIGHBOURS).astype(np.float64), labels)
+
+
+def _macro(values: NDArray[np.float64], labels: NDArray[np.integer]) -> float | None:
+    if not values.size:
+        return None
+    return float(np.mean([values[labels == label].mean() for label in np.unique(labels)]))

@@ -1,0 +1,65 @@
+"""What the suite reports: values, what does not apply and why, intervals, one row per slide, and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmark.errors import ConfigError
+from benchmark.metrics.catalogue import METRICS
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The result of `summarise`.
+
+    `values`: metric name → number, never NaN. `absent`: metric name → why it has no value.
+    `intervals`: metric name → (low, high), 95 %. `per_slide`: one flat row per slide, None where undefined.
+    `facts`: name → text about the figures, such as the unit that sets a threshold.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    per_slide: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def put(self, name: str, value: float | None, reason: str, interval: tuple[float, float] | None = None) -> None:
+        """Report a value with its interval, or the reason why there is none."""
+        if value is None:
+            self.absent[name] = reason
+            return
+        self.values[name] = float(value)
+        if interval is not None:
+            self.intervals[name] = interval
+
+    def add_subset(self, subset: str, part: Summary) -> None:
+        """Take over the metrics of a part of the slides as `name@subset`; not those that apply nowhere."""
+        self.values.update({f"{name}@{subset}": value for name, value in part.values.items()})
+        self.intervals.update({f"{name}@{subset}": interval for name, interval in part.intervals.items()})
+        for name, reason in part.absent.items():
+            if name in self.values:
+                self.absent[f"{name}@{subset}"] = reason
+
+    def hide(self, hidden: Mapping[str, str]) -> None:
+        """Move metrics to `absent`: keys are names or `prefix/*`, for all subsets and slides alike.
+
+        Raises `ConfigError` for a key that fits no metric: a slip there would show what must not be seen.
+        """
+        for pattern, reason in hidden.items():
+            bases = {
+                name
+                for name in METRICS
+                if name == pattern or (pattern.endswith("/*") and name.startswith(pattern[:-1]))
+            }
+            if not bases:
+                raise ConfigError(f"no metric is called {pattern!r}; known are: {', '.join(METRICS)}")
+            for name in [name for name in (*self.values, *self.absent) if name.partition("@")[0] in bases]:
+                self.values.pop(name, None)
+                self.intervals.pop(name, None)
+                self.absent[name] = reason
+            for name in [name for name in self.facts if name.partition(":")[0] in bases]:
+                del self.facts[name]
+            for row in self.per_slide:
+                row.update({name: None for name in bases if name in row})
