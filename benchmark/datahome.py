@@ -1,0 +1,83 @@
+"""Where data is looked for: `--data`, then `BENCH_DATA`, then `./data`; and where the cache lives."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.errors import DataError
+from benchmark.registry import datasets
+
+DATA_VARIABLE = "BENCH_DATA"
+CACHE_VARIABLE = "BENCH_CACHE"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One folder that was looked at: `why` names the option or variable, `state` what was found."""
+
+    path: Path
+    why: str
+    state: str
+
+    @property
+    def found(self) -> bool:
+        """True when the dataset may be here."""
+        return self.state == "found"
+
+
+def places(name: str, explicit: str | None = None) -> list[Place]:
+    """Every folder looked at for the dataset `name`, in order; the first that is found is taken.
+
+    With `explicit` (the argument of `--data`) nothing else is looked at.
+    """
+    if explicit is not None:
+        return _parent_or_itself(name, Path(explicit).expanduser(), "--data")
+    looked = []
+    if variable := os.environ.get(DATA_VARIABLE):
+        looked += _parent_or_itself(name, Path(variable).expanduser(), DATA_VARIABLE)
+    default = Path("data") / name
+    return [*looked, Place(default, "./data", _state(default))]
+
+
+def find_root(name: str, explicit: str | None = None) -> Path:
+    """The folder of the dataset `name`. Raises `DataError` that lists every place looked at."""
+    looked = places(name, explicit)
+    for place in looked:
+        if place.found:
+            return place.path.resolve()
+    lines = "".join(f"\n  {place.why}: {place.path} – {place.state}" for place in looked)
+    if explicit is None and not os.environ.get(DATA_VARIABLE):
+        lines += f"\n  {DATA_VARIABLE}: not set"
+    raise DataError(
+        f"the data of {name!r} was not found; looked at:{lines}",
+        fix=f"bench data info {name}   (how to obtain it), or bench data synth {name} --out data/{name}",
+    )
+
+
+def cache_home() -> Path:
+    """The folder for features, stages and miniatures: `BENCH_CACHE`, else the user's cache folder."""
+    if variable := os.environ.get(CACHE_VARIABLE):
+        return Path(variable).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("histobench")
+
+
+def _parent_or_itself(name: str, base: Path, why: str) -> list[Place]:
+    inside = Place(base / name, why, _state(base / name))
+    others = [other for other in datasets().names() if other != name and (base / other).is_dir()]
+    state = f"holds {', '.join(others)} but no {name}" if others else _state(base)
+    return [inside, Place(base, why, state)]
+
+
+def _state(path: Path) -> str:
+    if not path.exists():
+        return "does not exist"
+    if not path.is_dir():
+        return "is not a folder"
+    try:
+        return "found" if any(path.iterdir()) else "is empty"
+    except PermissionError:
+        return "cannot be read"

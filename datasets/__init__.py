@@ -1,0 +1,1 @@
+"""Dataset adapters: one file per dataset, and the tissue painter their miniatures share."""
