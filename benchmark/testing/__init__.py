@@ -5,6 +5,8 @@
 ...     name = "my-method"  # as registered under the entry point `bench.methods`
 """
 
+from __future__ import annotations
+
 from benchmark.testing.datasets import DatasetContract
 from benchmark.testing.methods import MethodContract
 

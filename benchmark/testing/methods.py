@@ -114,7 +114,8 @@ class MethodContract:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def trial(cls, kind: type[Method], minis: dict[str, Dataset], tmp_path_factory: pytest.TempPathFactory
+    def trial(
+        cls, kind: type[Method], minis: dict[str, Dataset], tmp_path_factory: pytest.TempPathFactory
     ) -> Iterator[Trial]:
         """The method fitted on the first dataset."""
         yield fit(kind, next(iter(minis.values())), tmp_path_factory.mktemp("stages"))

@@ -167,7 +167,5 @@ def _nuclei(
     upright = direction_at(wall, at)
     vary = 0.12 if kind.rows == 1 else 0.17
     return [
-        Nuclei.alike(
-            rng, at, upright, length=length, width=width, stain=kind.darkness, rim=kind.vesicular, vary=vary
-        )
+        Nuclei.alike(rng, at, upright, length=length, width=width, stain=kind.darkness, rim=kind.vesicular, vary=vary)
     ]

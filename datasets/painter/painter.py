@@ -60,9 +60,7 @@ def _rng(seed: int, part: str) -> np.random.Generator:
     return generator("painter", VERSION, seed, part)
 
 
-def _glands(
-    seed: int, shape: tuple[int, int], inner: tuple[slice, slice], positive: bool
-) -> tuple[Labels, Labels]:
+def _glands(seed: int, shape: tuple[int, int], inner: tuple[slice, slice], positive: bool) -> tuple[Labels, Labels]:
     """Gland numbers on the whole canvas, and the truth within the picture: one in which both classes are seen."""
     for attempt in range(50):
         rng = _rng(seed, f"layout {attempt}")

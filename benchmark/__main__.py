@@ -1,0 +1,8 @@
+"""`python -m benchmark` is `bench`."""
+
+from __future__ import annotations
+
+from benchmark.cli import main
+
+if __name__ == "__main__":
+    main()

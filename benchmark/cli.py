@@ -1,0 +1,106 @@
+"""The command `bench`: wires the verbs together and turns errors into messages and exit codes.
+
+Exit codes: 0 done, 1 unexpected error, 2 a mistake the user can mend, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from benchmark.commands import catalogue, data, run, service
+from benchmark.commands.session import Session
+from benchmark.errors import BenchError
+
+EXAMPLES = """\
+First steps:
+
+\b
+  bench doctor                 what this machine has and lacks
+  bench list                   methods and datasets
+  bench info oeem              what a method is, and its parameters
+  bench run --method oeem --dataset glas --data synthetic --preset quick
+  bench ui                     look at the results
+
+A verb's own help has more examples: bench run --help. Shell completion: bench --install-completion.
+"""
+
+# typer asks pydantic to convert every value that is not yet a boolean, and importing pydantic takes longer than
+# all of `bench list`; so the flags of that path are given as booleans.
+_BOOLEAN = {"help": False}
+_DEFAULTS: dict[str, Any] = {
+    **_BOOLEAN,
+    "install_completion": False,
+    "show_completion": False,
+    "list": {**_BOOLEAN, "methods": _BOOLEAN, "datasets": _BOOLEAN},
+}
+
+app = typer.Typer(
+    rich_markup_mode=None,  # the rich help takes 0.3 s to import
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    epilog=EXAMPLES,
+    context_settings={"default_map": _DEFAULTS, "help_option_names": ["--help", "-h"], "max_content_width": 100},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from benchmark import __version__
+
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def bench(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Learning from weak, coarse, hybrid and interactive labels on histology slides."""
+    context.ensure_object(Session).debug = debug
+
+
+app.command(epilog=run.EXAMPLES)(run.run)
+app.add_typer(catalogue.listing, name="list")
+app.command(short_help="Show what a method or a dataset is, and its parameters.")(catalogue.info)
+app.add_typer(data.app, name="data")
+app.command()(service.ui)
+app.command(short_help="Check this machine; each fault comes with its fix.")(service.doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `bench`; always ends in `SystemExit`."""
+    session = Session()
+    try:
+        app(args=arguments, prog_name="bench", obj=session)
+    except BenchError as error:
+        _explain(f"error: {error}", session)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except Exception as error:  # the outermost place: anything else is a defect, and says so in one line
+        hint = "" if session.debug else "\n  → run again with --debug (bench --debug …) to see where"
+        _explain(f"unexpected {type(error).__name__}: {error}{hint}", session)
+        raise SystemExit(1) from None
+
+
+def _explain(message: str, session: Session) -> None:
+    if session.debug:
+        import traceback
+
+        traceback.print_exc()
+    from rich.console import Console
+    from rich.text import Text
+
+    first, colon, rest = message.partition(":")
+    what, newline, fix = rest.partition("\n  → ")
+    text = Text.assemble((first + colon, "bold red"), what, (newline + fix, "cyan"))
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text)
+    sys.stderr.flush()

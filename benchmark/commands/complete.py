@@ -1,0 +1,60 @@
+"""What the shell may complete: names of components, also after a comma, and fixed words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from benchmark.discovery import Entry
+from benchmark.errors import RegistryError
+from benchmark.registry import datasets, methods
+
+Suggestions = list[tuple[str, str]]
+
+
+def method_list(incomplete: str) -> Suggestions:
+    """Methods for `--method`: the last name of `a,b` is completed."""
+    return _after_comma(incomplete, _entries("method"))
+
+
+def dataset_list(incomplete: str) -> Suggestions:
+    """Datasets for `--dataset`: the last name of `a,b` is completed."""
+    return _after_comma(incomplete, _entries("dataset"))
+
+
+def dataset_name(incomplete: str) -> Suggestions:
+    """One dataset."""
+    return [(entry.name, entry.summary) for entry in _entries("dataset") if entry.name.startswith(incomplete)]
+
+
+def any_name(incomplete: str) -> Suggestions:
+    """One method or dataset."""
+    entries = [*_entries("method"), *_entries("dataset")]
+    return [(entry.name, entry.summary) for entry in entries if entry.name.startswith(incomplete)]
+
+
+def preset(incomplete: str) -> Suggestions:
+    """The presets that every method has."""
+    words = {"paper": "the paper's values", "quick": "minutes on two CPU cores", "smoke": "seconds, to see it run"}
+    return [(word, about) for word, about in words.items() if word.startswith(incomplete)]
+
+
+def device(incomplete: str) -> Suggestions:
+    """The devices."""
+    words = {"auto": "the first GPU, else the CPU", "cpu": "", "cuda": "the first GPU"}
+    return [(word, about) for word, about in words.items() if word.startswith(incomplete)]
+
+
+def _after_comma(incomplete: str, entries: Iterable[Entry]) -> Suggestions:
+    done, comma, last = incomplete.rpartition(",")
+    named = {part.partition(":")[0] for part in done.split(",")}
+    found = [(entry.name, entry.summary) for entry in entries if entry.name not in named]
+    if not comma:
+        found.append(("all", "every one that is installed"))
+    return [(f"{done}{comma}{name}", about) for name, about in found if name.startswith(last)]
+
+
+def _entries(kind: str) -> list[Entry]:
+    try:
+        return methods().entries() if kind == "method" else datasets().entries()
+    except RegistryError:  # a broken installation is reported by the verb, not while a line is typed
+        return []

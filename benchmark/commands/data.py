@@ -1,0 +1,152 @@
+"""`bench data`: where data is looked for, what it is, whether it is sound, and miniatures of it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.commands import complete
+from benchmark.errors import DataError, RegistryError
+from benchmark.registry import datasets
+
+if TYPE_CHECKING:
+    from benchmark.dataset import VerifyReport
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Where data is, what it is, whether it is sound.")
+
+Name = Annotated[str, typer.Argument(help="A dataset (bench list datasets).", autocompletion=complete.dataset_name)]
+Root = Annotated[str | None, typer.Option(metavar="ROOT", help="Folder of the data, or one that holds NAME/.")]
+
+WHERE = """\
+Data is looked for in this order; the first folder found is taken:
+
+\b
+  --data ROOT         the dataset's own folder, or one that holds NAME/
+  BENCH_DATA          the same, as an environment variable
+  ./data/NAME         under the current folder
+"""
+
+
+@app.command(epilog=WHERE)
+def where() -> None:
+    """Show every folder that is looked at for each dataset, and what was found."""
+    import os
+
+    from rich.text import Text
+
+    from benchmark import datahome
+    from benchmark.commands.tables import console, table
+
+    shown = table("dataset", "from", "folder", "state")
+    for name in datasets().names():
+        for place in datahome.places(name):
+            style = "green" if place.found else "dim"
+            shown.add_row(name, place.why, Text(str(place.path), overflow="fold"), Text(place.state, style=style))
+    out = console()
+    out.print(shown)
+    out.print(Text(f"{datahome.DATA_VARIABLE:12} {os.environ.get(datahome.DATA_VARIABLE) or 'not set'}"))
+    out.print(Text(f"{datahome.CACHE_VARIABLE:12} {datahome.cache_home()}"))
+
+
+@app.command("list")
+def list_data() -> None:
+    """Show each dataset with its title, licence and size, and whether it is here."""
+    from rich.text import Text
+
+    from benchmark.commands.tables import console, table
+    from benchmark.datahome import places
+
+    shown = table("dataset", "title", "licence", "size", "here")
+    for name in datasets().names():
+        try:
+            card = datasets().load(name).card
+        except RegistryError as error:  # one broken plug-in must not hide the others
+            shown.add_row(name, Text(error.what, style="red"), "", "", "")
+            continue
+        here = next((str(place.path) for place in places(name) if place.found), "–")
+        shown.add_row(name, card.title, card.licence, card.size, here)
+    console().print(shown)
+
+
+@app.command()
+def info(name: Name) -> None:
+    """Show what a dataset is: licence, citation, how to obtain it, and the layout on disk that is expected."""
+    from benchmark.commands.tables import console, facts, print_card
+
+    print_card(console(), datasets().entry(name), facts(datasets().load(name)))
+
+
+@app.command()
+def verify(
+    name: Name,
+    data: Root = None,
+    full: Annotated[bool, typer.Option("--full", help="Also read every byte for the full content digest.")] = False,
+) -> None:
+    """Check a dataset against the official counts; exit code 2 when something is wrong."""
+    from benchmark.commands.tables import console
+    from benchmark.datahome import find_root
+
+    component = datasets().load(name)
+    root = find_root(name, data)
+    out = console()
+    with out.status(f"reading {root}"):
+        dataset = component(root, component.Options())
+        report = dataset.verify()
+    _print_report(name, root, report, synthetic=dataset.synthetic)
+    if full:
+        from benchmark.digest import content_digest
+
+        with out.status("reading every byte"):
+            digest = content_digest(dataset.root, dataset.files(), full=True)
+        out.print(f"full digest  {digest}", markup=False)
+    if not report.ok:
+        raise typer.Exit(2)
+
+
+@app.command(epilog="Example: bench data synth glas --out data/glas --slides 24 --seed 0")
+def synth(
+    name: Name,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make; must be empty or not exist.")],
+    slides: Annotated[int, typer.Option(metavar="N", help="How many slides.")] = 24,
+    seed: Annotated[int, typer.Option(metavar="INT", help="Another seed, another miniature.")] = 0,
+) -> None:
+    """Write a miniature with painted tissue, in the official layout."""
+    component = datasets().load(name)
+    if slides < 1:
+        raise DataError(f"--slides {slides}: a miniature has at least one slide", fix="--slides 24")
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise DataError(f"{out} exists and is not an empty folder; nothing is overwritten", fix="choose another --out")
+    from benchmark.commands.tables import console
+
+    terminal = console()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+            unfinished = Path(folder) / "data"
+            unfinished.mkdir()
+            with terminal.status(f"painting {slides} slides"):
+                component.synthesize(unfinished, slides=slides, seed=seed)
+            unfinished.replace(out)
+    except OSError as error:
+        raise DataError(f"cannot write {out}: {error.strerror or error}", fix="choose another --out") from error
+    terminal.print(f"{slides} slides in {out}\n  → bench data verify {name} --data {out}", markup=False, soft_wrap=True)
+
+
+def _print_report(name: str, root: Path, report: VerifyReport, *, synthetic: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from benchmark.commands.tables import MARKS, console
+
+    out = console()
+    out.print(Text.assemble((name, "bold"), f"  {root}{'  (synthetic)' if synthetic else ''}"), soft_wrap=True)
+    lines = Table.grid(padding=(0, 1))
+    for finding in report.findings:
+        lines.add_row(Text(*MARKS[finding.ok]), Text(finding.text))
+    out.print(lines)
+    faults = sum(finding.ok is False for finding in report.findings)
+    closing = (f"{faults} of {len(report.findings)} findings are faults", "red") if faults else ("sound", "green")
+    out.print(Text(*closing))

@@ -1,0 +1,105 @@
+"""`bench run`: methods × datasets × seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.commands import complete
+from benchmark.commands.session import Session
+from benchmark.errors import ConfigError
+
+EXAMPLES = """\
+Examples:
+
+\b
+  bench run --method oeem --dataset glas --data synthetic --preset quick
+  bench run --method oeem --dataset glas --data /data/glas
+  bench run --method all --dataset glas --preset quick --seeds 0,1,2
+  bench run --method oeem,oeem:weighting=none --dataset glas:target=gland
+  bench run --method oeem --dataset glas --set weighting=lc_mix --set presence=0.1
+  bench run --config config.yaml          # repeat a run from its own artifact
+
+A variant is a component with settings of its own: NAME:field=value:field=value. A run that is already finished is not
+done again (--force does it); one that was interrupted goes on where it was.
+"""
+
+
+def run(
+    context: typer.Context,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Methods: a,b or all.", autocompletion=complete.method_list)
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Datasets: a,b or all.", autocompletion=complete.dataset_list)
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Parameters: paper (default), quick, smoke.", autocompletion=complete.preset),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A parameter or dataset option (bench info NAME); repeatable."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML file of a run; what is typed here goes before it.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="INT", help="Seed (default 0).")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Several seeds: 0,1,2.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="DEV", help="auto, cpu, cuda or cuda:N.", autocompletion=complete.device)
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="ROOT", help="Folder of the data, or: synthetic. Default: BENCH_DATA, ./data.")
+    ] = None,
+    synthetic_slides: Annotated[
+        int | None, typer.Option(metavar="N", help="Slides of the miniature with --data synthetic.")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URI", help="MLflow store. Default: MLFLOW_TRACKING_URI, sqlite:///mlflow.db.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run again what is already finished.")] = False,
+) -> None:
+    """Train and test methods on datasets and keep the results in MLflow."""
+    from benchmark.config import RunRequest
+    from benchmark.running.matrix import run_all
+
+    request = RunRequest(
+        method=method,
+        dataset=dataset,
+        preset=preset,
+        settings=tuple(settings or ()),
+        config=config,
+        seeds=chosen_seeds(seed, seeds),
+        device=device,
+        data=data,
+        synthetic_slides=synthetic_slides,
+        store=store,
+        cache=cache,
+        force=force,
+        debug=context.ensure_object(Session).debug,
+    )
+    raise typer.Exit(run_all(request))
+
+
+def chosen_seeds(seed: int | None, seeds: str | None) -> tuple[int, ...] | None:
+    """The seeds of `--seed` or `--seeds`, None without them. Raises `ConfigError` for both, or for what is no seed."""
+    if seed is not None and seeds is not None:
+        raise ConfigError("both --seed and --seeds are given", fix="--seeds 0,1,2 alone")
+    if seeds is None:
+        return None if seed is None else (_not_negative(seed),)
+    try:
+        return tuple(dict.fromkeys(_not_negative(int(part)) for part in seeds.split(",")))
+    except ValueError:
+        raise ConfigError(f"--seeds {seeds!r} is not a list of whole numbers", fix="--seeds 0,1,2") from None
+
+
+def _not_negative(seed: int) -> int:
+    if seed < 0:
+        raise ConfigError(f"seed {seed} is negative; seeds are whole numbers from 0", fix="--seed 0")
+    return seed

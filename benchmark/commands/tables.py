@@ -1,0 +1,101 @@
+"""Cards, parameters and reports as they look on a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from benchmark.describe import dataset_facts, method_facts, plain
+
+if TYPE_CHECKING:
+    from benchmark.discovery import Entry
+
+WIDTH = 100
+
+MARKS: Mapping[bool | None, tuple[str, str]] = {
+    True: ("ok  ", "green"),
+    None: ("note", "yellow"),
+    False: ("FAIL", "bold red"),
+}
+"""Word and style of a finding that is right, worth knowing, or wrong."""
+
+
+def console() -> Console:
+    """The terminal; 100 columns where the output is not a terminal."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def table(*columns: str, **widths: Any) -> Table:
+    """An empty table in the house's style."""
+    made = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, **widths)
+    for column in columns:
+        made.add_column(column)
+    return made
+
+
+def facts(component: type[Any]) -> dict[str, Any]:
+    """What there is to say about a method or a dataset, as plain data."""
+    return dataset_facts(component) if hasattr(component, "Options") else method_facts(component)
+
+
+def print_component(entry: Entry, about: Mapping[str, Any]) -> None:
+    """Show a component: card, supervision and presets, then its parameters or options."""
+    out = console()
+    print_card(out, entry, about)
+    rows = about.get("parameters", about.get("options", []))
+    if not rows:
+        return
+    presets = [name for name, values in about.get("presets", {}).items() if values]
+    column = "quick" if "quick" in presets else None
+    out.print(Group(*_parameter_sheet("option" if "options" in about else "parameter", rows, column)))
+    for name in presets:
+        if name != column:
+            values = ", ".join(f"{key}={plain(value)}" for key, value in about["presets"][name].items())
+            out.print(Text(f"preset {name}: {values}"))
+
+
+def print_card(out: Console, entry: Entry, about: Mapping[str, Any]) -> None:
+    """Show the card of a method or a dataset."""
+    card = dict(about["card"])
+    out.print(Text.assemble((entry.name, "bold"), "  ", card.pop("title")))
+    sheet = Table.grid(padding=(0, 2))
+    sheet.add_column(style="dim", no_wrap=True)
+    sheet.add_column()
+    lines: dict[str, Any] = {"kind": entry.kind, "from": f"{entry.origin}", **card}
+    if "supervision" in about:
+        lines["supervision"] = about["supervision"]
+        lines["presets"] = list(about["presets"])
+    for key, value in lines.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        if text:
+            sheet.add_row(key, Text(text.strip()))
+    out.print(sheet)
+
+
+def _parameter_sheet(what: str, rows: Sequence[Mapping[str, Any]], preset: str | None) -> Iterator[RenderableType]:
+    """A line of columns per parameter and its description under it, across all columns."""
+    names = [what, "default", *([preset] if preset else []), "legal", "unit", "source"]
+    widths = [22, 15, *([16] if preset else []), 20 if preset else 37, 4, 18]
+    yield Text()
+    yield _line(widths, [Text(name, "bold underline") for name in names])
+    for row in rows:
+        symbol = f"  {row['symbol']}" if row["symbol"] else ""
+        name = Text.assemble((row["name"], "bold"), (symbol, "italic cyan"))
+        values = [row["default"], *([row["values"].get(preset, "")] if preset else [])]
+        yield _line(widths, [name, *map(Text, [*map(plain, values), row["range"], row["unit"], row["source"]])])
+        yield Padding(Text(row["about"], "dim"), (0, 0, 0, 2))
+
+
+def _line(widths: Sequence[int], cells: Sequence[Text]) -> Table:
+    line = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
+    for width in widths:
+        line.add_column(width=width, overflow="fold")
+    line.add_row(*cells)
+    return line

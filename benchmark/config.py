@@ -1,0 +1,224 @@
+"""Configuration: defaults < preset < YAML file < --set, validated and resolved to RunSpecs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.dataset import Dataset
+from benchmark.describe import legal_range
+from benchmark.errors import ConfigError
+from benchmark.method import Method
+
+SYNTHETIC = "synthetic"
+DEFAULT_PRESET = "paper"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the command line asks for, before anything is looked up."""
+
+    method: str | None = None
+    dataset: str | None = None
+    preset: str | None = None
+    settings: tuple[str, ...] = ()
+    config: Path | None = None
+    seeds: tuple[int, ...] | None = None
+    device: str | None = None
+    data: str | None = None
+    synthetic_slides: int | None = None
+    store: str | None = None
+    cache: Path | None = None
+    force: bool = False
+    debug: bool = False
+
+
+class RunFile(BaseModel):
+    """The YAML file of `--config`; every run writes one that repeats it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: str | None = None
+    preset: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    dataset: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    seed: int | None = None
+    device: str | None = None
+    data: str | None = None
+    synthetic_slides: int | None = Field(None, ge=4)
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run, fully resolved: nothing is left to a default that could change."""
+
+    method: str
+    params: BaseModel
+    dataset: str
+    options: BaseModel
+    preset: str
+    seed: int
+    device: str
+    data: str | None
+    synthetic_slides: int
+    variant: str = ""
+    expected_data: str | None = field(default=None, compare=False)
+
+    def as_file(self, provenance: Mapping[str, Any]) -> str:
+        """The YAML text that repeats this run with `bench run --config`."""
+        body = {
+            "method": self.method,
+            "preset": self.preset,
+            "params": self.params.model_dump(mode="json"),
+            "dataset": self.dataset,
+            "options": self.options.model_dump(mode="json"),
+            "seed": self.seed,
+            "device": self.device,
+            "data": self.data,
+            **({"synthetic_slides": self.synthetic_slides} if self.data == SYNTHETIC else {}),
+            "provenance": dict(provenance),
+        }
+        return yaml.safe_dump(body, sort_keys=False, width=120)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A component with settings of its own: `oeem:weighting=lc_mix:aux_weight=0`."""
+
+    name: str
+    settings: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """How it is written on the command line."""
+        return ":".join([self.name, *(f"{key}={value}" for key, value in self.settings.items())])
+
+
+def read_setting(text: str) -> tuple[str, Any]:
+    """Split `key=value`; the value is read as YAML, so `[1, 1.5]`, `true` and `null` mean what they say."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        fix = "write it as name=value, for example --set weighting=none"
+        raise ConfigError(f"cannot read the setting {text!r}", fix=fix)
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        fix = "quote it: --set 'name=\"value\"'"
+        raise ConfigError(f"the value of --set {text!r} is not valid YAML", fix=fix) from None
+
+
+def read_variants(text: str, known: Iterable[str]) -> list[Variant]:
+    """Read `a,b:key=value` or `all`."""
+    if text.strip() == "all":
+        return [Variant(name, {}) for name in known]
+    variants = []
+    for part in text.split(","):
+        name, *settings = part.strip().split(":")
+        if not name:
+            raise ConfigError(f"an empty name in {text!r}", fix="bench list")
+        variants.append(Variant(name, dict(read_setting(setting) for setting in settings)))
+    return variants
+
+
+def read_file(path: Path) -> RunFile:
+    """Read a run file, naming the field that is wrong."""
+    if not path.is_file():
+        raise ConfigError(f"there is no configuration file {path}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a YAML file: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds {type(content).__name__}, expected fields such as `method:` and `dataset:`")
+    try:
+        return RunFile.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"in {path}: {explain(error, RunFile)}") from None
+
+
+def resolve(method: type[Method], preset: str, *layers: Mapping[str, Any]) -> BaseModel:
+    """The parameters of a method: its defaults, then the preset, then each layer."""
+    if preset not in method.presets:
+        close = difflib.get_close_matches(preset, method.presets, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        msg = f"{method.name} has no preset {preset!r}; {hint}it has: {', '.join(method.presets)}"
+        raise ConfigError(msg, fix=f"bench info {method.name}")
+    return validated(method.Params, {**method.presets[preset], **_merged(layers)}, method.name)
+
+
+def validated(model: type[BaseModel], values: Mapping[str, Any], owner: str) -> BaseModel:
+    """Validate, or raise `ConfigError` naming the field, what was given, the legal range and the nearest field."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(f"{owner}: {explain(error, model)}", fix=f"bench info {owner}") from None
+
+
+def share_settings(
+    settings: Mapping[str, Any], method: type[Method], dataset: type[Dataset]
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Split `--set` into a method's parameters, a dataset's options and names that neither has.
+
+    `method.x` and `dataset.x` say which one is meant; a bare name goes to the method if it has it.
+    """
+    params: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    unknown: list[str] = []
+    for key, value in settings.items():
+        owner, dot, name = key.partition(".")
+        if dot and owner in ("method", "dataset"):
+            (params if owner == "method" else options)[name] = value
+        elif key in method.Params.model_fields:
+            params[key] = value
+        elif key in dataset.Options.model_fields:
+            options[key] = value
+        else:
+            unknown.append(key)
+    return params, options, unknown
+
+
+def refuse_unknown(name: str, models: Mapping[str, type[BaseModel]]) -> ConfigError:
+    """The error for a `--set` name that no selected component has."""
+    fields = {known: owner for owner, model in models.items() for known in model.model_fields}
+    close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
+    owners = ", ".join(models)
+    if not close:
+        msg = f"--set {name}: neither {owners} has a field of that name"
+        return ConfigError(msg, fix=f"bench info {next(iter(models))}")
+    nearest, owner = close[0], fields[close[0]]
+    allowed = legal_range(models[owner].model_fields[nearest])
+    msg = f"--set {name}: no such field in {owners}; the nearest is {nearest!r} of {owner} ({allowed})"
+    return ConfigError(msg, fix=f"bench info {owner}")
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """One line per mistake of a validation error, in the words of the field."""
+    lines = []
+    for mistake in error.errors():
+        path = [str(part) for part in mistake["loc"]]
+        name = path[0] if path else ""
+        if mistake["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.5)
+            nearest = f"; the nearest is {close[0]!r} ({legal_range(model.model_fields[close[0]])})" if close else ""
+            lines.append(f"there is no field {name!r}{nearest}")
+        elif name in model.model_fields:
+            allowed = legal_range(model.model_fields[name])
+            lines.append(f"{'.'.join(path)} = {mistake['input']!r} is not legal: {mistake['msg']}; expected {allowed}")
+        else:
+            lines.append(mistake["msg"].removeprefix("Value error, "))
+    return "; ".join(lines)
+
+
+def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged.update(layer)
+    return merged

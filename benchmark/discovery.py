@@ -1,0 +1,112 @@
+"""What the installed distributions offer, found without importing any of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered component.
+
+    `target` is `module:Class`; `distribution` and `version` say which installed package registered it.
+    """
+
+    name: str
+    kind: str
+    target: str
+    distribution: str
+    version: str
+
+    @cached_property
+    def summary(self) -> str:
+        """First line of the class's docstring, read from the file; empty when there is none to read."""
+        module, _, attribute = self.target.partition(":")
+        path = locate(module)
+        return first_line(path.read_text(encoding="utf-8"), attribute) if path else ""
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for messages."""
+        return f"{self.target} from {self.distribution} {self.version}".rstrip()
+
+    def as_row(self) -> dict[str, str]:
+        """The fields as `bench list --json` prints them."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "summary": self.summary,
+            "distribution": self.distribution,
+            "version": self.version,
+            "target": self.target,
+        }
+
+
+def find(kind: str, group: str) -> list[Entry]:
+    """Every component of one entry-point group, sorted by name; exact repetitions of one distribution are one.
+
+    A stale `.egg-info` beside an editable install repeats a distribution, which is no conflict.
+    """
+    found = {_entry(kind, point) for point in installed(group)}
+    return sorted(found, key=lambda entry: (entry.name, entry.origin))
+
+
+@cache
+def installed(group: str) -> tuple[EntryPoint, ...]:
+    """The entry points of one group in all installed distributions, looked up once."""
+    from importlib.metadata import entry_points
+
+    return tuple(entry_points(group=group))
+
+
+def _entry(kind: str, point: EntryPoint) -> Entry:
+    name, version = (point.dist.name, point.dist.version) if point.dist else ("unknown distribution", "")
+    return Entry(point.name, kind, point.value.partition("[")[0].replace(" ", ""), name, version)
+
+
+def locate(module: str) -> Path | None:
+    """The source file of a module, or None. Imports neither the module nor its parent packages.
+
+    `importlib.util.find_spec` would import the parents, so the finders are asked one level at a time. A namespace
+    package inside another cannot be found in this way.
+    """
+    search: list[str] | None = None
+    spec = None
+    for depth in range(1, module.count(".") + 2):
+        name = ".".join(module.split(".")[:depth])
+        finders = (finder.find_spec for finder in sys.meta_path if hasattr(finder, "find_spec"))
+        try:
+            spec = next((found for find_spec in finders if (found := find_spec(name, search))), None)
+        except KeyError:  # what importlib raises for a namespace package whose parent is not imported
+            return None
+        if spec is None:
+            return None
+        search = list(spec.submodule_search_locations or [])
+    path = Path(spec.origin) if spec and spec.origin else None
+    return path if path and path.suffix == ".py" and path.is_file() else None
+
+
+def first_line(source: str, name: str) -> str:
+    """First docstring line of the top-level class `name`.
+
+    Only the class header up to its first method is parsed: a listing reads many long files.
+    """
+    header = re.compile(rf"^class {re.escape(name)}\b.*?(?=^    (?:def|async|@)|^[^\s)]|\Z)", re.MULTILINE | re.DOTALL)
+    match = header.search(source)
+    if match is None:
+        return ""
+    try:
+        tree = ast.parse(match.group())
+    except SyntaxError:
+        return ""
+    documented = ast.get_docstring(tree.body[0]) if isinstance(tree.body[0], ast.ClassDef) else None
+    return documented.splitlines()[0] if documented else ""

@@ -1,0 +1,136 @@
+"""Name → component, through the entry-point groups `bench.methods` and `bench.datasets`.
+
+The built-in components and those of other distributions register in the same way. Listing imports none of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import re
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from benchmark import discovery
+from benchmark.discovery import Entry
+from benchmark.errors import RegistryError
+
+if TYPE_CHECKING:
+    from benchmark.dataset import Dataset
+    from benchmark.method import Method
+
+T = TypeVar("T")
+
+_LEGAL_NAME = re.compile(r"(?!all$)[a-z0-9][a-z0-9._-]*")
+
+
+class Registry(Generic[T]):
+    """The components of one kind.
+
+    `base` is the contract class as `module:Class`; it is imported with the first component that is loaded.
+    """
+
+    def __init__(self, kind: str, group: str, base: str) -> None:
+        self.kind = kind
+        self.group = group
+        self._base = base
+
+    def entries(self) -> list[Entry]:
+        """Every registered component, by name. Raises `RegistryError` when two claim one name."""
+        return list(self._by_name.values())
+
+    def names(self) -> list[str]:
+        """Every registered name, sorted."""
+        return list(self._by_name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def entry(self, name: str) -> Entry:
+        """What is known of `name` without importing it. Raises `RegistryError` for an unknown name."""
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise unknown_name(self.kind, name, self.names()) from None
+
+    def load(self, name: str) -> type[T]:
+        """Import the component, check it against its contract and tell it its name.
+
+        Raises `RegistryError` when the name is unknown, the import fails or the contract is not kept;
+        the other components stay usable.
+        """
+        entry = self.entry(name)
+        component = self._import(entry)
+        self._check(entry, component)
+        if "name" not in vars(component):
+            component.name = name
+        elif component.name != name:
+            raise RegistryError(
+                f"{self.kind} {name!r} ({entry.origin}) calls itself {component.name!r}; both names must be equal",
+                fix=f"register the class as {component.name!r}, or drop its `name`",
+            )
+        loaded: type[T] = component
+        return loaded
+
+    @cached_property
+    def _by_name(self) -> dict[str, Entry]:
+        found: dict[str, Entry] = {}
+        for entry in discovery.find(self.kind, self.group):
+            if entry.name in found:
+                origins = f"{found[entry.name].origin}; {entry.origin}"
+                msg = f"the {self.kind} name {entry.name!r} is registered twice: {origins}"
+                raise RegistryError(msg, fix=f"pip uninstall {entry.distribution}")
+            if not _LEGAL_NAME.fullmatch(entry.name):
+                msg = f"{entry.name!r} ({entry.origin}) is no {self.kind} name: small letters, digits, '.', '_', '-'"
+                raise RegistryError(msg, fix=f"rename it in the entry points of {entry.distribution}")
+            found[entry.name] = entry
+        return found
+
+    def _import(self, entry: Entry) -> Any:
+        module, _, attribute = entry.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except Exception as error:  # a plug-in's module may fail in any way, and the message must name it
+            msg = f"the {self.kind} {entry.name!r} ({entry.origin}) cannot be imported: {type(error).__name__}: {error}"
+            raise RegistryError(msg, fix=f"pip install --upgrade {entry.distribution}, or uninstall it") from error
+
+    def _check(self, entry: Entry, component: Any) -> None:
+        module, _, attribute = self._base.partition(":")
+        base: Any = getattr(importlib.import_module(module), attribute)
+        broken = f"the {self.kind} {entry.name!r} ({entry.origin})"
+        if not (inspect.isclass(component) and issubclass(component, base)):
+            raise RegistryError(f"{broken} is not a subclass of {module}.{attribute}")
+        if inspect.isabstract(component):
+            missing = ", ".join(sorted(getattr(component, "__abstractmethods__", ())))
+            raise RegistryError(f"{broken} is abstract; it lacks: {missing}")
+        declared = [key for key, hint in base.__annotations__.items() if "ClassVar" in str(hint) and key != "name"]
+        lacking = [key for key in declared if not hasattr(component, key)]
+        if lacking:
+            raise RegistryError(f"{broken} lacks the class attributes: {', '.join(lacking)}")
+
+
+def unknown_name(kind: str, name: str, known: list[str]) -> RegistryError:
+    """The error for a name that nothing of a kind has, with the nearest names that there are."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are: {', '.join(known) or 'none'}"
+    return RegistryError(f"there is no {kind} {name!r}; {hint}", fix="bench list")
+
+
+@cache
+def methods() -> Registry[Method]:
+    """Every installed method."""
+    return Registry("method", "bench.methods", "benchmark.method:Method")
+
+
+@cache
+def datasets() -> Registry[Dataset]:
+    """Every installed dataset."""
+    return Registry("dataset", "bench.datasets", "benchmark.dataset:Dataset")
+
+
+def refresh() -> None:
+    """Look at the installed distributions anew; for a process that installs some while it runs."""
+    methods.cache_clear()
+    datasets.cache_clear()
+    discovery.installed.cache_clear()

@@ -1,0 +1,53 @@
+"""Which process owns a run, so that one that died without a word can be told from one at work."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+_FIRST_NAMESPACE = "4026531836"
+
+
+def user() -> str:
+    """Who runs this; `unknown` where the system has no name for the user id, as in some containers."""
+    with suppress(KeyError, OSError, ImportError):
+        return getpass.getuser()
+    return "unknown"
+
+
+def machine() -> str:
+    """The host's name, and inside a container its process namespace: a process number means nothing in another."""
+    with suppress(OSError):
+        number = str(Path("/proc/self/ns/pid").stat().st_ino)
+        if number != _FIRST_NAMESPACE:
+            return f"{platform.node()}/{number}"
+    return platform.node()
+
+
+def owner_tags() -> dict[str, str]:
+    """Host, process number and start time of this process."""
+    process = psutil.Process()
+    return {"bench.host": machine(), "bench.pid": str(process.pid), "bench.pid_started": f"{process.create_time():.2f}"}
+
+
+def orphaned(tags: Mapping[str, str]) -> bool:
+    """True when `tags` name a process of this machine that no longer lives (or whose number another one has now)."""
+    if tags.get("bench.host") != machine() or not tags.get("bench.pid", "").isdecimal():
+        return False
+    number = int(tags["bench.pid"])
+    if number == os.getpid():
+        return False
+    try:
+        process = psutil.Process(number)
+        started, zombie = process.create_time(), process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:
+        return False
+    return zombie or abs(started - float(tags.get("bench.pid_started", "nan"))) > 1.0

@@ -1,0 +1,1 @@
+"""Runs: one combination of method, dataset and seed, or a matrix of them."""

@@ -1,0 +1,44 @@
+"""Where a run computes: device, thread count, and PyTorch's deterministic mode."""
+
+from __future__ import annotations
+
+import os
+
+from benchmark.errors import ConfigError
+
+
+def choose_device(wanted: str) -> str:
+    """`auto` becomes `cuda:0` when there is one, else `cpu`. A device that is not there is refused."""
+    import torch
+
+    if wanted == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if wanted == "cpu":
+        return wanted
+    name, _, index = wanted.partition(":")
+    if name != "cuda" or (index and not index.isdigit()):
+        raise ConfigError(f"--device {wanted}: expected auto, cpu, cuda or cuda:N")
+    found = torch.cuda.device_count()
+    if int(index or 0) >= found:
+        msg = f"--device {wanted}: this machine has {found} CUDA device(s)"
+        raise ConfigError(msg, fix="bench doctor, or --device cpu")
+    return f"cuda:{int(index or 0)}"
+
+
+def cores() -> int:
+    """How many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare(device: str, seed: int) -> None:
+    """Set the thread count and make PyTorch deterministic, so that one command gives one set of numbers.
+
+    On a GPU, operations without a deterministic kernel warn instead of failing.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", cores())))
+    torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
+    torch.backends.cudnn.benchmark = False
+    torch.manual_seed(seed % 2**63)

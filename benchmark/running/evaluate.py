@@ -1,0 +1,103 @@
+"""Predict slides one by one and keep only what the metrics need of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import PredictionError
+from benchmark.method import Prediction
+from benchmark.metrics.segmentation import Confusion, miou
+from benchmark.metrics.suite import SlideEvidence, gather
+from benchmark.slides import Grid, ScoreMap
+from benchmark.supervision import Labels
+
+if TYPE_CHECKING:
+    from benchmark.context import Context
+    from benchmark.dataset import Dataset
+    from benchmark.method import Method
+    from benchmark.slides import Slide
+
+
+def evaluate(
+    method: Method,
+    dataset: Dataset,
+    slides: Sequence[Slide],
+    labels: Labels,
+    context: Context,
+    *,
+    what: str,
+    keep: Path | None = None,
+) -> list[SlideEvidence]:
+    """Score `slides` and gather the evidence for each; score maps are written into `keep` as they come."""
+    subset = {slide.id: name for name, part in dataset.subsets().items() for slide in part}
+    evidence = []
+    for slide in context.track(slides, f"scoring {what} slides", len(slides)):
+        prediction = checked(method.predict(slide, labels, context), method, slide)
+        scores = prediction.scores.on(dataset.evaluation_grid(slide))
+        if keep is not None:
+            scores.save(keep / f"{slide.id}.png")
+        evidence.append(_evidence(dataset, slide, prediction, scores, subset.get(slide.id)))
+    return evidence
+
+
+def checked(prediction: object, method: Method, slide: Slide) -> Prediction:
+    """The prediction, or `PredictionError` when it is not one."""
+    if not isinstance(prediction, Prediction) or not isinstance(prediction.scores, ScoreMap):
+        got = type(getattr(prediction, "scores", prediction)).__name__
+        msg = f"{method.name} returned {got} for slide {slide.id!r}, expected a Prediction with a ScoreMap"
+        raise PredictionError(msg)
+    return prediction
+
+
+def _evidence(
+    dataset: Dataset, slide: Slide, prediction: Prediction, scores: ScoreMap, subset: str | None
+) -> SlideEvidence:
+    grid = scores.grid
+    truth = dataset.truth(slide)
+    units = dataset.unit_grid(slide)
+    unit_scores = prediction.units
+    if unit_scores is None:
+        unit_scores = prediction.scores.units(units, dataset.unit_top(slide))
+    if unit_scores.shape != units.shape:
+        msg = f"unit scores of slide {slide.id!r} have shape {unit_scores.shape}, expected {units.shape}"
+        raise PredictionError(msg)
+    return gather(
+        slide.id,
+        slide.patient,
+        truth=(truth.labels(grid) > 0).astype(np.int8),
+        scores=scores.values,
+        tissue=dataset.tissue(slide, grid),
+        instances=truth.instances(grid) if dataset.objects else None,
+        coarse=(dataset.coarse(slide).labels(grid) > 0).astype(np.int8),
+        unit_labels=dataset.unit_labels(slide).ravel(),
+        # A unit without any scored cell (no tissue) scores 0, as in the hybrid paper.
+        unit_scores=np.nan_to_num(unit_scores.ravel().astype(np.float32), nan=0.0),
+        subset=subset,
+    )
+
+
+class Examination:
+    """Scores class maps of training slides against the truth; a method hands maps in and gets nothing back."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._counts: dict[str, Confusion] = {}
+
+    def __call__(self, name: str, slide: Slide, classes: NDArray[np.int8]) -> None:
+        """Add one slide's map, height × width in level-0 pixels."""
+        truth = self._dataset.truth(slide).labels(Grid.pixels(slide.size))
+        if classes.shape != truth.shape:
+            msg = f"the {name} map of slide {slide.id!r} has shape {classes.shape}, expected {truth.shape}"
+            raise PredictionError(msg)
+        counts = Confusion.of(truth > 0, classes > 0)
+        self._counts[name] = self._counts[name] + counts if name in self._counts else counts
+
+    def results(self) -> dict[str, float]:
+        """Pooled mIoU per name, as `train/<name>_miou`."""
+        scores = {f"train/{name}_miou": miou(counts) for name, counts in self._counts.items()}
+        return {name: score for name, score in scores.items() if score is not None}

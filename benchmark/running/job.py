@@ -1,0 +1,113 @@
+"""A run whose data are open and whose identity is known."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.config import SYNTHETIC, RunSpec
+from benchmark.datahome import find_root
+from benchmark.dataset import Dataset, Split
+from benchmark.digest import content_digest
+from benchmark.identity import digest_of, facts_of
+from benchmark.method import Method
+from benchmark.metrics.suite import SCHEMA
+from benchmark.provenance import code_digest, code_version
+from benchmark.registry import datasets, methods
+from benchmark.running.plan import SYNTHETIC_SEED
+from benchmark.running.synthetic import synthetic_root
+from benchmark.supervision import Labels, Ledger, View
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run whose data are open and whose identity is known."""
+
+    spec: RunSpec
+    method: Method
+    dataset: Dataset
+    data_digest: str
+    """Of the files."""
+    data_identity: str
+    """Of the files, how they are read (options) and by which code."""
+    identity: str
+    cache: Path
+
+    @property
+    def experiment(self) -> str:
+        """Experiment = dataset; miniatures have one of their own, so they never mix with real data."""
+        return f"{self.dataset.name}-synthetic" if self.dataset.synthetic else self.dataset.name
+
+    @property
+    def title(self) -> str:
+        """A name a person can read."""
+        return " ".join(filter(None, (self.spec.method, self.spec.variant, f"seed {self.spec.seed}")))
+
+    def labels(self, split: Split, ledger: Ledger) -> Labels:
+        """The metered labels of one split; those of the test split are sealed."""
+        return Labels(
+            self.dataset,
+            self.dataset.slides(split),
+            self.method.supervision,
+            ledger,
+            owner=self.method.name,
+            budgets=self.method.budgets(),
+            sealed=split is Split.TEST,
+        )
+
+    def view(self, split: Split, ledger: Ledger) -> View:
+        """Slides and labels of one split, as `Method.fit` gets them."""
+        return View(self.dataset.slides(split), self.labels(split, ledger))
+
+    def stored_params(self) -> dict[str, str]:
+        """Resolved parameters and options, flat, for the tracking store."""
+        params = {key: str(value) for key, value in self.spec.params.model_dump(mode="json").items()}
+        options = {f"dataset.{key}": str(value) for key, value in self.spec.options.model_dump(mode="json").items()}
+        return {**params, **options, "seed": str(self.spec.seed)}
+
+    def tags(self, device: str) -> dict[str, str]:
+        """What runs are filtered by."""
+        return {
+            "bench.method": self.spec.method,
+            "bench.dataset": self.spec.dataset,
+            "bench.supervision": "+".join(sorted(self.method.supervision)) or "none",
+            "bench.preset": self.spec.preset,
+            "bench.seed": str(self.spec.seed),
+            "bench.variant": self.spec.variant,
+            "bench.identity": self.identity,
+            "bench.data_kind": "synthetic" if self.dataset.synthetic else "real",
+            "bench.data_digest": self.data_digest,
+            "bench.code": code_version(),
+            "bench.metrics_schema": SCHEMA,
+            "bench.device": device,
+            "bench.python": ".".join(map(str, sys.version_info[:3])),
+        }
+
+    def profile(self) -> dict[str, Any]:
+        """The sizes of the splits."""
+        return {f"{split}_slides": len(self.dataset.slides(split)) for split in Split}
+
+
+def open_job(spec: RunSpec, cache: Path) -> Job:
+    """Open method and data and compute the run's identity. Raises `BenchError` when either cannot be used."""
+    method_class, dataset_class = methods().load(spec.method), datasets().load(spec.dataset)
+    if spec.data == SYNTHETIC:
+        root = synthetic_root(dataset_class, cache, slides=spec.synthetic_slides, seed=SYNTHETIC_SEED)
+    else:
+        root = find_root(spec.dataset, spec.data)
+    dataset = dataset_class(root, spec.options)
+    content = content_digest(dataset.root, dataset.files())
+    data = digest_of([spec.dataset, facts_of(spec.options), content, code_digest(dataset_class, learning=False)])
+    identity = digest_of(
+        {
+            "method": spec.method,
+            "params": facts_of(spec.params),
+            "data": data,
+            "seed": spec.seed,
+            "metrics": SCHEMA,
+            "code": code_digest(method_class),
+        }
+    )
+    return Job(spec, method_class(spec.params), dataset, content, data, identity, cache)

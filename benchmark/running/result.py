@@ -1,0 +1,72 @@
+"""What a finished run knows: metrics, labels used, seconds, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark.metrics.suite import METRICS, Summary
+from benchmark.resources import Meter
+from benchmark.running.closing import HEADLINES
+from benchmark.running.job import Job
+from benchmark.stages import StageRecord
+from benchmark.supervision import Ledger
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The result of one run, before it is written anywhere."""
+
+    job: Job
+    summary: Summary
+    ledger: Ledger
+    stages: Sequence[StageRecord]
+    history: Sequence[tuple[str, float, int | None]]
+    train: dict[str, float]
+    fitting: Meter
+    scoring: Meter
+
+    def numbers(self) -> dict[str, float]:
+        """Every number of the run under its name in the tracking store.
+
+        A metric of a subset comes as `testA/pixel/miou`; an interval as `pixel/miou.low` and `.high`.
+        """
+        numbers = {stored_name(name): value for name, value in self.summary.values.items()}
+        for name, (low, high) in self.summary.intervals.items():
+            numbers[stored_name(name) + ".low"], numbers[stored_name(name) + ".high"] = low, high
+        numbers.update(self.train)
+        numbers.update({f"labels/{name}": float(count) for name, count in self.ledger.totals().items()})
+        numbers.update(self._costs())
+        return numbers
+
+    def headline(self) -> str:
+        """The numbers that matter, as Markdown for the run's page."""
+        rows = []
+        for name in HEADLINES:
+            if name in self.summary.values:
+                low, high = self.summary.intervals.get(name, (None, None))
+                within = "" if low is None else f"{low:.3f} – {high:.3f}"
+                rows.append(f"| {METRICS[name].title} | {self.summary.values[name]:.3f} | {within} |")
+        table = "\n".join(("| test slides | | 95 % interval |", "|---|---|---|", *rows))
+        return f"{table}\n\nSee `summary.html` among the artifacts; `bench run --config config.yaml` repeats this run."
+
+    def _costs(self) -> dict[str, float]:
+        costs = {
+            "cost/fit_seconds": self.fitting.seconds,
+            "cost/score_seconds": self.scoring.seconds,
+            "cost/peak_memory_mib": max(self.fitting.peak_mib, self.scoring.peak_mib),
+            "cost/reused_stages": float(sum(stage.reused for stage in self.stages)),
+        }
+        gpu = max(self.fitting.peak_gpu_mib, self.scoring.peak_gpu_mib)
+        if gpu:
+            costs["cost/peak_gpu_memory_mib"] = gpu
+        for stage in self.stages:
+            costs[f"stage/{stage.name}_seconds"] = stage.seconds
+            costs[f"stage/{stage.name}_peak_mib"] = stage.peak_mib
+        return costs
+
+
+def stored_name(metric: str) -> str:
+    """`pixel/miou@testA` as the tracking store takes it: `testA/pixel/miou`."""
+    name, at, subset = metric.partition("@")
+    return f"{subset}/{name}" if at else name

@@ -1,0 +1,285 @@
+"""The tracking store: every run is written to MLflow, and nothing else here knows MLflow.
+
+SQLite answers "locked" at once when two writers would wait for each other, so a call is tried again for a while.
+A new database is made under a file lock and renamed into place: MLflow's migrations, which take seconds, bear
+neither two processes nor a kill.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from benchmark.errors import TrackingError
+from benchmark.reporting import address
+from benchmark.reporting.address import shown, sqlite_path, store_uri
+from benchmark.reporting.live import NOTE, LiveRun, Number
+from benchmark.reporting.names import MAX_DIGEST, TABLE_SUFFIX, stored_name, stored_params, stored_tags
+from benchmark.reporting.owner import orphaned, owner_tags, user
+from benchmark.reporting.ui import serve
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput as MlflowInput
+    from mlflow.entities import Run
+
+__all__ = ["DatasetInput", "LiveRun", "StoredRun", "Tracker", "serve", "store_uri", "stored_name"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BUSY_SECONDS = 60.0
+SETTINGS = {
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+"""What MLflow is told unless the environment says otherwise: less talk, nothing sent home, failures in a minute."""
+
+
+@dataclass(frozen=True)
+class DatasetInput:
+    """The data a run used. `digest` is cut to MLflow's 36 characters, `profile` is shown as JSON."""
+
+    name: str
+    source: str
+    digest: str
+    profile: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as the store has it; `metrics` are the latest values."""
+
+    id: str
+    name: str
+    status: str
+    metrics: dict[str, float]
+    params: dict[str, str]
+    tags: dict[str, str]
+    artifact_uri: str
+
+
+class _ExistsError(TrackingError):
+    """Another process made the same experiment at the same time."""
+
+
+class Tracker:
+    """One tracking store. Connects at the first call; whatever keeps it from working is a `TrackingError`.
+
+    `cache` is a folder that keeps the empty tables of a new SQLite store, so that the next one is a copy.
+    """
+
+    def __init__(self, uri: str | None = None, *, cache: Path | None = None) -> None:
+        self.uri = store_uri(uri)
+        self._path = sqlite_path(self.uri)
+        self._cache = cache
+        self._known: dict[str, str] = {}
+
+    def connect(self) -> None:
+        """Reach the store now, and make its tables when it is new."""
+        self._call(self._client.get_experiment_by_name, "Default")
+
+    def finished(self, experiment: str, identity: str) -> StoredRun | None:
+        """The newest FINISHED run of that identity, if there is one."""
+        runs = self._search(experiment, f"attributes.status = 'FINISHED' and tags.`bench.identity` = '{identity}'", 1)
+        return _stored(runs[0]) if runs else None
+
+    def runs(self, experiment: str) -> list[StoredRun]:
+        """Every run of an experiment, those that ended last first."""
+        return [_stored(run) for run in self._search(experiment, "")]
+
+    def reap(self, experiment: str) -> list[str]:
+        """Mark as KILLED what a process of this machine left RUNNING when it died; returns the run ids."""
+        dead = [run for run in self._search(experiment, "attributes.status = 'RUNNING'") if orphaned(run.data.tags)]
+        for run in dead:
+            reason = f"process {run.data.tags['bench.pid']} ended without a word (killed, or the machine went down)"
+            self._call(self._client.set_tag, run.info.run_id, "bench.reason", reason)
+            self._call(self._client.set_terminated, run.info.run_id, "KILLED")
+        return [run.info.run_id for run in dead]
+
+    def start(
+        self,
+        *,
+        experiment: str,
+        description: str,
+        name: str,
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+        dataset: DatasetInput,
+        note: str = "",
+    ) -> LiveRun:
+        """Open a run. `description` is the experiment's, `note` the run's own; both may be Markdown."""
+        from mlflow.entities import Param
+
+        where = self._experiment(experiment, description)
+        own = {"mlflow.user": user(), "mlflow.source.name": "bench run", "mlflow.source.type": "LOCAL"}
+        everything = stored_tags({**own, **tags, **owner_tags(), **({NOTE: note} if note else {})})
+        number = self._call(self._client.create_run, where, tags=everything, run_name=name).info.run_id
+        page = f"{shown(self.uri).rstrip('/')}/#/experiments/{where}/runs/{number}"
+        live = LiveRun(_MlflowSink(self._client, self._call, number), number, page if self._served else None)
+        try:
+            rows = [Param(key, value) for key, value in stored_params(params).items()]
+            self._call(self._client.log_batch, number, params=rows)
+            self._call(self._client.log_inputs, number, [_input(dataset)])
+        except BaseException:
+            live.end("FAILED", "the run could not be opened")
+            raise
+        return live
+
+    @property
+    def _served(self) -> bool:
+        return address.is_server(self.uri)
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        if self._path is None:
+            address.require_server(self.uri)
+            return self._call(_open, self.uri)
+        from filelock import FileLock
+
+        address.require_file(self._path)
+        with FileLock(self._path.with_name(f".{self._path.name}.lock")):
+            if not self._path.exists() or not self._path.stat().st_size:
+                self._call(_create, self._path, self._cache)
+            return self._call(_open, self.uri)
+
+    def _experiment(self, name: str, description: str) -> str:
+        """The number of the experiment, which is made when it is not there."""
+        if self._find(name) is None:
+            tags = {NOTE: description, "mlflow.experimentKind": "custom_model_development"}
+            with suppress(_ExistsError):
+                self._call(self._client.create_experiment, name, self._artifact_location(), tags)
+        number = self._find(name)
+        if number is None:
+            msg = f"the tracking store {shown(self.uri)} did not keep the experiment {name!r}"
+            raise TrackingError(msg, fix=address.LOCAL_FIX)
+        return number
+
+    def _find(self, name: str) -> str | None:
+        if name not in self._known:
+            found = self._call(self._client.get_experiment_by_name, name)
+            if found is None:
+                return None
+            if found.lifecycle_stage != "active":
+                restore = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+                fix = f"MLFLOW_TRACKING_URI={shown(self.uri)} {restore}"
+                raise TrackingError(f"the experiment {name!r} was deleted from {shown(self.uri)}", fix=fix)
+            self._known[name] = found.experiment_id
+        return self._known[name]
+
+    def _artifact_location(self) -> str | None:
+        if self._served:
+            return None
+        return ((self._path.parent if self._path else Path.cwd()) / "mlartifacts").as_uri()
+
+    def _search(self, experiment: str, where: str, limit: int = 1000) -> list[Run]:
+        number = self._find(experiment)
+        if number is None:
+            return []
+        newest = ["attributes.end_time DESC"]
+        return list(self._call(self._client.search_runs, [number], where, max_results=limit, order_by=newest))
+
+    def _call(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call MLflow; wait while the database is locked, and turn every failure into a `TrackingError`."""
+        _configure()
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return function(*args, **named)
+            except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
+                if "database is locked" not in str(error) or time.monotonic() > deadline:
+                    raise self._told(error) from error
+            time.sleep(random.uniform(0.02, 0.2))
+
+    def _told(self, error: Exception) -> TrackingError:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
+        kind = _ExistsError if getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS" else TrackingError
+        fix = f"mlflow db upgrade {shown(self.uri)}" if "out-of-date database schema" in first else address.LOCAL_FIX
+        return kind(f"the tracking store {shown(self.uri)} failed: {first}", fix=fix)
+
+
+class _MlflowSink:
+    """Writes one run."""
+
+    def __init__(self, client: MlflowClient, call: Callable[..., object], run_id: str) -> None:
+        self._client, self._call, self._id = client, call, run_id
+
+    def numbers(self, batch: Sequence[Number]) -> None:
+        from mlflow.entities import Metric
+
+        self._call(self._client.log_batch, self._id, metrics=[Metric(*number) for number in batch])
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self._call(self._client.log_batch, self._id, tags=[RunTag(key, value) for key, value in values.items()])
+
+    def upload(self, folder: Path) -> None:
+        self._call(self._client.log_artifacts, self._id, str(folder))
+        tables = sorted(path.relative_to(folder).as_posix() for path in folder.rglob(f"*{TABLE_SUFFIX}"))
+        if tables:
+            self.tags({"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"} for path in tables])})
+
+    def close(self, status: str) -> None:
+        self._call(self._client.set_terminated, self._id, status)
+
+
+def _configure() -> None:
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
+def _open(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    # A failure of the database comes back as an exception; MLflow would print its traceback besides.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _create(path: Path, cache: Path | None) -> None:
+    """Put an empty MLflow database at `path`, whole or not at all, from the cached tables where there are any."""
+    from mlflow.version import VERSION
+
+    with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent, ignore_cleanup_errors=True) as name:
+        made, fresh = Path(name) / "made.db", Path(name) / "fresh.db"
+        template = cache / f"mlflow-{VERSION}.db" if cache else made
+        if not template.exists():
+            _open(f"sqlite:///{made.as_posix()}")
+            if cache:
+                cache.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(made, staged := cache / f".{Path(name).name}.db")
+                staged.replace(template)
+        address.install(template, fresh, path)
+
+
+def _stored(run: Run) -> StoredRun:
+    info, data = run.info, run.data
+    where = info.artifact_uri or ""
+    return StoredRun(info.run_id, info.run_name or "", info.status, data.metrics, data.params, data.tags, where)
+
+
+def _input(dataset: DatasetInput) -> MlflowInput:
+    from mlflow import entities
+
+    source, profile = json.dumps({"uri": dataset.source}), json.dumps(dict(dataset.profile), default=str)
+    data = entities.Dataset(dataset.name, dataset.digest[:MAX_DIGEST], "local", source, profile=profile)
+    return entities.DatasetInput(data, [entities.InputTag("mlflow.data.context", "training and test")])

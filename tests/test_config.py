@@ -1,0 +1,106 @@
+"""Layers, validation messages, and a run file that repeats a run."""
+
+import pytest
+import yaml
+
+from benchmark import config
+from benchmark.config import RunRequest
+from benchmark.errors import BenchError, ConfigError, RegistryError
+from benchmark.running.plan import plan
+
+OEEM = {"method": "oeem", "dataset": "glas"}
+
+
+def ask(**changes):
+    return plan(RunRequest(**{**OEEM, **changes}))
+
+
+def test_layers_come_in_order(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("params: {weighting: c_max, aux_weight: 0.1}\nseed: 5\n")
+    default = ask()[0].params
+    assert ask(preset="quick")[0].params != default
+    from_file = ask(config=file)[0]
+    assert (from_file.params.weighting, from_file.params.aux_weight, from_file.seed) == ("c_max", 0.1, 5)
+    over = ask(config=file, settings=("weighting=none",), seeds=(7,))[0]
+    assert (over.params.weighting, over.params.aux_weight, over.seed) == ("none", 0.1, 7)
+
+
+def test_a_run_file_repeats_the_run(tmp_path):
+    spec = ask(preset="quick", settings=("weighting=c_max", "validation=0.2"), seeds=(3,), data="synthetic")[0]
+    file = tmp_path / "config.yaml"
+    file.write_text(spec.as_file({"data_digest": "abc"}))
+    again = plan(RunRequest(config=file))[0]
+    assert again.params == spec.params and again.options == spec.options
+    assert (again.seed, again.preset, again.data, again.expected_data) == (3, "quick", "synthetic", "abc")
+
+
+def test_matrix_of_variants_and_seeds():
+    specs = ask(method="oeem:weighting=lc_mix:aux_weight=0,pspnet", dataset="glas:target=malignant", seeds=(0, 1))
+    assert [(spec.method, spec.seed) for spec in specs] == [("oeem", 0), ("oeem", 1), ("pspnet", 0), ("pspnet", 1)]
+    assert specs[0].params.weighting == "lc_mix" and specs[0].params.aux_weight == 0
+    assert all(spec.options.target == "malignant" for spec in specs)
+    assert specs[0].variant == "weighting=lc_mix aux_weight=0 target=malignant"
+
+
+def test_all_means_everything_registered():
+    names = {spec.method for spec in ask(method="all")}
+    assert {"oeem", "cam-seg", "ohem", "pspnet", "constant"} <= names
+
+
+def test_settings_find_their_owner():
+    spec = ask(settings=("target=malignant", "method.patch_side=224", "dataset.unit_side=224"))[0]
+    assert (spec.options.target, spec.params.patch_side, spec.options.unit_side) == ("malignant", 224, 224)
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"settings": ("wieghting=none",)}, "nearest is 'weighting'"),
+        ({"settings": ("weighting=strange",)}, "weighting = 'strange' is not legal"),
+        ({"settings": ("crop=-4",)}, "crop = -4 is not legal"),
+        ({"settings": ("crop=abc",)}, "crop = 'abc' is not legal"),
+        ({"settings": ("zzzzqqq=1",)}, "neither"),
+        ({"settings": ("weighting",)}, "name=value"),
+        ({"preset": "quik"}, "did you mean 'quick'"),
+        ({"config": "absent.yaml"}, "no configuration file"),
+        ({"method": None}, "no method was named"),
+        ({"dataset": "glas:validation=7"}, "validation = 7 is not legal"),
+        ({"dataset": "glas:tarjet=gland"}, "nearest is 'target'"),
+    ],
+)
+def test_mistakes_are_named(changes, expected, tmp_path):
+    if "config" in changes:
+        changes = {"config": tmp_path / changes["config"]}
+    with pytest.raises(ConfigError, match=expected) as caught:
+        ask(**changes)
+    assert caught.value.fix or "config" in changes
+
+
+def test_the_legal_range_is_in_the_message():
+    with pytest.raises(ConfigError, match=r"expected .*none.*c_max.*l_norm"):
+        ask(settings=("weighting=strange",))
+
+
+@pytest.mark.parametrize("change, expected", [({"method": "oem"}, "oeem"), ({"dataset": "galas"}, "glas")])
+def test_unknown_names_get_a_suggestion(change, expected):
+    with pytest.raises(RegistryError, match=f"did you mean.*{expected}"):
+        ask(**change)
+
+
+@pytest.mark.parametrize("text", ["[1, 2", "- a\n- b\n", "metod: oeem\n", "seed: many\n"])
+def test_bad_run_files_are_named(text, tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(BenchError, match=r"bad\.yaml"):
+        ask(config=file)
+
+
+def test_settings_are_yaml():
+    assert config.read_setting("a=[1, 1.5]") == ("a", [1, 1.5])
+    assert config.read_setting("a=null") == ("a", None)
+    assert config.read_setting("a=1e-3")[1] in (1e-3, "1e-3")
+
+
+def test_scientific_notation_is_a_number():
+    assert ask(settings=("seg_lr=1e-3",))[0].params.seg_lr == yaml.safe_load("0.001")

@@ -1,0 +1,20 @@
+"""The contract suites over everything registered: a new component is picked up by itself."""
+
+import pytest
+
+from benchmark.registry import datasets, methods
+from benchmark.testing import DatasetContract, MethodContract
+
+
+class TestEveryDataset(DatasetContract):
+    @pytest.fixture(scope="class", params=datasets().names())
+    @classmethod
+    def component(cls, request):
+        return request.param
+
+
+class TestEveryMethod(MethodContract):
+    @pytest.fixture(scope="class", params=methods().names())
+    @classmethod
+    def component(cls, request):
+        return request.param

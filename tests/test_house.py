@@ -1,0 +1,175 @@
+"""The rules of the house: who may import what, and how long files and functions may be."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("benchmark", "methods", "datasets", "sweeps")
+IMPORT_RULES = {"TID251", "TID252", "TID253"}
+
+ONLY_PLACE = {
+    "mlflow": ("benchmark/tracking.py",),
+    "openslide": ("benchmark/slides/",),
+    "optuna": ("benchmark/running/sweep.py",),
+    "ray": ("benchmark/running/executors/",),
+}
+
+FORBIDDEN = [
+    *(("benchmark/somewhere.py", f"import {library}") for library in ONLY_PLACE),
+    *(("benchmark/running/somewhere.py", f"from {library} import x") for library in ONLY_PLACE),
+    *(("methods/family/somewhere.py", f"import {library}") for library in ONLY_PLACE),
+    *(("datasets/somewhere.py", f"import {library}") for library in ONLY_PLACE),
+    *(("benchmark/slides/somewhere.py", f"import {library}") for library in ("mlflow", "optuna", "ray")),
+    ("sweeps/somewhere.py", "import mlflow"),
+    ("benchmark/somewhere.py", "def f():\n    from mlflow.entities import Run"),
+    ("benchmark/somewhere.py", "from benchmark.methods.oeem import oeem"),
+    ("benchmark/somewhere.py", "import benchmark.datasets.glas"),
+    ("benchmark/somewhere.py", "from benchmark import methods"),
+    ("benchmark/somewhere.py", "from . import datasets"),
+    ("benchmark/somewhere.py", "from .methods.oeem import oeem"),
+    ("benchmark/slides/somewhere.py", "from benchmark import datasets"),
+    ("methods/somewhere.py", "from benchmark.datasets import glas"),
+    ("methods/somewhere.py", "from benchmark.methods.oeem import oeem"),
+    ("methods/somewhere.py", "from benchmark import datasets"),
+    ("methods/somewhere.py", "from .oeem import oeem"),
+    ("methods/somewhere.py", "from . import oeem"),
+    ("methods/family/somewhere.py", "from benchmark.datasets.glas import Glas"),
+    ("methods/family/somewhere.py", "from benchmark.methods.other import x"),
+    ("methods/family/somewhere.py", "from ..other import x"),
+    ("methods/family/somewhere.py", "from ..oeem.params import x"),
+    ("methods/family/somewhere.py", "from ...datasets import x"),
+    ("datasets/somewhere.py", "from benchmark.methods.oeem import oeem"),
+    ("datasets/somewhere.py", "from ..methods import oeem"),
+]
+
+ALLOWED = [
+    ("benchmark/tracking.py", "import mlflow"),
+    ("benchmark/slides/somewhere.py", "import openslide"),
+    ("benchmark/running/sweep.py", "import optuna"),
+    ("benchmark/running/executors/somewhere.py", "import ray"),
+    ("benchmark/somewhere.py", "from benchmark.method import Method"),
+    ("benchmark/somewhere.py", "from benchmark.dataset import Dataset"),
+    ("methods/somewhere.py", "from benchmark.learning import training"),
+    ("methods/family/somewhere.py", "from .params import x"),
+    ("methods/family/somewhere.py", "from . import params"),
+    ("datasets/somewhere.py", "from .painter import x"),
+    ("datasets/somewhere.py", "from benchmark.slides import Slide"),
+    ("tests/test_somewhere.py", "import mlflow"),
+]
+
+
+def broken_rules(place, code):
+    """The import rules that ruff finds broken by `code` at `place`."""
+    words = ["ruff", "check", "--no-cache", "--output-format", "concise", "--stdin-filename", str(ROOT / place), "-"]
+    done = subprocess.run([sys.executable, "-m", *words], input=code + "\n", capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode in (0, 1), done.stderr
+    return {word for word in done.stdout.split() if word in IMPORT_RULES}
+
+
+@pytest.mark.parametrize(("place", "code"), FORBIDDEN)
+def test_ruff_refuses(place, code):
+    assert broken_rules(place, code)
+
+
+@pytest.mark.parametrize(("place", "code"), ALLOWED)
+def test_ruff_admits(place, code):
+    assert not broken_rules(place, code)
+
+
+def test_nothing_switches_the_import_rules_off():
+    waived = [f"{path}: {line}" for path in sources() for line in path.read_text().splitlines() if "noqa: TID" in line]
+    assert not waived
+    settings = [ROOT / "pyproject.toml", *(path for folder in FOLDERS for path in (ROOT / folder).rglob("ruff.toml"))]
+    lines = [line for path in settings for line in path.read_text().splitlines() if '["TID' in line]
+    assert sorted(line.split("=")[0].strip() for line in lines) == [
+        '"*/*.py"',
+        '"running/executors/*"',
+        '"running/sweep.py"',
+        '"tracking.py"',
+    ]
+
+
+def sources():
+    return [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imports(path):
+    """Every module that a file imports, anywhere in it, under its full import name."""
+    module = path.relative_to(ROOT).with_suffix("").parts
+    package = module[:-1] if module[0] == "benchmark" else ("benchmark", *module[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            start = ".".join([*base, *filter(None, [node.module])])
+            yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def is_in(name, package):
+    return name == package or name.startswith(f"{package}.")
+
+
+def offence(path, name):
+    """Which rule the import of `name` by `path` breaks, if any; what ruff says, without its exceptions."""
+    place = path.relative_to(ROOT).as_posix()
+    for library, places in ONLY_PLACE.items():
+        if is_in(name, library) and not place.startswith(places):
+            return f"{place} imports {name}"
+    folder, *inside = path.relative_to(ROOT).parts
+    if is_in(name, "benchmark.datasets") and folder in ("benchmark", "methods"):
+        return f"{place} imports a dataset: {name}"
+    if is_in(name, "benchmark.methods"):
+        own = f"benchmark.methods.{inside[0].removesuffix('.py')}"
+        if folder != "methods" or not is_in(name, own):
+            return f"{place} imports a method: {name}"
+    return None
+
+
+def test_no_file_breaks_an_import_rule():
+    found = [text for path in sources() for name in imports(path) if (text := offence(path, name))]
+    assert not found
+
+
+@pytest.mark.parametrize(("place", "code"), FORBIDDEN)
+def test_the_second_look_sees_the_same(place, code, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    path.write_text(code + "\n")
+    assert [text for name in imports(path) if (text := offence(path, name))]
+
+
+def test_files_are_short():
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in sources()}
+    assert statistics.median(lengths.values()) < 120
+    assert not {str(path): length for path, length in lengths.items() if length > 400}
+
+
+def test_functions_are_short():
+    lengths = {}
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lengths[f"{path.relative_to(ROOT)}:{node.name}"] = node.end_lineno - node.lineno + 1
+    assert not {name: length for name, length in lengths.items() if length > 100}
+    assert sorted(lengths.values())[int(0.95 * len(lengths))] < 60
+
+
+def test_every_package_on_disk_is_installed():
+    """A folder that setuptools is not told about is missing from every wheel."""
+    import tomllib
+
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    on_disk = {path.parent.relative_to(ROOT).as_posix() for path in sources() if path.name == "__init__.py"}
+    roots = {"benchmark.methods": "methods", "benchmark.datasets": "datasets", "benchmark.sweeps": "sweeps"}
+    listed = set()
+    for package in settings["packages"]:
+        root = next((root for root in roots if is_in(package, root)), "benchmark")
+        listed.add(package.replace(root, roots.get(root, "benchmark"), 1).replace(".", "/"))
+    assert listed == on_disk

@@ -1,0 +1,178 @@
+"""The command line in processes of its own: same numbers twice, killed and resumed, interrupted, plugged in."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmark.tracking import Tracker
+
+METRICS = ("pixel/miou", "pixel/dice", "object/f1", "image/auc", "train/pseudo_mask_miou")
+
+
+@pytest.fixture
+def command(store, miniatures, tmp_path):
+    """Starts `bench` in a folder, with a cache and a store of its own."""
+
+    def start(*words, name="one", wait=True, **extra):
+        env = {**os.environ, "BENCH_CACHE": str(tmp_path / name), "MLFLOW_TRACKING_URI": store, **extra}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmark", *words],
+            cwd=tmp_path,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if not wait:
+            return process
+        output, _ = process.communicate(timeout=300)
+        return process.returncode, output
+
+    return start
+
+
+@pytest.fixture
+def training(miniatures):
+    """A run whose first stage is long enough to be caught in the middle: it keeps a checkpoint every two steps."""
+    words = ("run", "--method", "oeem", "--dataset", "glas", "--preset", "smoke", "--set", "cls_epochs=60")
+    return (*words, "--data", str(miniatures["glas"]))
+
+
+def stored(store, status=None):
+    found = Tracker(store).runs("glas-synthetic")
+    return [run for run in found if status in (None, run.status)]
+
+
+def interrupt(process, cache, how):
+    """Wait until a stage has left a checkpoint, then send the signal."""
+    deadline = time.monotonic() + 240
+    while not list(cache.glob("stages/*/*/checkpoint.pt")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "no checkpoint appeared"
+        time.sleep(0.02)
+    process.send_signal(how)
+    return process.communicate(timeout=60)[0]
+
+
+def test_same_numbers_in_another_process_and_after_a_kill(command, training, store, tmp_path):
+    code, output = command(*training, name="undisturbed")
+    assert code == 0, output
+    reference = stored(store, "FINISHED")[0]
+
+    code, output = command(*training, "--force", name="again")
+    assert code == 0, output
+
+    process = command(*training, "--force", name="killed", wait=False)
+    interrupt(process, tmp_path / "killed", signal.SIGKILL)
+    assert len(stored(store, "RUNNING")) == 1
+    code, output = command(*training, "--force", name="killed")
+    assert code == 0 and "going on where it was interrupted" in output, output
+    assert not stored(store, "RUNNING") and len(stored(store, "KILLED")) == 1
+
+    finished = stored(store, "FINISHED")
+    assert len(finished) == 3
+    for name in METRICS:
+        assert {run.metrics[name] for run in finished} == {reference.metrics[name]}, name
+
+
+def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(command, training, store, tmp_path):
+    process = command(*training, name="c", wait=False)
+    output = interrupt(process, tmp_path / "c", signal.SIGINT)
+    assert process.returncode == 130 and "Traceback" not in output, output
+    (run,) = stored(store)
+    assert run.status == "KILLED"
+    code, output = command(*training, name="c")
+    assert code == 0 and "going on where it was interrupted" in output, output
+
+
+def test_mistakes_end_with_one_message_and_code_2(command, tmp_path):
+    code, output = command("run", "--method", "oem", "--dataset", "glas", "--data", "synthetic")
+    assert code == 2 and "oeem" in output and "Traceback" not in output
+    code, output = command("run", "--method", "constant", "--dataset", "glas", "--data", str(tmp_path / "none"))
+    assert code == 2 and "none" in output and "Traceback" not in output
+
+
+def test_an_unreachable_server_is_said_quickly(command, miniatures):
+    words = ("run", "--method", "constant", "--dataset", "glas", "--data", str(miniatures["glas"]))
+    began = time.monotonic()
+    code, output = command(*words, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert code == 2 and "127.0.0.1:9" in output and "Traceback" not in output, output
+    assert time.monotonic() - began < 90
+
+
+def test_a_cache_that_cannot_be_written_is_said(command, miniatures, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    words = ("run", "--method", "constant", "--dataset", "glas", "--data", str(miniatures["glas"]))
+    code, output = command(*words, BENCH_CACHE=str(tmp_path / "file" / "cache"))
+    assert code == 2 and str(tmp_path / "file") in output.replace("\n", "") and "Traceback" not in output, output
+
+
+PLUGIN = '''
+"""A method from elsewhere."""
+import numpy as np
+from benchmark.method import Method, MethodCard, Params, Prediction, param
+from benchmark.slides import Grid, ScoreMap
+from benchmark.supervision import Supervision
+
+
+class DarkParams(Params):
+    cell: int = param(16, "side of a cell", unit="px", ge=1)
+
+
+class Dark(Method):
+    """Darker tissue is more likely a gland; the cut comes from the patch labels."""
+
+    name = "dark"
+    supervision = frozenset({Supervision.PATCH})
+    card = MethodCard("Dark tissue", "nobody 2026", "none")
+    Params = DarkParams
+    presets = {"paper": {}, "quick": {}, "smoke": {"cell": 32}}
+
+    def fit(self, train, validation, context):
+        for slide in train:
+            train.labels.patch(slide, context.geometry.patch_grid(slide))
+
+    def predict(self, slide, labels, context):
+        width, height = slide.size
+        grid = Grid.windows(slide.size, self.params.cell, self.params.cell)
+        image = slide.read(0, 0, width, height).mean(axis=2) / 255
+        dark = [[1 - image[y:y + grid.height, x:x + grid.width].mean() for x in grid.x] for y in grid.y]
+        return Prediction(ScoreMap(grid, np.array(dark, np.float32)))
+
+    def state(self):
+        return {}
+
+    def restore(self, state, context):
+        pass
+'''
+
+
+def test_a_third_party_method_runs_and_keeps_the_contract(command, miniatures, tmp_path):
+    site = tmp_path / "site"
+    (site / "dark-0.1.dist-info").mkdir(parents=True)
+    (site / "dark_method.py").write_text(PLUGIN)
+    (site / "dark-0.1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: dark\nVersion: 0.1\n")
+    (site / "dark-0.1.dist-info" / "entry_points.txt").write_text("[bench.methods]\ndark = dark_method:Dark\n")
+    path = f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    code, output = command("list", PYTHONPATH=path)
+    assert code == 0 and "Darker tissue is more likely a gland" in output, output
+    words = ("run", "--method", "dark", "--dataset", "glas", "--data", str(miniatures["glas"]))
+    code, output = command(*words, PYTHONPATH=path)
+    assert code == 0 and "ok" in output, output
+    suite = tmp_path / "test_dark.py"
+    suite.write_text(
+        "from benchmark.testing import MethodContract\n\n\nclass TestDark(MethodContract):\n    name = 'dark'\n"
+    )
+    checked = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(suite)],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout

@@ -1,0 +1,208 @@
+"""Whole runs against a real MLflow store: what is kept, what is skipped, what a failure leaves behind."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from benchmark.config import RunRequest
+from benchmark.errors import BenchError, ConfigError, DataError, PredictionError
+from benchmark.method import Method, MethodCard, Params, Prediction
+from benchmark.running import matrix
+from benchmark.slides import ScoreMap
+from benchmark.tracking import Tracker
+
+SLIDES = 9
+
+
+@pytest.fixture
+def request_for(store, miniatures):
+    """A request for a run on the shared miniature, in a fresh store."""
+
+    def make(method="constant", **changes):
+        return RunRequest(
+            method=method,
+            dataset=changes.pop("dataset", "glas"),
+            data=str(miniatures["glas"]),
+            store=store,
+            device="cpu",
+            preset="smoke",
+            **changes,
+        )
+
+    return make
+
+
+def runs(store, experiment="glas-synthetic"):
+    return Tracker(store).runs(experiment)
+
+
+def folder_of(run):
+    return Path(run.artifact_uri.removeprefix("file://"))
+
+
+def test_a_run_keeps_everything(request_for, store):
+    assert matrix.run_all(request_for()) == 0
+    (run,) = runs(store)
+    assert run.status == "FINISHED" and run.name == "constant seed 0"
+    assert run.tags["bench.method"] == "constant" and run.tags["bench.data_kind"] == "synthetic"
+    assert run.params["value"] == "1.0" and run.params["dataset.target"] == "gland"
+    assert run.metrics["pixel/tpr"] == 1.0 and 0 < run.metrics["pixel/miou"] < 1
+    assert run.metrics["pixel/miou.low"] <= run.metrics["pixel/miou"] <= run.metrics["pixel/miou.high"]
+    assert "testA/pixel/miou" in run.metrics and run.metrics["labels/mask_pixels"] == 0
+    artifacts = folder_of(run)
+    names = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
+    assert {
+        "config.yaml",
+        "metrics.json",
+        "per_slide.table.json",
+        "per_slide.csv",
+        "labels.json",
+        "stages.json",
+    } <= names
+    assert {"summary.html", "curves/roc.png", "model/model.pt"} <= names
+    assert (
+        len([name for name in names if name.startswith("scores/")]) == len([n for n in names if "overlays/" in n]) >= 2
+    )
+    metrics = json.loads((artifacts / "metrics.json").read_text())
+    assert all(reason for reason in metrics["absent"].values())
+
+
+def test_a_finished_run_is_not_repeated(request_for, store):
+    matrix.run_all(request_for())
+    matrix.run_all(request_for())
+    assert len(runs(store)) == 1
+    matrix.run_all(request_for(force=True))
+    matrix.run_all(request_for(settings=("value=0",)))
+    matrix.run_all(request_for(seeds=(1,)))
+    assert len(runs(store)) == 4
+
+
+def test_the_stored_config_repeats_the_run(request_for, store, tmp_path):
+    matrix.run_all(request_for(settings=("value=0.25",)))
+    (run,) = runs(store)
+    stored = folder_of(run) / "config.yaml"
+    assert yaml.safe_load(stored.read_text())["params"] == {"value": 0.25}
+    assert matrix.run_all(RunRequest(config=stored, store=store)) == 0
+    assert len(runs(store)) == 1, "the same identity, so nothing is computed again"
+
+
+class Probe(Method):
+    name = "probe"
+    supervision = frozenset()
+    card = MethodCard("t", "c", "p")
+    Params = Params
+    presets = {"paper": {}, "quick": {}, "smoke": {}}
+
+    def fit(self, train, validation, context):
+        pass
+
+    def predict(self, slide, labels, context):
+        return Prediction(self.answer(slide, labels, context))
+
+    def state(self):
+        return {}
+
+    def restore(self, state, context):
+        pass
+
+
+class Raises(Probe):
+    def fit(self, train, validation, context):
+        raise RuntimeError("out of luck")
+
+
+class NotOne(Probe):
+    def predict(self, slide, labels, context):
+        return 0.5
+
+
+class TooHigh(Probe):
+    def answer(self, slide, labels, context):
+        grid = context.geometry.evaluation_grid(slide)
+        return ScoreMap(grid, np.full(grid.shape, 1.5, np.float32))
+
+
+class WrongShape(Probe):
+    def answer(self, slide, labels, context):
+        return ScoreMap(context.geometry.evaluation_grid(slide), np.zeros((3, 3), np.float32))
+
+
+class Cheats(Probe):
+    def answer(self, slide, labels, context):
+        labels.full(slide)
+
+
+class Idle(Probe):
+    @classmethod
+    def not_applicable(cls, dataset):
+        return "it is not in the mood"
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Let a class stand in for `constant`."""
+    from benchmark.registry import methods
+
+    real = methods().load
+
+    def put(kind):
+        monkeypatch.setattr(methods(), "load", lambda name: kind if name == "constant" else real(name))
+
+    return put
+
+
+@pytest.mark.parametrize(
+    "kind, error, text",
+    [
+        (Raises, RuntimeError, "out of luck"),
+        (NotOne, PredictionError, "returned float"),
+        (TooHigh, PredictionError, "1.5"),
+        (WrongShape, PredictionError, r"\(3, 3\)"),
+        (Cheats, BenchError, "probe asked for full labels"),
+    ],
+)
+def test_a_failing_method_is_failed_in_the_store(kind, error, text, request_for, store, registered):
+    registered(kind)
+    with pytest.raises(error, match=text):
+        matrix.run_all(request_for())
+    (run,) = runs(store)
+    assert run.status == "FAILED" and text.strip("\\")[:5] in run.tags["bench.reason"].replace("\\", "")
+
+
+def test_one_failure_does_not_stop_the_rest(request_for, store, registered, capsys):
+    registered(Raises)
+    assert matrix.run_all(request_for(seeds=(0, 1))) == 1
+    assert [run.status for run in runs(store)] == ["FAILED", "FAILED"]
+    registered(NotOne)
+    assert matrix.run_all(request_for(seeds=(2, 3))) == 2
+    assert capsys.readouterr().out.count("failed") >= 4
+
+
+def test_not_applicable_is_said_with_its_reason(request_for, store, registered, capsys):
+    registered(Idle)
+    assert matrix.run_all(request_for()) == 0
+    assert "not in the mood" in capsys.readouterr().out
+    assert runs(store) == []
+
+
+def test_missing_data_and_devices_are_refused(request_for, store, tmp_path):
+    with pytest.raises(DataError, match="nowhere"):
+        matrix.run_all(RunRequest(method="constant", dataset="glas", data=str(tmp_path / "nowhere"), store=store))
+    with pytest.raises(ConfigError, match="cuda:7"):
+        request = request_for()
+        matrix.run_all(RunRequest(**{**request.__dict__, "device": "cuda:7"}))
+
+
+def test_broken_data_names_the_file(request_for, miniatures, tmp_path, store):
+    root = tmp_path / "glas"
+    shutil.copytree(miniatures["glas"], root)
+    victim = sorted(root.glob("test*_anno.bmp"))[0]
+    victim.write_bytes(victim.read_bytes()[:500])
+    with pytest.raises(DataError, match=victim.name):
+        matrix.run_all(RunRequest(method="constant", dataset="glas", data=str(root), store=store, device="cpu"))
+    (run,) = runs(store)
+    assert run.status == "FAILED"
