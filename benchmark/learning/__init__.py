@@ -1,0 +1,1 @@
+"""Parts that two methods share: encoders, weight files, training loop, segmentation nets."""

@@ -1,0 +1,191 @@
+"""Augmentation of an image and its label map together, from a NumPy generator alone.
+
+Order and ranges are those of OEEM's segmentation stage (released code): resize, crop, flip, photometric distortion,
+normalise, pad. Images are uint8 height × width × 3, label maps uint8 height × width with 255 = ignored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+IGNORE = 255
+"""Label of pixels that no loss is computed for."""
+
+Image = NDArray[np.uint8]
+Pixels = NDArray[np.float32]
+"""height × width × 3 in [0, 255]."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to one training tile. `ratio`: range of the resize factor q. `crop`: side of the result in px.
+
+    `flip`: probability of a horizontal flip. `distortion`: photometric distortion on or off.
+    """
+
+    ratio: tuple[float, float] = (0.75, 3.0)
+    crop: int = 256
+    flip: float = 0.5
+    distortion: bool = True
+
+    def __call__(self, image: Image, labels: Image, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """A normalised image (float32 3 × crop × crop) and its labels (int64 crop × crop).
+
+        Only the crop is computed, never the whole resized tile. A resized tile smaller than the crop is padded at
+        the right and below, with 0 after normalisation and 255 in the labels.
+        """
+        q = rng.uniform(*self.ratio)
+        size = (max(1, int(image.shape[0] * q)), max(1, int(image.shape[1] * q)))
+        height, width = min(self.crop, size[0]), min(self.crop, size[1])
+        top, left = int(rng.integers(size[0] - height + 1)), int(rng.integers(size[1] - width + 1))
+        box = (top, left, height, width)
+        pixels, classes = resized_crop(image, size, box), resized_labels(labels, size, box)
+        if rng.random() < self.flip:
+            pixels, classes = pixels[:, ::-1], classes[:, ::-1]
+        if self.distortion:
+            pixels = distort(pixels, rng)
+        padded = torch.zeros(3, self.crop, self.crop)
+        padded[:, :height, :width] = normalised(np.ascontiguousarray(pixels))
+        target = torch.full((self.crop, self.crop), IGNORE, dtype=torch.long)
+        target[:height, :width] = torch.from_numpy(classes.astype(np.int64))
+        return padded, target
+
+
+def resized_crop(image: Image, size: tuple[int, int], box: tuple[int, int, int, int]) -> Pixels:
+    """The part `box` (top, left, height, width) of `image` resized to `size` (height, width), float32 in [0, 255].
+
+    Bilinear without smoothing, centres at half pixels: what resizing everything and cropping then would give.
+    """
+    top, left, height, width = box
+    low_y, high_y, weight_y = _taps(top, height, image.shape[0], size[0])
+    low_x, high_x, weight_x = _taps(left, width, image.shape[1], size[1])
+    first, last = int(low_x[0]), int(high_x[-1]) + 1
+    part = image[:, first:last]
+    weight = weight_y[:, None, None]
+    rows = part[low_y] * (1 - weight) + part[high_y] * weight
+    weight = weight_x[None, :, None]
+    whole = rows[:, low_x - first] * (1 - weight) + rows[:, high_x - first] * weight
+    return whole.astype(np.float32, copy=False)
+
+
+def resized_labels(labels: Image, size: tuple[int, int], box: tuple[int, int, int, int]) -> Image:
+    """The same part of a label map, by the nearest pixel."""
+    top, left, height, width = box
+    y = _nearest(top, height, labels.shape[0], size[0])
+    x = _nearest(left, width, labels.shape[1], size[1])
+    return labels[np.ix_(y, x)]
+
+
+def distort(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Brightness ±32, contrast and saturation × U(0.5, 1.5), hue ±36°, each with probability one half.
+
+    Contrast comes before or after saturation and hue, by the toss of a coin. Values are clipped to [0, 255].
+    """
+    contrast_first = rng.random() < 0.5
+    if rng.random() < 0.5:
+        pixels = _clip(pixels + np.float32(rng.uniform(-32, 32)))
+    if contrast_first and rng.random() < 0.5:
+        pixels = _clip(pixels * np.float32(rng.uniform(0.5, 1.5)))
+    if rng.random() < 0.5:
+        pixels = saturated(pixels, rng.uniform(0.5, 1.5))
+    if rng.random() < 0.5:
+        pixels = hue_turned(pixels, int(rng.integers(-18, 18)) / 180)
+    if not contrast_first and rng.random() < 0.5:
+        pixels = _clip(pixels * np.float32(rng.uniform(0.5, 1.5)))
+    return pixels
+
+
+def saturated(pixels: Pixels, factor: float) -> Pixels:
+    """HSV saturation times `factor`, at most 1; value and hue stay.
+
+    Every channel c becomes `V - k(V - c)` with V the largest channel: no conversion to HSV is needed.
+    """
+    value = pixels.max(axis=2, keepdims=True)
+    spread = value - pixels.min(axis=2, keepdims=True)
+    room = np.divide(value, spread, out=np.ones_like(value), where=spread > 0)
+    return _clip(value - np.minimum(np.float32(factor), room) * (value - pixels))
+
+
+def hue_turned(pixels: Pixels, turn: float) -> Pixels:
+    """HSV hue moved by `turn` (1 = full circle, within ±0.5); saturation and value stay."""
+    from torchvision.transforms.v2.functional import adjust_hue
+
+    image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))) / 255
+    turned: Pixels = adjust_hue(image, turn).mul(255).permute(1, 2, 0).numpy()
+    return turned
+
+
+def normalised(
+    images: NDArray[np.uint8] | Pixels,
+    mean: tuple[float, float, float] = IMAGENET_MEAN,
+    std: tuple[float, float, float] = IMAGENET_STD,
+) -> Tensor:
+    """(… × H × W × 3 in [0, 255] - mean) / std as float32, channels first: … × 3 × H × W."""
+    scaled = (torch.from_numpy(images).float() - torch.tensor(mean)) / torch.tensor(std)
+    return scaled.movedim(-1, -3)
+
+
+def random_resized_crop(
+    image: Image, side: int, rng: np.random.Generator, *, area: tuple[float, float], aspect: float = 4 / 3
+) -> Tensor:
+    """A random part of `image`, resized to side × side: float32 3 × side × side in [0, 255], smoothed bilinear.
+
+    Its share of the area is uniform in `area`, its aspect ratio log-uniform between 1/aspect and aspect; after ten
+    parts that do not fit the whole image is taken (torchvision's RandomResizedCrop, drawn from a NumPy generator).
+    """
+    height, width = image.shape[:2]
+    part = image
+    for _ in range(10):
+        pixels = height * width * rng.uniform(*area)
+        ratio = np.exp(rng.uniform(-np.log(aspect), np.log(aspect)))
+        wide, high = round(np.sqrt(pixels * ratio)), round(np.sqrt(pixels / ratio))
+        if 0 < wide <= width and 0 < high <= height:
+            top, left = int(rng.integers(height - high + 1)), int(rng.integers(width - wide + 1))
+            part = image[top : top + high, left : left + wide]
+            break
+    return resized(part[None], side)[0]
+
+
+def resized(images: NDArray[np.uint8], side: int) -> Tensor:
+    """B × H × W × 3 → float32 B × 3 × side × side in [0, 255], smoothed bilinear; untouched at that size."""
+    tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1))).float()
+    if tensor.shape[-2:] == (side, side):
+        return tensor
+    return functional.interpolate(tensor, (side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
+def recompressed(image: Image, quality: int | None) -> Image:
+    """The image after a round trip through JPEG (4:2:0); untouched without a quality."""
+    if quality is None:
+        return image
+    from PIL import Image as Pillow
+
+    with BytesIO() as stream:
+        Pillow.fromarray(image).save(stream, format="JPEG", quality=quality)
+        return np.array(Pillow.open(stream))
+
+
+def _taps(
+    start: int, count: int, source: int, target: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Both neighbours, and the weight of the second, of `count` pixels from `start` on, on an axis that is resized."""
+    position = ((np.arange(start, start + count) + 0.5) * source / target - 0.5).clip(0, source - 1)
+    low = position.astype(np.intp)
+    return low, np.minimum(low + 1, source - 1), (position - low).astype(np.float32)
+
+
+def _nearest(start: int, count: int, source: int, target: int) -> NDArray[np.intp]:
+    return ((np.arange(start, start + count) + 0.5) * source / target).astype(np.intp)
+
+
+def _clip(pixels: Pixels) -> Pixels:
+    return pixels.clip(0, 255)

@@ -1,0 +1,143 @@
+"""Encoders by name, all giving the same thing: three feature maps on one grid of stride 8."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.errors import ConfigError, WeightsError
+from benchmark.learning.resnet38 import CHANNELS, ResNet38
+from benchmark.learning.weights import fit_state, load_state
+
+RESNET38 = "resnet38"
+STRIDE = 8
+B7_DILATION = {"cam": 2, "segmentation": 4}
+"""Dilation of the last block of ResNet-38, per purpose (OEEM released code, D15)."""
+OUT = (-3, -2, -1)
+
+
+class Backbone(nn.Module):
+    """An encoder: images B × 3 × H × W → its last three stage maps, shallow to deep, each B × C × ⌈H/8⌉ × ⌈W/8⌉.
+
+    `channels`: C of each. A map that comes out at another stride is brought to that grid bilinearly.
+    """
+
+    def __init__(self, body: Callable[[Tensor], Sequence[Tensor]] | nn.Module, channels: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.body = body
+        self.channels = channels
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The three maps."""
+        size = [-(-side // STRIDE) for side in images.shape[-2:]]
+        first, second, third = (_on_grid(stage, size) for stage in self.body(images))
+        return first, second, third
+
+    @property
+    def stem(self) -> nn.Conv2d:
+        """The convolution that sees the image."""
+        return next(part for part in self.modules() if isinstance(part, nn.Conv2d))
+
+
+def create_backbone(
+    name: str,
+    *,
+    pretrained: bool,
+    weights: Path | None,
+    purpose: Literal["cam", "segmentation"],
+    b7_dilation: int | None = None,
+) -> Backbone:
+    """The encoder `name`: "resnet38" (the wide ResNet-38), or a convolutional timm model.
+
+    timm models are dilated to output stride 8 where they can be. `weights`, a local file, wins over
+    `pretrained`, which downloads timm's own weights; with neither, weights are random. `purpose` sets the
+    dilation of ResNet-38's last block, `b7_dilation` overrules it.
+
+    Raises `ConfigError` for a name that timm does not have or that gives no stages, `WeightsError` when weights
+    cannot be had or do not fit.
+    """
+    if name == RESNET38:
+        dilation = B7_DILATION[purpose] if b7_dilation is None else b7_dilation
+        return Backbone(_resnet38(dilation, pretrained=pretrained, weights=weights, purpose=purpose), CHANNELS)
+    overlay = None if weights is None else {"state_dict": _fitted(name, weights)}
+    body = _features(name, pretrained=pretrained or weights is not None, overlay=overlay, purpose=purpose)
+    first, second, third = body.feature_info.channels()  # type: ignore[union-attr, operator]
+    return Backbone(body, (first, second, third))
+
+
+def _resnet38(dilation: int, *, pretrained: bool, weights: Path | None, purpose: str) -> ResNet38:
+    if weights is None and pretrained:
+        what = "'resnet38' has no weights to download; pretrained needs the file res38d.pth"
+        raise WeightsError(what, fix=_fix(purpose, "res38d.pth"))
+    state = None if weights is None else load_state(weights)
+    body = ResNet38(dilation)
+    if state is not None:
+        fit_state(body, state, origin=str(weights))
+    return body
+
+
+def _on_grid(stage: Tensor, size: list[int]) -> Tensor:
+    if list(stage.shape[-2:]) == size:
+        return stage
+    return functional.interpolate(stage, size=size, mode="bilinear", align_corners=False)
+
+
+def _features(name: str, *, pretrained: bool, overlay: dict[str, Any] | None, purpose: str) -> nn.Module:
+    """The timm model without its classifier, giving its last three stages."""
+    import timm
+
+    _known(name)
+    options: dict[str, Any] = {"features_only": True, "out_indices": OUT}
+    try:
+        with torch.device("meta"):
+            timm.create_model(name, output_stride=STRIDE, **options)
+        options["output_stride"] = STRIDE
+    except (TypeError, ValueError, AssertionError, NotImplementedError, RuntimeError):
+        try:
+            with torch.device("meta"):
+                timm.create_model(name, **options)
+        except Exception as error:
+            what = f"the timm model {name!r} cannot give three stage maps: {error or type(error).__name__}"
+            raise ConfigError(what, fix="choose a convolutional model, for example resnet18") from error
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=pretrained, pretrained_cfg_overlay=overlay, **options)
+    except Exception as error:
+        if not pretrained:
+            raise
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        what = f"the pretrained weights of {name!r} could not be had: {text}"
+        raise WeightsError(what, fix=_fix(purpose, f"{name}.safetensors")) from error
+    return model
+
+
+def _fitted(name: str, weights: Path) -> dict[str, Tensor]:
+    """The file's tensors, after they have been found to fit the timm model."""
+    import timm
+
+    _known(name)
+    model = timm.create_model(name, num_classes=0)
+    fit_state(model, load_state(weights), origin=weights)
+    state: dict[str, Tensor] = model.state_dict()
+    return state
+
+
+def _known(name: str) -> None:
+    import timm
+
+    if timm.is_model(name):
+        return
+    near = difflib.get_close_matches(name, [RESNET38, *timm.list_models()], n=3)
+    hint = f"did you mean {', '.join(near)}?" if near else "python -c 'import timm; print(timm.list_models())'"
+    raise ConfigError(f"no backbone is called {name!r}: neither 'resnet38' nor a timm model", fix=hint)
+
+
+def _fix(purpose: str, file: str) -> str:
+    prefix = "cls" if purpose == "cam" else "seg"
+    local, random = f"--set {prefix}_weights={file}", f"--set {prefix}_pretrained=false"
+    return f"give a local file with {local}, or start at random with {random}"

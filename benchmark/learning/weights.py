@@ -1,0 +1,104 @@
+"""Weight files: read without running anything in them, and fitted with a message that names the first misfit."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.errors import WeightsError
+
+WRAPPERS = ("state_dict", "model", "model_state_dict")
+"""Keys under which training scripts put the tensors beside other things."""
+OPTIONAL = "num_batches_tracked"
+"""A counter of BatchNorm that old files lack and that changes no output."""
+
+
+def load_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a PyTorch (`.pth`, `.pt`) or `.safetensors` file, by name, on the CPU.
+
+    Only data is unpickled (`weights_only`). Wrappers such as `{"state_dict": …}` and the prefix `module.` are removed.
+    Raises `WeightsError` when the file is missing, is no weight file, or holds anything but tensors.
+    """
+    if not path.is_file():
+        raise WeightsError(f"weight file {path} does not exist", fix=f"check the path; what is there: ls {path.parent}")
+    state = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    for key in WRAPPERS:
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+            break
+    if not isinstance(state, Mapping) or not state:
+        raise WeightsError(f"{path} holds {_kind(state)}; expected a dict of named tensors", fix=_RESAVE)
+    wrong = [f"{name!r} is {_kind(value)}" for name, value in state.items() if not isinstance(value, Tensor)]
+    if wrong:
+        raise WeightsError(f"{path} holds more than named tensors: {wrong[0]}", fix=_RESAVE)
+    return {str(name).removeprefix("module."): value for name, value in state.items()}
+
+
+_RESAVE = "save the bare weights: torch.save(model.state_dict(), 'weights.pth')"
+
+
+def _pickled(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        text = str(error).splitlines()[0]
+        what = f"{path} is not a weight file, or holds Python objects beside tensors, which are not loaded: {text}"
+        raise WeightsError(what, fix=_RESAVE) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{path} cannot be read as a weight file: {text}", fix="download it again") from error
+
+
+def _safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as a safetensors file: {error}", fix="download it again") from error
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}"
+
+
+def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, origin: str | Path) -> None:
+    """Copy `state` into `module`. Every tensor of the module must be there and have its shape.
+
+    Tensors the module has no place for (usually the classifier of the original task) are left out with a warning.
+    Raises `WeightsError` naming the first missing or misshapen tensor; the module is then unchanged.
+    """
+    expected = module.state_dict()
+    missing = [name for name in expected if name not in state and not name.endswith(OPTIONAL)]
+    extra = [name for name in state if name not in expected]
+    for name, tensor in expected.items():
+        got = state.get(name)
+        if got is not None and got.shape != tensor.shape:
+            what = f"{origin}: tensor {name!r} has shape {tuple(got.shape)}, expected {tuple(tensor.shape)}"
+            raise WeightsError(what, fix="choose the model these weights belong to, or another file")
+    if missing:
+        what = f"{origin} lacks {len(missing)} of {len(expected)} tensors, first {missing[0]!r}"
+        if extra:
+            what += f"; it has {len(extra)} others, first {extra[0]!r}"
+        raise WeightsError(what, fix="choose the model these weights belong to, or another file")
+    if extra:
+        warnings.warn(f"{origin}: {len(extra)} tensors not used, first {extra[0]!r}", stacklevel=2)
+    module.load_state_dict({name: state.get(name, tensor) for name, tensor in expected.items()})
+
+
+def freeze_batchnorm(module: nn.Module) -> None:
+    """Fix every BatchNorm below `module`: affine parameters get no gradient, running statistics stay as they are.
+
+    `module.train()` undoes the second half, so call this again after it.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
+            part.requires_grad_(False)

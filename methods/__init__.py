@@ -1,0 +1,1 @@
+"""The methods: one file each; a family shares a folder."""

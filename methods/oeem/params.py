@@ -1,0 +1,99 @@
+"""Parameters of OEEM's classification part: patches, classifier, CAM. The defaults are the paper's values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from benchmark.method import Params, param
+
+Scale = Annotated[float, Field(ge=1.0, le=8.0)]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+Spread = Annotated[float, Field(gt=0.0, le=1.0)]
+
+CODE = "released code"
+PAPER = "paper §3.1"
+
+
+class ClassifierParams(Params):
+    """Everything up to the pseudo-masks."""
+
+    patch_side: int = param(112, "side of a training patch", symbol="p", unit="px", source=PAPER, ge=8)
+    patch_stride: int = param(56, "distance of neighbouring patches", symbol="s", unit="px", source=PAPER, ge=1)
+    presence: float = param(
+        0.05, "a class is present in a patch when it covers more than this", symbol="τ_y", source=CODE, ge=0.0, lt=0.5
+    )
+
+    cls_backbone: str = param("resnet38", "encoder of the classifier: 'resnet38' or a timm model", source=PAPER)
+    cls_weights: Path | None = param(None, "local weight file of the encoder (res38d.pth for 'resnet38')")
+    cls_pretrained: bool = param(True, "start from ImageNet weights; false starts at random", source=PAPER)
+    cls_b7_dilation: int = param(
+        2, "dilation of the last block of 'resnet38' (4 in the original)", source=f"{CODE}, D15", ge=1, le=8
+    )
+    cls_freeze_bn: Literal["auto", "yes", "no"] = param(
+        "auto",
+        "freeze the first convolution and every BatchNorm; 'auto': when weights were loaded",
+        source=f"{CODE}, D16",
+    )
+    cls_input: int = param(
+        224,
+        "side to which a patch is resized for the classifier",
+        symbol="S",
+        unit="px",
+        source=PAPER,
+        ge=16,
+        multiple_of=8,
+    )
+    cls_area_min: float = param(0.7, "smallest area share of a random resized crop", source=CODE, gt=0.0, le=1.0)
+    cls_flip: float = param(
+        0.5, "probability of a horizontal and, apart, of a vertical flip", source=CODE, ge=0.0, le=1.0
+    )
+    cls_mean: tuple[Unit, Unit, Unit] = param(
+        (0.787, 0.511, 0.785), "mean of the RGB channels in [0, 1], subtracted", source=f"{CODE}, D8"
+    )
+    cls_std: tuple[Spread, Spread, Spread] = param(
+        (0.167, 0.248, 0.131), "standard deviation of the RGB channels in [0, 1], divided by", source=f"{CODE}, D8"
+    )
+    cls_batch: int = param(20, "patches per step; an incomplete last batch is dropped", source=PAPER, ge=1)
+    cls_epochs: int = param(20, "passes over the training patches", source=PAPER, ge=1)
+    cls_steps: int | None = param(None, "most steps per epoch; none: all patches", ge=1)
+    cls_lr: float = param(0.01, "learning rate at the first step", source=PAPER, gt=0.0)
+    cls_momentum: float = param(0.9, "momentum of SGD with schedule 'paper'", source=f"{CODE}, D1", ge=0.0, lt=1.0)
+    cls_weight_decay: float = param(1e-4, "weight decay of SGD with schedule 'paper'", source=f"{CODE}, D1", ge=0.0)
+    cls_schedule: Literal["paper", "released"] = param(
+        "paper",
+        "'paper': poly 0.9 over all steps; 'released': what the published code does (poly over as many steps as epochs,"
+        " then 6.746 % of the first rate for ever; momentum 1e-4, no decay)",
+        source="D1",
+    )
+    cls_select: Literal["last", "best"] = param(
+        "last", "keep the last epoch, or the one with the lowest loss on the validation patches", source="D20"
+    )
+
+    cam_scales: tuple[Scale, ...] = param(
+        (1.0, 1.25, 1.5, 1.75, 2.0), "scales at which a patch is scored", symbol="r", source=PAPER, min_length=1
+    )
+    cam_merge: Literal["vote", "score"] = param(
+        "vote",
+        "overlapping patches: majority of hard labels (ties: negative), or argmax of summed scores",
+        source=f"{CODE}, D17",
+    )
+    cam_batch: int = param(128, "windows per forward pass when scoring; changes no result", ge=1)
+
+    @model_validator(mode="after")
+    def _patches_cover_the_slide(self) -> Self:
+        if self.patch_stride > self.patch_side:
+            sizes = f"patch_stride {self.patch_stride} is larger than patch_side {self.patch_side}"
+            raise ValueError(f"{sizes}: pixels would be left out")
+        return self
+
+
+CLASSIFIER_FIELDS = tuple(name for name in ClassifierParams.model_fields if not name.startswith("cam_"))
+"""Parameters that the stage "classifier" uses."""
+CAM_FIELDS = (
+    *("patch_side", "patch_stride", "presence", "cls_backbone", "cls_b7_dilation", "cls_input", "cls_mean", "cls_std"),
+    *("cam_scales", "cam_merge", "cam_batch"),
+)
+"""Parameters that a stage making masks uses, after the stage "classifier"."""
