@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -132,35 +131,6 @@ def normalised(
     """(… × H × W × 3 in [0, 255] - mean) / std as float32, channels first: … × 3 × H × W."""
     scaled = (torch.from_numpy(images).float() - torch.tensor(mean)) / torch.tensor(std)
     return scaled.movedim(-1, -3)
-
-
-def random_resized_crop(
-    image: Image, side: int, rng: np.random.Generator, *, area: tuple[float, float], aspect: float = 4 / 3
-) -> Tensor:
-    """A random part of `image`, resized to side × side: float32 3 × side × side in [0, 255], smoothed bilinear.
-
-    Its share of the area is uniform in `area`, its aspect ratio log-uniform between 1/aspect and aspect; after ten
-    parts that do not fit the whole image is taken (torchvision's RandomResizedCrop, drawn from a NumPy generator).
-    """
-    height, width = image.shape[:2]
-    part = image
-    for _ in range(10):
-        pixels = height * width * rng.uniform(*area)
-        ratio = np.exp(rng.uniform(-np.log(aspect), np.log(aspect)))
-        wide, high = round(np.sqrt(pixels * ratio)), round(np.sqrt(pixels / ratio))
-        if 0 < wide <= width and 0 < high <= height:
-            top, left = int(rng.integers(height - high + 1)), int(rng.integers(width - wide + 1))
-            part = image[top : top + high, left : left + wide]
-            break
-    return resized(part[None], side)[0]
-
-
-def resized(images: NDArray[np.uint8], side: int) -> Tensor:
-    """B × H × W × 3 → float32 B × 3 × side × side in [0, 255], smoothed bilinear; untouched at that size."""
-    tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1))).float()
-    if tensor.shape[-2:] == (side, side):
-        return tensor
-    return functional.interpolate(tensor, (side, side), mode="bilinear", antialias=True, align_corners=False)
 
 
 def recompressed(image: Image, quality: int | None) -> Image:

@@ -71,16 +71,13 @@ class CamSeg(Segmenter):
         self.learn(train, lambda: masks, context, uses=self.weighting_fields, after=("pseudo_masks",))
 
     def _masks(self, stage: str, weights: Mapping[str, Any], train: View, context: Context, *, refine: bool) -> Masks:
-        from benchmark.learning.training import place
-
         from .cam import pseudo_masks
         from .classifier import create_classifier
 
         def masks() -> Masks:
             net = create_classifier(self.params, len(context.classes), initialise=False)
             net.load_state_dict(dict(weights))
-            place(net, context.device)
-            return pseudo_masks(net.eval(), train, self.params, context, refine=refine)
+            return pseudo_masks(net, train, self.params, context, refine=refine)
 
         return context.stage(stage, masks, uses=tuple(ClassifierParams.model_fields), after=("classifier",))
 
