@@ -14,11 +14,13 @@ _FLAT_PACKAGES = frozenset({"", "benchmark", "benchmark.methods"})
 """Folders whose modules have nothing to do with each other; every other folder counts as one component."""
 
 
+@lru_cache(maxsize=64)
 def code_digest(component: type, *, learning: bool = True) -> str:
     """Digest of the syntax of a component's modules and, for a method, of `benchmark/learning`.
 
     A component that lives in a folder with others (a family, the adapters) covers all modules below that folder.
-    Comments and docstrings do not count.
+    Comments and docstrings do not count. Taken once per process: what is imported is what runs, whatever happens to
+    the files later.
     """
     files: set[Path] = set()
     for cls in component.__mro__:

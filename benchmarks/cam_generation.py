@@ -85,12 +85,13 @@ def timed(name: str, work: Callable[[], Masks], console: Console) -> tuple[Masks
 def data(root: Path | None, slides: int) -> Iterator[Dataset]:
     """GlaS, or a miniature of it."""
     glas = datasets().load("glas")
+    none_aside = glas.Options.model_validate({"validation": 0.0})
     if root is not None:
-        yield glas(root, glas.Options(validation=0.0))
+        yield glas(root, none_aside)
         return
     with tempfile.TemporaryDirectory() as folder:
         glas.synthesize(Path(folder) / "glas", slides=2 * slides + 2, seed=0)
-        yield glas(Path(folder) / "glas", glas.Options(validation=0.0))
+        yield glas(Path(folder) / "glas", none_aside)
 
 
 def main() -> None:
@@ -125,9 +126,8 @@ def main() -> None:
         patches = PatchSet.of(train, params)
     same = all(np.array_equal(alone[name], pooled[name]) for name in alone)
     table = Table("", "value")
-    table.add_row(
-        "patches, of which with a single label", f"{len(patches)}, {(patches.present.sum(1) == 1).mean():.0%}"
-    )
+    table.add_row("patches", str(len(patches)))
+    table.add_row("of which with a single label", f"{(patches.present.sum(axis=1) == 1).mean():.0%}")
     table.add_row("one window at a time", f"{slow:.1f} s")
     table.add_row("pooled, single-label patches skipped", f"{fast:.1f} s")
     table.add_row("ratio", f"{slow / fast:.1f} ×")

@@ -182,13 +182,12 @@ def test_logits_are_the_mean_of_the_score_maps(net):
 
 def test_frozen_norms_stay_frozen_in_training_mode():
     body = nn.Sequential(nn.Conv2d(3, 4, 3, 8, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1))
-    net = CamNet(Backbone(lambda images: [body(images)] * 3, (4, 4, 4)), 2)
-    net.backbone.body = Triple(body)
-    frozen = CamNet(net.backbone, 2, frozen=True).train()
+    backbone = Backbone(Triple(body), (4, 4, 4))
+    frozen = CamNet(backbone, 2, frozen=True).train()
     frozen(torch.randn(4, 3, 16, 16)).sum().backward()
     assert body[1].running_mean.abs().sum() == 0
     assert [weight.grad is None for weight in body.parameters()] == [True, True, True, True, False, False]
-    assert CamNet(net.backbone, 2).train().backbone.body.body[1].training
+    assert CamNet(backbone, 2).train().backbone.body.body[1].training
 
 
 class Triple(nn.Module):

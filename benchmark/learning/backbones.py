@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +27,7 @@ class Backbone(nn.Module):
     `channels`: C of each. A map that comes out at another stride is brought to that grid bilinearly.
     """
 
-    def __init__(self, body: Callable[[Tensor], Sequence[Tensor]] | nn.Module, channels: tuple[int, int, int]) -> None:
+    def __init__(self, body: nn.Module, channels: tuple[int, int, int]) -> None:
         super().__init__()
         self.body = body
         self.channels = channels

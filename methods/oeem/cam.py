@@ -91,7 +91,7 @@ def evidence(net: CamNet, patches: Sequence[Patch], params: Any, device: str) ->
             windows = standardised(resized(images[area], params.cls_input), params, device)
             with autocast(device):
                 maps = net.score_maps(windows)
-            maps = resize(maps.float(), (side, side))
+            maps = resize(maps.float().contiguous(), (side, side))  # channels last is slow with so few of them
             if scores.ndim == 1:
                 scores = torch.zeros(*maps.shape[:2], enlarged, enlarged, device=device)
             scores[area] += maps

@@ -96,7 +96,7 @@ class SegmentationParams(Params):
         return self
 
 
-class CamSegParams(ClassifierParams, SegmentationParams):
+class CamSegParams(SegmentationParams, ClassifierParams):
     """The whole weakly supervised pipeline, with plain cross entropy."""
 
     examine_cam: bool = param(
