@@ -1,6 +1,6 @@
 """CAM of training slides: one window at a time against pooled windows with single-label patches left out.
 
-    python benchmarks/cam_generation.py [--root shared/data/glas] [--slides 4] [--scales 1,1.25,1.5,1.75,2]
+    python benchmarks/cam_generation.py [--root FOLDER] [--slides 4] [--input 64] [--scales 1,1.25,1.5,1.75,2]
 
 Both ways use the same untrained net and the same patches, and their masks are compared pixel by pixel. Without `--root`
 a miniature is painted. The first way is what the released code does with its patches, but for the files: every
@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="test_resnet")
     parser.add_argument("--input", type=int, default=64)
     parser.add_argument("--scales", default="1,1.25,1.5,1.75,2")
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -112,6 +113,7 @@ def main() -> None:
         cls_pretrained=False,
         cls_input=options.input,
         cam_scales=tuple(float(scale) for scale in options.scales.split(",")),
+        cam_batch=options.batch,
     )
     with data(options.root, options.slides) as dataset:
         slides = list(dataset.slides(Split.TRAIN))[: options.slides]

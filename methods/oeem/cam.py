@@ -106,6 +106,19 @@ def refined(scores: Tensor, present: Sequence[NDArray[np.bool_] | None]) -> Tens
     return scores.masked_fill(torch.from_numpy(absent).to(scores.device)[:, :, None, None], -torch.inf)
 
 
+def winners(scores: Tensor) -> Tensor:
+    """The class with the highest score, N × K × h × w → N × h × w, uint8; the lower class wins a tie.
+
+    The same as `argmax(dim=1)`, which takes ten times as long when K is small.
+    """
+    best, winner = scores[:, 0], torch.zeros_like(scores[:, 0], dtype=torch.uint8)
+    for index in range(1, scores.shape[1]):
+        better = scores[:, index] > best
+        best = torch.where(better, scores[:, index], best)
+        winner[better] = index
+    return winner
+
+
 def _patches(slide: Slide, labelled: View | None, params: Any) -> Iterator[Patch]:
     grid = patch_grid(slide, params)
     present = None if labelled is None else labelled.labels.patch(slide, grid, params.presence)
@@ -145,9 +158,9 @@ class Merger:
     def scored(self, patches: Sequence[Patch], scores: Tensor) -> None:
         """Add scored patches; `scores` is what `evidence` returns."""
         if self.params.cam_merge == "vote":
-            for patch, winners in zip(patches, scores.argmax(dim=1).to(torch.uint8).cpu().numpy(), strict=True):
+            for patch, hard in zip(patches, winners(scores).cpu().numpy(), strict=True):
                 for index in range(self.classes):
-                    self._area(patch)[index] += winners == index
+                    self._area(patch)[index] += hard == index
         else:
             for patch, values in zip(patches, scores.cpu().numpy(), strict=True):
                 self._area(patch)[...] += values
