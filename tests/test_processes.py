@@ -13,6 +13,11 @@ from benchmark.tracking import Tracker
 METRICS = ("pixel/miou", "pixel/dice", "object/f1", "image/auc", "train/pseudo_mask_miou")
 
 
+def listen_to_ctrl_c():
+    """A process started in the background of a script ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def command(store, miniatures, tmp_path):
     """Starts `bench` in a folder, with a cache and a store of its own."""
@@ -26,6 +31,7 @@ def command(store, miniatures, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=listen_to_ctrl_c,
         )
         if not wait:
             return process

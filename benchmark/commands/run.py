@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -66,6 +67,8 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Run again what is already finished.")] = False,
 ) -> None:
     """Train and test methods on datasets and keep the results in MLflow."""
+    # Read once, when PyTorch is loaded: threads that spin while they wait slow every neighbour down several times.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from benchmark.config import RunRequest
     from benchmark.running.matrix import run_all
 

@@ -69,7 +69,7 @@ class Job:
 
     def tags(self, device: str) -> dict[str, str]:
         """What runs are filtered by."""
-        return {
+        tags = {
             "bench.method": self.spec.method,
             "bench.dataset": self.spec.dataset,
             "bench.supervision": "+".join(sorted(self.method.supervision)) or "none",
@@ -84,6 +84,7 @@ class Job:
             "bench.device": device,
             "bench.python": ".".join(map(str, sys.version_info[:3])),
         }
+        return {name: value for name, value in tags.items() if value}
 
     def profile(self) -> dict[str, Any]:
         """The sizes of the splits."""

@@ -121,8 +121,8 @@ def _work(job: Job, live: LiveRun, device: str, console: Console) -> tuple[Summa
     summary = summarise(test, validation=validation, hidden=hidden, seed=seed_of("bootstrap", job.spec.seed))
     result = RunResult(job, summary, ledger, context.records, reporter.history, examination.results(), fitting, scoring)
     live.log_metrics(result.numbers())
-    facts = {f"bench.{name}": text for name, text in summary.facts.items()}
-    live.set_tags({"bench.absent": ", ".join(sorted(summary.absent)), **facts})
+    if summary.absent:
+        live.set_tags({"bench.absent": ", ".join(sorted(summary.absent))})
     live.describe(result.headline())
     write_artifacts(folder, result, test)
     return summary, folder
