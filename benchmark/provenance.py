@@ -54,6 +54,7 @@ def _syntax(path: Path, modified: int, size: int) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
+@lru_cache(maxsize=1)
 def code_version() -> str:
     """The installed version, with the git commit (and `+dirty`) when run from a checkout."""
     from importlib.metadata import version
