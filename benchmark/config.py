@@ -18,6 +18,8 @@ from benchmark.method import Method
 
 SYNTHETIC = "synthetic"
 DEFAULT_PRESET = "paper"
+_TELLING = frozenset({"value_error", "path_not_file", "path_not_directory", "multiple_of"})
+"""Mistakes whose own message says more than the legal range."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             lines.append(f"there is no field {name!r}{nearest}")
         elif name in model.model_fields:
             allowed = legal_range(model.model_fields[name])
-            lines.append(f"{'.'.join(path)} = {mistake['input']!r} is not legal: {mistake['msg']}; expected {allowed}")
+            reason = "" if allowed and mistake["type"] not in _TELLING else f": {mistake['msg']}"
+            lines.append(f"{'.'.join(path)} = {mistake['input']!r} is not legal{reason}; expected {allowed}")
         else:
             lines.append(mistake["msg"].removeprefix("Value error, "))
     return "; ".join(lines)

@@ -50,9 +50,10 @@ def find_root(name: str, explicit: str | None = None) -> Path:
     lines = "".join(f"\n  {place.why}: {place.path} – {place.state}" for place in looked)
     if explicit is None and not os.environ.get(DATA_VARIABLE):
         lines += f"\n  {DATA_VARIABLE}: not set"
+    synth = f"bench data synth {name} --out data/{name}"
     raise DataError(
         f"the data of {name!r} was not found; looked at:{lines}",
-        fix=f"bench data info {name}   (how to obtain it), or bench data synth {name} --out data/{name}",
+        fix=f"bench data info {name} tells how to obtain it; a painted one: --data synthetic, or {synth}",
     )
 
 

@@ -63,6 +63,8 @@ def test_settings_find_their_owner():
         ({"settings": ("zzzzqqq=1",)}, "neither"),
         ({"settings": ("weighting",)}, "name=value"),
         ({"preset": "quik"}, "did you mean 'quick'"),
+        ({"device": "gpu"}, "expected auto, cpu, cuda or cuda:N"),
+        ({"settings": ("cls_weights=/nope/res38d.pth",)}, "cls_weights = '/nope/res38d.pth' is not legal"),
         ({"config": "absent.yaml"}, "no configuration file"),
         ({"method": None}, "no method was named"),
         ({"dataset": "glas:validation=7"}, "validation = 7 is not legal"),

@@ -47,7 +47,7 @@ def folder_of(run):
 def test_a_run_keeps_everything(request_for, store):
     assert matrix.run_all(request_for()) == 0
     (run,) = runs(store)
-    assert run.status == "FINISHED" and run.name == "constant seed 0"
+    assert run.status == "FINISHED" and run.name == "constant smoke seed 0"
     assert run.tags["bench.method"] == "constant" and run.tags["bench.data_kind"] == "synthetic"
     assert run.params["value"] == "1.0" and run.params["dataset.target"] == "gland"
     assert run.metrics["pixel/tpr"] == 1.0 and 0 < run.metrics["pixel/miou"] < 1

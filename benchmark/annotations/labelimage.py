@@ -122,7 +122,7 @@ def _load(path: Path) -> NDArray[Any]:
         raise DataError(f"the label image {path} does not exist", fix=f"ls {path.parent}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         msg = f"the label image {path} cannot be read: {error}"
-        raise DataError(msg, fix="copy or download the file again") from error
+        raise DataError(msg, fix="copy it again; bench data verify NAME finds all broken files") from error
     return _numbers(pixels, str(path))
 
 

@@ -39,6 +39,8 @@ def serve(uri: str | None = None, host: str = "127.0.0.1", port: int = 5000) -> 
         first = "bench run --method oeem --dataset glas --data synthetic"
         raise TrackingError(f"no runs are stored yet: {path} does not exist", fix=first)
     chosen = free_port(host, port)
+    if chosen != port:
+        print(f"port {port} is in use, taking {chosen}")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", address]
     command += ["--host", host, "--port", str(chosen), "--workers", "1"]
     if path is not None:

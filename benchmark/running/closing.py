@@ -17,6 +17,7 @@ HEADLINES = ("pixel/miou", "pixel/dice", "object/f1", "image/auc", "image/specif
 """Shown when any run has them."""
 
 _SHORT = ("mIoU", "Dice", "obj. F1", "AUC", "spec@100")
+_STATES = {"finished before": "finished", "not applicable": "n/a"}
 _COLOURS = {"ok": "green", "finished before": "cyan", "failed": "red", "not applicable": "dim"}
 
 
@@ -33,9 +34,9 @@ def closing_table(outcomes: Sequence[Outcome]) -> Group:
     for outcome in outcomes:
         spec = outcome.spec
         table.add_row(
-            " ".join(filter(None, (spec.method, spec.variant, f"seed {spec.seed}"))),
+            " ".join(filter(None, (spec.method, spec.variant, spec.preset, f"seed {spec.seed}"))),
             spec.dataset,
-            Text(outcome.state, style=_COLOURS[outcome.state]),
+            Text(_STATES.get(outcome.state, outcome.state), style=_COLOURS[outcome.state]),
             *(_number(outcome.metrics.get(name)) for name in shown),
             f"{outcome.seconds:.0f}" if outcome.seconds else "",
         )
@@ -46,11 +47,13 @@ def closing_table(outcomes: Sequence[Outcome]) -> Group:
 def _hints(outcomes: Sequence[Outcome]) -> list[Text]:
     hints = []
     if any(outcome.state == "finished before" for outcome in outcomes):
-        hints.append(Text("Finished runs are not done again; --force does."))
+        hints.append(Text("finished: was done before and is not done again; --force does it."))
     if any(outcome.state == "failed" for outcome in outcomes):
         hints.append(Text("The same command does just what is missing."))
     if any(outcome.run_id for outcome in outcomes):
-        hints.append(Text("Look at it: bench ui"))
+        ids = [outcome.run_id for outcome in outcomes if outcome.run_id]
+        one = f"   (run {ids[0]}: summary.html, config.yaml, pictures, tables)" if len(ids) == 1 else ""
+        hints.append(Text(f"Look at it: bench ui{one}"))
     return hints
 
 

@@ -78,3 +78,5 @@ class RunReporter:
                 left = f", {(now - began) / done * (total - done):.0f} s left" if total else ""
                 self.say(f"{description}: {done}/{total or '?'}{left}")
                 said = now
+        if said > began:
+            self.say(f"{description}: done in {time.monotonic() - began:.0f} s")

@@ -43,7 +43,7 @@ class Job:
     @property
     def title(self) -> str:
         """A name a person can read."""
-        return " ".join(filter(None, (self.spec.method, self.spec.variant, f"seed {self.spec.seed}")))
+        return " ".join(filter(None, (self.spec.method, self.spec.variant, self.spec.preset, f"seed {self.spec.seed}")))
 
     def labels(self, split: Split, ledger: Ledger) -> Labels:
         """The metered labels of one split; those of the test split are sealed."""

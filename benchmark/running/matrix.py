@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import traceback
 from pathlib import Path
@@ -17,6 +18,8 @@ from benchmark.running.plan import plan
 from benchmark.running.run import Outcome, run_one
 from benchmark.tracking import Tracker
 
+WIDTH = 110
+"""Columns of the output into a file or a pipe."""
 SUCCESS, UNEXPECTED, MISTAKE = 0, 1, 2
 
 
@@ -26,7 +29,7 @@ def run_all(request: RunRequest) -> int:
     Returns the exit code: 0 when no run failed, 2 when one failed by a mistake the user can mend, 1 when
     one failed unexpectedly. A single run that fails raises its error instead.
     """
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     specs = plan(request)
     cache = writable(request.cache or cache_home())
     tracker = Tracker(request.store, cache=cache / "tracking")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +29,17 @@ def plan(request: RunRequest) -> list[RunSpec]:
         for one in chosen_methods
     ]
     _refuse_unknown(settings, pairs)
+    _check_device(request.device or file.device or "auto")
     seeds = request.seeds or ((file.seed,) if file.seed is not None else (0,))
     specs = [_resolve(request, file, settings, *pair) for pair in pairs]
     return [replace(spec, seed=seed) for spec in specs for seed in seeds]
+
+
+def _check_device(device: str) -> None:
+    """Refuse a misspelt device before anything is loaded; whether it is there is known later."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        msg = f"--device {device}: expected auto, cpu, cuda or cuda:N"
+        raise ConfigError(msg, fix="bench doctor shows what there is")
 
 
 def _variants(text: str | None, what: str, known: list[str]) -> list[Variant]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, FilePath, model_validator
 
 from benchmark.method import Params, param
 
@@ -44,7 +43,7 @@ class SegmentationParams(Params):
     seg_backbone: str = param(
         "resnet38", "encoder of the segmentation net: 'resnet38' or a timm model", source="paper §3.1"
     )
-    seg_weights: Path | None = param(None, "local weight file of the encoder (res38d.pth for 'resnet38')")
+    seg_weights: FilePath | None = param(None, "local weight file of the encoder (res38d.pth for 'resnet38')")
     seg_pretrained: bool = param(True, "start from ImageNet weights; false starts at random", source="paper §3.1")
     seg_b7_dilation: int = param(
         4, "dilation of the last block of 'resnet38' (2 or 4)", source=f"{CODE}, D15", ge=1, le=8
