@@ -113,7 +113,7 @@ def test_units_may_come_as_a_grid_but_must_be_as_many():
         gather("s", "p", **maps, unit_labels=grid([0, 1], kind=np.int8), unit_scores=grid([0.1]))
 
 
-# --- values, against the sheet and by hand
+# --- values, against published vectors and by hand
 
 
 def test_image_level_vector_of_the_sheet_with_the_unit_that_sets_the_threshold():

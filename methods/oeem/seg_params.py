@@ -131,7 +131,7 @@ class OhemParams(CamSegParams):
     ohem_kept: int = param(
         16_384,
         "at least this many pixels per image are kept (a quarter of a 256-px crop)",
-        source="OEEM sheet 2.6",
+        source="own choice, docs/methods/oeem.md",
         ge=1,
     )
 
