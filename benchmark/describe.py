@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Schema = Mapping[str, Any]
 
+_PATHS = {"path": "path", "file-path": "existing file", "directory-path": "existing folder"}
 _JSON_TYPES = {"integer": "int", "number": "float", "string": "text", "boolean": "true | false", "null": "null"}
 
 _BRACKETS = {"minimum": "[", "exclusiveMinimum": "(", "maximum": "]", "exclusiveMaximum": ")"}
@@ -76,8 +77,8 @@ def _range(schema: Schema, definitions: Schema) -> str:
         return _list(schema, definitions)
     if kind == "object":
         return "mapping"
-    if schema.get("format") == "path":
-        return "path"
+    if schema.get("format") in _PATHS:
+        return _PATHS[schema["format"]]
     pattern = f" matching {schema['pattern']}" if "pattern" in schema else ""
     return f"{_JSON_TYPES.get(kind, kind)}{pattern}"
 
