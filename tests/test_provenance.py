@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,9 +73,22 @@ def test_seeds_follow_their_axes():
     assert generator("x").random() == generator("x").random()
 
 
+@pytest.mark.parametrize("told", ["many", "0", "2,1"])
+def test_a_thread_count_that_is_none_is_refused(told, monkeypatch):
+    from benchmark.errors import ConfigError
+    from benchmark.running.device import threads
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    with pytest.raises(ConfigError, match="no number of threads"):
+        threads()
+
+
 def test_meter_sees_a_peak():
     with Meter() as meter:
         block = bytearray(200 * 2**20)
         block[::4096] = b"x" * len(block[::4096])
+        time.sleep(0.3)  # the size is sampled every 50 ms: a shorter peak may be missed
         del block
     assert meter.peak_mib > 200 and meter.seconds > 0

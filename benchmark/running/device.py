@@ -28,6 +28,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads() -> int:
+    """`OMP_NUM_THREADS` where it is set, else every core. Raises `ConfigError` when it is no number."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    if told and not (told.isdigit() and int(told)):
+        raise ConfigError(f"OMP_NUM_THREADS={told!r} is no number of threads", fix="unset OMP_NUM_THREADS")
+    return int(told) if told else cores()
+
+
 def prepare(device: str, seed: int) -> None:
     """Set the thread count and make PyTorch deterministic, so that one command gives one set of numbers.
 
@@ -36,7 +44,7 @@ def prepare(device: str, seed: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", cores())))
+    torch.set_num_threads(threads())
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
     torch.backends.cudnn.benchmark = False
     torch.manual_seed(seed % 2**63)

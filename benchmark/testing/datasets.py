@@ -26,16 +26,20 @@ def miniature(kind: type[Dataset], root: Path, seed: int = SEED) -> Dataset:
     return kind(root, kind.Options())
 
 
-class DatasetContract:
-    """Subclass it and set `name`, or override the fixture `component`."""
+class Contract:
+    """What both suites share: the name of the component under test."""
 
     name: ClassVar[str] = ""
 
     @pytest.fixture(scope="class")
     @classmethod
     def component(cls) -> str:
-        """The registered name of the dataset under test."""
+        """The registered name of the component under test."""
         return cls.name
+
+
+class DatasetContract(Contract):
+    """Subclass it and set `name`, or override the fixture `component`."""
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from benchmark.registry import datasets, methods
 from benchmark.running.device import prepare
 from benchmark.slides import Slide
 from benchmark.supervision import COUNTERS, TRANSDUCTIVE, Labels, Ledger, Supervision, View
-from benchmark.testing.datasets import miniature
+from benchmark.testing.datasets import Contract, miniature
 
 
 class _StopsAfter(SilentReporter):
@@ -83,16 +83,8 @@ def fit(
     return Trial(method, dataset, context, ledger, reporter)
 
 
-class MethodContract:
+class MethodContract(Contract):
     """Subclass it and set `name`, or override the fixture `component`."""
-
-    name: ClassVar[str] = ""
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def component(cls) -> str:
-        """The registered name of the method under test."""
-        return cls.name
 
     @pytest.fixture(scope="class")
     @classmethod
