@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark.commands import catalogue, data, run, service
+from benchmark.commands import cache, catalogue, data, export, run, service
 from benchmark.commands.session import Session
 from benchmark.errors import BenchError
 
@@ -71,6 +71,8 @@ app.command(epilog=run.EXAMPLES)(run.run)
 app.add_typer(catalogue.listing, name="list")
 app.command(short_help="Show what a method or a dataset is, and its parameters.")(catalogue.info)
 app.add_typer(data.app, name="data")
+app.add_typer(cache.app, name="cache")
+app.command(epilog=export.EXAMPLES)(export.export)
 app.command()(service.ui)
 app.command(short_help="Check this machine; each fault comes with its fix.")(service.doctor)
 

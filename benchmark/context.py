@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -13,6 +14,7 @@ from benchmark.seeds import generator, seed_of
 from benchmark.stages import Checkpoint, StageRecord, StageStore
 
 if TYPE_CHECKING:
+    from benchmark.learning.features import FeatureCache
     from benchmark.method import Method
     from benchmark.slides import Grid, Slide
     from benchmark.supervision import Ledger
@@ -38,6 +40,10 @@ class Geometry(Protocol):
 
     def evaluation_grid(self, slide: Slide) -> Grid:
         """The cells on which predictions and truth meet."""
+        ...
+
+    def tissue(self, slide: Slide, grid: Grid) -> NDArray[np.bool_] | None:
+        """Which cells of `grid` hold tissue, from their colour alone; None: all of them."""
         ...
 
 
@@ -89,7 +95,9 @@ class Context:
         data_digest: str = "",
         reporter: Reporter | None = None,
         examiner: Callable[[str, Slide, NDArray[np.int8]], None] | None = None,
+        features: Path | None = None,
     ) -> None:
+        self._features = features or folder / "features"
         self.geometry = geometry
         self.device = device
         self.seed = seed
@@ -133,6 +141,13 @@ class Context:
             return
         for slide, classes in maps:
             self._examiner(name, slide, classes)
+
+    @cached_property
+    def features(self) -> FeatureCache:
+        """What frozen encoders made of patches: computed once, shared by methods, seeds, trials and processes."""
+        from benchmark.learning.features import FeatureCache
+
+        return FeatureCache(self._features)
 
     @property
     def records(self) -> list[StageRecord]:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from benchmark.errors import DataError
+
 if TYPE_CHECKING:
     from benchmark.annotations import Annotation
     from benchmark.slides import Grid, Slide
@@ -90,6 +92,15 @@ class TissueSource(Protocol):
         """
         ...
 
+    def part(self, split: Split, seed: int) -> TissueSource:
+        """The tissue that one split may use. Real tissue gives every split patients of its own, by `seed`."""
+        ...
+
+    @property
+    def mpp(self) -> float:
+        """Microns per pixel of what `paint` returns."""
+        ...
+
 
 class Dataset(ABC):
     """Slides with their labels. Index 0 of `classes` is the negative class."""
@@ -144,8 +155,23 @@ class Dataset(ABC):
 
     @classmethod
     @abstractmethod
-    def synthesize(cls, root: Path, *, slides: int, seed: int, tissue: TissueSource | None = None) -> None:
-        """Write a miniature in the official formats, and the mark `SYNTHETIC_MARK`, into `root`."""
+    def synthesize(
+        cls, root: Path, *, slides: int, seed: int, tissue: TissueSource | None = None, side: int | None = None
+    ) -> None:
+        """Write a miniature in the official formats, and the mark `SYNTHETIC_MARK`, into `root`.
+
+        `tissue`: where the pixels come from, by default a painter. `side`: longer side of a slide in px, by
+        default small enough for tests; a dataset of tiles, whose sizes are given, refuses it with `DataError`.
+        """
+
+    @classmethod
+    def tissue_source(cls, root: Path) -> TissueSource:
+        """This dataset's images as tissue for composed slides. Raises `DataError` where it offers none."""
+        raise DataError(f"{cls.name} offers no tissue for composed slides", fix="bench data synth --help")
+
+    def missing(self, split: Split) -> Mapping[str, str]:
+        """Slides that the split should have and that cannot be used (id → why); they are not among `slides`."""
+        return {}
 
     def tissue(self, slide: Slide, grid: Grid) -> NDArray[np.bool_] | None:
         """Which cells of `grid` hold tissue and count in the metrics; None: all of them."""

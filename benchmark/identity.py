@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from benchmark.digest import content_digest
+
 
 def digest_of(facts: Any) -> str:
     """SHA-256 of canonical JSON, as 32 hexadecimal digits."""
@@ -17,10 +19,13 @@ def digest_of(facts: Any) -> str:
 
 
 def facts_of(model: BaseModel) -> dict[str, Any]:
-    """The fields of a model as JSON values; a file counts by its content, not by where it lies."""
+    """The fields of a model as JSON values; a file or folder counts by its content, not by where it lies."""
     facts: dict[str, Any] = model.model_dump(mode="json")
     for name, value in model:
         if isinstance(value, Path) and value.is_file():
             with value.open("rb") as file:
                 facts[name] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        elif isinstance(value, Path) and value.is_dir():
+            inside = [path for path in value.rglob("*") if path.is_file()]
+            facts[name] = f"content:{content_digest(value, inside, full=True)}"
     return facts

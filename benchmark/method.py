@@ -62,14 +62,19 @@ class Prediction:
 
     `scores`: probability of the positive class per cell, NaN where not scored.
     `units`: optional score per unit (rows × cols of the unit grid), else derived from `scores`.
+    `mask`: optional decision per cell of the grid of `scores`, where a paper has a threshold and post-processing of
+    its own; by default a cell is positive when its score > 0.5.
     `classes`: optional class map on the grid of `scores`, for tasks with more than two classes.
     `figures`: optional extra pictures, name → RGB image.
+    `notes`: what a reader of this slide's numbers should know ("returned unchanged: …"); kept with its row.
     """
 
     scores: ScoreMap
     units: NDArray[np.float32] | None = None
+    mask: NDArray[np.bool_] | None = None
     classes: NDArray[np.int8] | None = None
     figures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class WatchedParams:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import random
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -44,6 +45,7 @@ BUSY_SECONDS = 60.0
 SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -102,6 +104,34 @@ class Tracker:
     def runs(self, experiment: str) -> list[StoredRun]:
         """Every run of an experiment, those that ended last first."""
         return [_stored(run) for run in self._search(experiment, "")]
+
+    def find(self, run: str) -> StoredRun:
+        """The run with that id, or whose id starts so, in any experiment.
+
+        Raises `TrackingError` when the store is not there yet, when no run is called so, or when several are.
+        """
+        if self._path is not None and not self._path.exists():
+            raise TrackingError(f"no runs are stored yet: {self._path} does not exist", fix=address.FIRST_RUN)
+        if not re.fullmatch("[0-9a-f]{4,32}", run.lower()):
+            msg = f"{run!r} is not a run's id, which has 32 digits and letters a to f; the first 4 or more are enough"
+            raise TrackingError(msg, fix=address.SHOW_RUNS)
+        where = [found.experiment_id for found in self._call(self._client.search_experiments)]
+        named = f"attributes.run_id LIKE '{run.lower()}%'"
+        runs = [_stored(found) for found in self._call(self._client.search_runs, where, named, max_results=10)]
+        if not runs:
+            raise TrackingError(f"the tracking store {shown(self.uri)} has no run {run!r}", fix=address.SHOW_RUNS)
+        if len(runs) > 1:
+            several = ", ".join(f"{found.id} ({found.name})" for found in runs)
+            raise TrackingError(f"several runs start with {run!r}: {several}", fix="type more of the id")
+        return runs[0]
+
+    def download(self, run: StoredRun, path: str, folder: Path) -> list[Path]:
+        """Copy the files of a run's artifact folder `path` into `folder`/`path`; returns them, none if it has none."""
+        if not self._call(self._client.list_artifacts, run.id, path):
+            return []
+        folder.mkdir(parents=True, exist_ok=True)
+        copied = Path(self._call(self._client.download_artifacts, run.id, path, str(folder)))
+        return sorted(file for file in copied.rglob("*") if file.is_file())
 
     def reap(self, experiment: str) -> list[str]:
         """Mark as KILLED what a process of this machine left RUNNING when it died; returns the run ids."""

@@ -134,11 +134,22 @@ class Glas(Dataset):
         return verify_cases(list(self.cases.values()), synthetic=self.synthetic)
 
     @classmethod
-    def synthesize(cls, root: Path, *, slides: int, seed: int, tissue: TissueSource | None = None) -> None:
+    def synthesize(
+        cls, root: Path, *, slides: int, seed: int, tissue: TissueSource | None = None, side: int | None = None
+    ) -> None:
         """Write a miniature: BMP, label images and `Grade.csv`. See `glas_miniature.write_miniature`."""
         from .glas_miniature import write_miniature
 
+        if side is not None:
+            raise DataError(f"side = {side}: the images of GlaS have sizes of their own", fix="leave --side out")
         write_miniature(root, slides=slides, seed=seed, tissue=tissue)
+
+    @classmethod
+    def tissue_source(cls, root: Path) -> TissueSource:
+        """All images as tissue: malignant glands become lesions, benign images normal tissue."""
+        from .glas_tissue import GlasTissue
+
+        return GlasTissue(root)
 
 
 def _split(cases: Sequence[Case], options: GlasOptions) -> dict[Split, list[Slide]]:

@@ -34,12 +34,12 @@ def test_a_root_or_a_folder_that_holds_it(way, monkeypatch):
 
 
 def test_a_folder_of_other_datasets_is_not_taken_for_this_one(distribution, monkeypatch):
-    distribution("more", datasets={"camelyon16": "nowhere:Camelyon"})
-    folder("sets", "camelyon16")
+    distribution("more", datasets={"otherset": "nowhere:Other"})
+    folder("sets", "otherset")
     here = folder("data", "glas")
     monkeypatch.setenv("BENCH_DATA", "sets")
     assert datahome.find_root("glas") == here.resolve()
-    with pytest.raises(DataError, match="sets – holds camelyon16 but no glas"):
+    with pytest.raises(DataError, match="sets – holds otherset but no glas"):
         datahome.find_root("glas", "sets")
 
 

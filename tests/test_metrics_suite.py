@@ -186,10 +186,11 @@ def test_a_full_cohort_lacks_nothing():
     assert summary.absent == {}
     for name, (low, high) in summary.intervals.items():
         assert low <= summary.values[name] <= high, name
-    without = {"pixel/coverage", "image/threshold_at_100", "image/threshold_at_val"}
-    assert {n for n in summary.values if "@" not in n} - set(summary.intervals) <= without | {
-        "image/sensitivity_at_val"
-    }
+    without = {"pixel/coverage", "image/threshold_at_100", "image/threshold_at_val", "image/sensitivity_at_val"}
+    tests = {"refine/f1_p", "refine/accuracy_p"}
+    equal_on_every_slide = {f"coarse/{name}" for name in ("accuracy", "tpr", "ppv", "f1")}
+    bare = {name for name in summary.values if "@" not in name} - set(summary.intervals)
+    assert bare <= without | tests | equal_on_every_slide
 
 
 def test_subsets_are_what_they_would_be_alone():
@@ -349,7 +350,7 @@ def test_importing_the_suite_is_light():
 
 def test_the_catalogue_is_complete():
     for name, info in METRICS.items():
-        assert name.partition("/")[0] in ("image", "pixel", "object", "refine")
+        assert name.partition("/")[0] in ("image", "pixel", "object", "refine", "slide", "coarse")
         assert info.title and info.definition and info.unit
         assert info.range[0] < info.range[1]
         assert (info.formula is None) == info.needs.startswith(("units", "validation")), name

@@ -20,6 +20,7 @@ from PIL import Image
 from benchmark.reporting import curves, overlays, style
 from benchmark.reporting.page import number, render
 from benchmark.reporting.tables import RunFacts, StageCost, write_report, write_table
+from benchmark.slides import Grid
 
 # --- overlays -----------------------------------------------------------------------------------------------------
 
@@ -82,6 +83,46 @@ def test_coarser_cells_and_long_titles_fit() -> None:
     assert np.array_equal(long[60:], short[60:])
 
 
+def lines(picture: NDArray[np.uint8], colour: str) -> int:
+    return int((picture == style.rgb(colour)).all(axis=2).sum())
+
+
+def test_a_coarse_annotation_is_the_third_outline() -> None:
+    image = np.full((300, 450, 3), 120, dtype=np.uint8)
+    place = (Grid.pixels((90, 60)), (90, 60))
+    two = overlays.overlay(image, square(), square(shift=5), title="a")
+    three = overlays.overlay(image, square(), square(shift=5), title="a", coarse=square(shift=-9))
+    colours = (overlays.TRUTH_COLOUR, overlays.PREDICTION_COLOUR)
+    assert all(lines(two, colour) > 500 and lines(three, colour) > 500 for colour in colours)
+    page = lines(overlays.overlay(image, square(), square(), title="a"), overlays.COARSE_COLOUR)
+    assert lines(three, overlays.COARSE_COLOUR) > page + 500
+    placed = overlays.overlay(image, square(), square(shift=5), title="a", coarse=square(shift=-9), place=place)
+    assert np.array_equal(placed, three), "cells that cover the image exactly lie where they would anyway"
+
+
+def test_lines_that_coincide_are_all_seen() -> None:
+    layers = [(square(), colour) for colour in (style.YELLOW, style.SKY, style.PAPER)]
+    drawn = overlays.traced(tissue(), layers)
+    counts = [lines(drawn, colour) for _, colour in layers]
+    assert min(counts) > 0.2 * sum(counts)
+    alone = overlays.outlined(tissue(), square(), style.YELLOW)
+    assert sum(counts) == lines(alone, style.YELLOW)
+
+
+def test_cells_lie_where_their_lattice_is() -> None:
+    grid = Grid.regular((1150, 800), 500, 700)
+    truth = np.array([[0, 1], [0, 0]], dtype=np.int8)
+    image = np.full((80, 115, 3), 100, dtype=np.uint8)
+    errors = overlays.error_map(image, *[overlays._fitted(truth, (115, 80), (grid, (1150, 800)))] * 2)
+    green = errors[..., 1] > errors[..., 0] + 20
+    assert green[:50, 50:100].all() and green.sum() == 50 * 50, "nothing is stretched to the slide's edge"
+
+
+def test_the_edge_of_the_tissue_is_no_outline() -> None:
+    classes = np.where(np.arange(90) < 40, -1, 0).astype(np.int8) * np.ones((60, 1), dtype=np.int8)
+    assert np.array_equal(overlays.outlined(tissue(), classes, style.BLUE), tissue())
+
+
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.jpg", "JPEG")])
 def test_pictures_are_written_as_their_name_says(tmp_path: Path, name: str, kind: str) -> None:
     overlays.save(tissue(), tmp_path / name)
@@ -129,6 +170,37 @@ def test_the_roc_figure_marks_full_sensitivity_and_names_the_interval() -> None:
     assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (0.5, 1)
     with pytest.raises(ValueError, match="negative"):
         curves.roc(np.ones(3, dtype=np.int8), np.ones(3), title="t", auc=1.0)
+
+
+def gained(count: int) -> list[dict[str, object]]:
+    rng = np.random.default_rng(0)
+    before = rng.permutation(np.linspace(0.2, 0.9, count))
+    return [
+        {"slide": f"s{i}", "coarse_f1": float(b), "pixel/f1": float(b + 0.05), "valid": b > 0.3}
+        for i, b in enumerate(before)
+    ]
+
+
+def test_refinement_is_shown_against_the_coarse_annotation() -> None:
+    rows = [*gained(20), {"slide": "x", "coarse_f1": None, "pixel/f1": 0.5, "valid": False}]
+    drawn = curves.refinement(rows, "t")
+    assert drawn is not None
+    (axes,) = drawn.axes
+    diagonal, mean = axes.lines
+    assert list(diagonal.get_xdata()) == list(diagonal.get_ydata()) == [0, 1]
+    before = np.sort([row["coarse_f1"] for row in rows if row["coarse_f1"] is not None])
+    expected = [before[i : i + 15].mean() for i in range(6)]
+    np.testing.assert_allclose(mean.get_xdata(), expected)
+    np.testing.assert_allclose(mean.get_ydata(), np.add(expected, 0.05))
+    assert [len(dots.get_offsets()) for dots in axes.collections] == [17, 3]
+    assert drawn._supxlabel.get_text() == "20 slides: 20 above the diagonal, 0 below; 1 without F1"
+
+
+def test_few_slides_have_no_moving_average_and_none_no_figure() -> None:
+    drawn = curves.refinement(gained(14), "t")
+    assert drawn is not None and len(drawn.axes[0].lines) == 1
+    assert curves.refinement([{"slide": "a", "pixel/f1": 0.5, "coarse_f1": None}], "t") is None
+    assert curves.refinement([], "t") is None
 
 
 def test_history_has_a_panel_per_name_grouped_by_prefix() -> None:
@@ -222,6 +294,38 @@ def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Path) -> None:
     assert "Painted data" in Reader(render(facts(tmp_path, synthetic=True))).text
 
 
+def refined(folder: Path) -> RunFacts:
+    values = {
+        "pixel/miou": 0.8,
+        "coarse/f1": 0.61,
+        "coarse/accuracy": 0.835,
+        "slide/f1": 0.853,
+        "slide/accuracy": 0.93,
+        "slide/cleaned": 75.84,
+        "slide/f1@valid": 0.9,
+        "coarse/f1@valid": 0.7,
+    }
+    return facts(
+        folder,
+        values=values,
+        spreads={"slide/f1": 0.092, "coarse/f1": 0.156, "slide/cleaned": 11.1},
+        titles={"slide/f1": "F1 per slide", "slide/cleaned": "Cleaned per slide"},
+        facts={"refine/f1_p:test": "p = 0.0002 ***", "completeness": "22 of 24 slides; left out: x: unreadable"},
+        rows=[{"slide": "s1", "note": "trained on <2> bags"}, {"slide": "s2", "note": None}],
+    )
+
+
+def test_the_page_shows_the_result_against_the_coarse_annotation_and_notes(tmp_path: Path) -> None:
+    text = Reader(render(refined(tmp_path))).text
+    block = text[text.index("Against the coarse") : text.index("Metrics on the test slides")]
+    for expected in ("0.610 ± 0.156", "0.853 ± 0.092", "75.8 ± 11.1", "0.900", "result, valid", "p = 0.0002 ***"):
+        assert expected in block
+    assert text.count("p = 0.0002 ***") == 1
+    assert "left out: x: unreadable" in text
+    assert "trained on <2> bags" in text and text.count("\nnote\n") == 0
+    assert "Against the coarse" not in Reader(render(facts(tmp_path))).text
+
+
 def test_the_page_is_whole_in_itself_and_escapes_what_it_is_given(tmp_path: Path) -> None:
     page = render(facts(tmp_path))
     read = Reader(page)
@@ -269,7 +373,17 @@ def test_the_table_is_the_same_as_csv_and_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (0.5, "0.5000"), (1.0, "1.0000"), (0, "0"), (12345, "12\u202f345"), (91.94, "91.9"), (True, "True")],
+    [
+        (None, "–"),
+        (0.5, "0.5000"),
+        (1.0, "1.0000"),
+        (0, "0"),
+        (12345, "12\u202f345"),
+        (91.94, "91.9"),
+        (2.4e-6, "2.4e-06"),
+        (0.0, "0.0000"),
+        (True, "True"),
+    ],
 )
 def test_numbers_read_well(value: object, text: str) -> None:
     assert number(value) == text  # type: ignore[arg-type]

@@ -197,12 +197,41 @@ def test_missing_data_and_devices_are_refused(request_for, store, tmp_path):
         matrix.run_all(RunRequest(**{**request.__dict__, "device": "cuda:7"}))
 
 
-def test_broken_data_names_the_file(request_for, miniatures, tmp_path, store):
+def test_a_broken_slide_is_named_and_left_out_and_the_others_go_on(miniatures, tmp_path, store):
     root = tmp_path / "glas"
     shutil.copytree(miniatures["glas"], root)
     victim = sorted(root.glob("test*_anno.bmp"))[0]
     victim.write_bytes(victim.read_bytes()[:500])
-    with pytest.raises(DataError, match=victim.name):
+    request = RunRequest(method="constant", dataset="glas", data=str(root), store=store, device="cpu")
+    assert matrix.run_all(request) == 0
+    (run,) = runs(store)
+    expected = len(list(root.glob("test*_anno.bmp")))
+    assert run.status == "FINISHED" and run.tags["bench.complete"] == "false"
+    assert run.metrics["data/slides_expected"] == expected and run.metrics["data/slides_used"] == expected - 1
+    assert run.metrics["data/completeness"] == pytest.approx(1 - 1 / expected)
+    told = json.loads((folder_of(run) / "completeness.json").read_text())
+    (name,) = told["missing"]
+    assert name == victim.stem.removesuffix("_anno") and victim.name in told["missing"][name]
+    assert name not in told["used"] and len(told["used"]) == expected - 1
+
+
+def test_runs_on_other_slides_can_be_told_apart(miniatures, tmp_path, store):
+    for victims in (0, 1):
+        root = tmp_path / f"glas{victims}"
+        shutil.copytree(miniatures["glas"], root)
+        for victim in sorted(root.glob("test*_anno.bmp"))[:victims]:
+            victim.write_bytes(victim.read_bytes()[:500])
+        matrix.run_all(RunRequest(method="constant", dataset="glas", data=str(root), store=store, device="cpu"))
+    assert len({run.tags["bench.slides"] for run in runs(store)}) == 2
+
+
+def test_when_every_slide_is_broken_the_run_fails_and_names_the_first(miniatures, tmp_path, store):
+    root = tmp_path / "glas"
+    shutil.copytree(miniatures["glas"], root)
+    victims = sorted(root.glob("test*_anno.bmp"))
+    for victim in victims:
+        victim.write_bytes(victim.read_bytes()[:500])
+    with pytest.raises(DataError, match=r"none of the \d+ test slides can be used.*_anno.bmp"):
         matrix.run_all(RunRequest(method="constant", dataset="glas", data=str(root), store=store, device="cpu"))
     (run,) = runs(store)
     assert run.status == "FAILED"

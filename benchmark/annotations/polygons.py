@@ -21,11 +21,13 @@ class Polygons(Annotation):
 
     `regions`: the outlines that have an area. Invalid ones (crossing themselves) are mended with
     `shapely.make_valid`; `repaired` counts these, `dropped` those that had no area to keep.
+    `notes`: what whoever uses the annotation should know, from the file it was read from.
     """
 
-    def __init__(self, regions: Sequence[Region] = ()) -> None:
+    def __init__(self, regions: Sequence[Region] = (), *, notes: Sequence[str] = ()) -> None:
         mended = [_mended(region) for region in regions]
         self.regions = tuple(region for region in mended if region is not None)
+        self.notes = tuple(notes)
         self.repaired = sum(not region.geometry.is_valid for region in regions)
         self.dropped = len(regions) - len(self.regions)
 
@@ -43,7 +45,7 @@ class Polygons(Annotation):
     def fractions(self, grid: Grid, classes: int) -> NDArray[np.float64]:
         """Exact share of each patch that each class covers (areas of intersection), rows × cols × classes."""
         shares = np.zeros((*grid.shape, classes))
-        for region, visible in zip(self.regions, self._visible(), strict=True):
+        for region, visible in zip(self.regions, self.visible(), strict=True):
             if not 0 <= region.label < classes:
                 raise DataError(f"a region has class {region.label}, but there are {classes} classes")
             if region.label > 0 and not visible.is_empty:
@@ -56,7 +58,7 @@ class Polygons(Annotation):
         """Number of separate outlines of a positive class; holes are not counted."""
         import shapely
 
-        return sum(shapely.get_num_geometries(region.geometry) for region in self.regions if region.label > 0)
+        return sum(int(shapely.get_num_geometries(region.geometry)) for region in self.regions if region.label > 0)
 
     def polygons(self) -> tuple[Region, ...]:
         """The regions as they were drawn, holes (label 0) among them."""
@@ -68,8 +70,8 @@ class Polygons(Annotation):
             _paint(found, region.geometry, grid, number)
         return found
 
-    def _visible(self) -> list[Polygon | MultiPolygon]:
-        """What later regions leave of each region."""
+    def visible(self) -> list[Polygon | MultiPolygon]:
+        """What later regions leave of each region, in their order."""
         import shapely
 
         shapes = np.array([region.geometry for region in self.regions], dtype=object)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,12 +13,15 @@ from benchmark.errors import DataError, RegistryError
 from benchmark.registry import datasets
 
 if TYPE_CHECKING:
-    from benchmark.dataset import VerifyReport
+    from benchmark.dataset import TissueSource, VerifyReport
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Where data is, what it is, whether it is sound.")
 
 Name = Annotated[str, typer.Argument(help="A dataset (bench list datasets).", autocompletion=complete.dataset_name)]
 Root = Annotated[str | None, typer.Option(metavar="ROOT", help="Folder of the data, or one that holds NAME/.")]
+
+SMALLEST_SIDE = 1024
+"""Below this a slide has too few cells to hold lesion and normal tissue."""
 
 WHERE = """\
 Data is looked for in this order; the first folder found is taken:
@@ -106,33 +109,67 @@ def verify(
         raise typer.Exit(2)
 
 
-@app.command(epilog="Example: bench data synth glas --out data/glas --slides 24 --seed 0")
+SYNTH = """\
+Examples:
+
+\b
+  bench data synth glas --out data/glas --slides 24 --seed 0
+  bench data synth camelyon16 --out data/composed --slides 12 --side 5120 --tissue glas:/data/glas
+
+With --tissue the slides are composed from the real images of a dataset that is here; patients stay apart between the
+splits. Such slides count as synthetic: they have an experiment of their own.
+"""
+
+
+@app.command(epilog=SYNTH)
 def synth(
     name: Name,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make; must be empty or not exist.")],
     slides: Annotated[int, typer.Option(metavar="N", help="How many slides.")] = 24,
     seed: Annotated[int, typer.Option(metavar="INT", help="Another seed, another miniature.")] = 0,
+    tissue: Annotated[
+        str | None, typer.Option(metavar="NAME:ROOT", help="Real tissue: a dataset and its folder. Default: painted.")
+    ] = None,
+    side: Annotated[
+        int | None, typer.Option(metavar="PX", help="Longer side of a whole-slide image. Default: small, for trying.")
+    ] = None,
 ) -> None:
-    """Write a miniature with painted tissue, in the official layout."""
+    """Write a miniature in the official layout, with painted or real tissue."""
     component = datasets().load(name)
     if slides < 1:
         raise DataError(f"--slides {slides}: a miniature has at least one slide", fix="--slides 24")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise DataError(f"{out} exists and is not an empty folder; nothing is overwritten", fix="choose another --out")
+    if side is not None and side < SMALLEST_SIDE:
+        raise DataError(f"--side {side}: expected at least {SMALLEST_SIDE} px", fix="--side 5120")
     from benchmark.commands.tables import console
 
     terminal = console()
+    given = {"tissue": _tissue(tissue), "side": side}
+    asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
             unfinished = Path(folder) / "data"
             unfinished.mkdir()
-            with terminal.status(f"painting {slides} slides"):
-                component.synthesize(unfinished, slides=slides, seed=seed)
+            with terminal.status(f"making {slides} slides"):
+                component.synthesize(unfinished, slides=slides, seed=seed, **asked)
             unfinished.replace(out)
     except OSError as error:
         raise DataError(f"cannot write {out}: {error.strerror or error}", fix="choose another --out") from error
     terminal.print(f"{slides} slides in {out}\n  → bench data verify {name} --data {out}", markup=False, soft_wrap=True)
+
+
+def _tissue(text: str | None) -> TissueSource | None:
+    """The tissue of `NAME:ROOT`; None for painted tissue."""
+    if text is None:
+        return None
+    name, colon, root = text.partition(":")
+    if not colon or not root:
+        raise DataError(f"--tissue {text}: expected NAME:ROOT", fix="--tissue glas:/path/to/glas")
+    from benchmark.datahome import find_root
+
+    return datasets().load(name).tissue_source(find_root(name, root))
 
 
 def _print_report(name: str, root: Path, report: VerifyReport, *, synthetic: bool) -> None:

@@ -91,7 +91,7 @@ def _features(name: str, *, pretrained: bool, overlay: dict[str, Any] | None, pu
     """The timm model without its classifier, giving its last three stages."""
     import timm
 
-    _known(name)
+    check_name(name)
     options: dict[str, Any] = {"features_only": True, "out_indices": OUT}
     try:
         with torch.device("meta"):
@@ -119,14 +119,15 @@ def _fitted(name: str, weights: Path) -> dict[str, Tensor]:
     """The file's tensors, after they have been found to fit the timm model."""
     import timm
 
-    _known(name)
+    check_name(name)
     model = timm.create_model(name, num_classes=0)
     fit_state(model, load_state(weights), origin=weights)
     state: dict[str, Tensor] = model.state_dict()
     return state
 
 
-def _known(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise `ConfigError` with the nearest names unless timm has a model of this name."""
     import timm
 
     if timm.is_model(name):

@@ -11,7 +11,8 @@ from typing import Literal
 from benchmark.metrics import objects, refinement, segmentation
 from benchmark.metrics.pooled import Counts, Floats, PooledMetric, ratio
 
-Needs = Literal["cells", "coverage", "objects", "coarse", "units", "validation"]
+Needs = Literal["cells", "coverage", "objects", "coarse", "annotation", "units", "validation"]
+Over = Literal["sums", "slides", "pairs"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class MetricInfo:
     """What one name means. `direction` is where better lies; "none" (thresholds) must not be ranked.
 
     `needs` names the evidence it is made of, `undefined` says when its formula has no value, and `formula` is set
-    where the metric follows from pooled sums.
+    where the metric follows from pooled sums. `over`: "sums" evaluates it once, of the sums over slides; "slides"
+    is the mean of the slides' own values; "pairs" tests the slides' values against those of the coarse annotation.
     """
 
     title: str
@@ -44,6 +46,7 @@ class MetricInfo:
     needs: Needs
     undefined: str = ""
     formula: PooledMetric | None = None
+    over: Over = "sums"
 
 
 def _share(
@@ -60,8 +63,26 @@ def _cells(title: str, formula: PooledMetric, definition: str, undefined: str) -
     return _share(title, "cells", definition, undefined, formula)
 
 
+def _mean(title: str, needs: Needs, formula: PooledMetric, definition: str, undefined: str) -> MetricInfo:
+    rule = f"mean over slides of {definition}; a slide where that is undefined is left out"
+    return MetricInfo(title, "up", (0.0, 1.0), "share", rule, needs, undefined, formula, "slides")
+
+
+def _mean_percent(title: str, direction: Literal["up", "down"], formula: PooledMetric, of: str) -> MetricInfo:
+    rule = f"mean over slides of the percent of {of}; a slide where that is undefined is left out"
+    undefined = f"the coarse annotation has no {'wrong' if direction == 'up' else 'right'} cell"
+    return MetricInfo(title, direction, (0.0, 100.0), "%", rule, "coarse", undefined, formula, "slides")
+
+
+def _tested(title: str, formula: PooledMetric, what: str) -> MetricInfo:
+    rule = f"two-sided Wilcoxon signed-rank test over slides, {what} of the prediction against the coarse annotation"
+    undefined = f"no slide has an {what} that differs from that of the coarse annotation"
+    return MetricInfo(title, "none", (0.0, 1.0), "p", rule, "annotation", undefined, formula, "pairs")
+
+
 _NO_CLASS = "one of the two classes appears neither in the truth nor in the prediction"
 _NO_FOREGROUND = "no cell is positive, neither in the truth nor in the prediction"
+_NO_TRUTH, _NO_CELL = "no cell of the truth is positive", "no tissue cell has a score"
 
 METRICS: Mapping[str, MetricInfo] = {
     "image/auc": _share("AUC", "units", "P(s+ > s−) + P(s+ = s−)/2 over units"),
@@ -106,10 +127,10 @@ METRICS: Mapping[str, MetricInfo] = {
         "F1", segmentation.dice, "foreground F1, the same number as pixel/dice under its other name", _NO_FOREGROUND
     ),
     "pixel/f1_macro": _cells("Macro F1", segmentation.f1_macro, "mean F1 of both classes, pooled", _NO_CLASS),
-    "pixel/tpr": _cells("TPR", segmentation.tpr, "TP/(TP+FN), pooled", "no cell of the truth is positive"),
+    "pixel/tpr": _cells("TPR", segmentation.tpr, "TP/(TP+FN), pooled", _NO_TRUTH),
     "pixel/ppv": _cells("PPV", segmentation.ppv, "TP/(TP+FP), pooled", "no cell was predicted positive"),
     "pixel/npv": _cells("NPV", segmentation.npv, "TN/(TN+FN), pooled", "no cell was predicted negative"),
-    "pixel/accuracy": _cells("Accuracy", segmentation.accuracy, "(TP+TN)/cells, pooled", "no tissue cell has a score"),
+    "pixel/accuracy": _cells("Accuracy", segmentation.accuracy, "(TP+TN)/cells, pooled", _NO_CELL),
     "pixel/coverage": _share(
         "Coverage", "coverage", "share of tissue cells that have a score", "there is no tissue cell", coverage
     ),
@@ -166,6 +187,35 @@ METRICS: Mapping[str, MetricInfo] = {
         "coarse",
         "no tissue cell has a score",
         refinement.accuracy_gain,
+    ),
+    "refine/f1_p": _tested("p of F1 against the coarse annotation", segmentation.dice, "F1"),
+    "refine/accuracy_p": _tested("p of accuracy against the coarse annotation", segmentation.accuracy, "accuracy"),
+    "slide/accuracy": _mean("Accuracy per slide", "cells", segmentation.accuracy, "(TP+TN)/cells", _NO_CELL),
+    "slide/tpr": _mean("TPR per slide", "cells", segmentation.tpr, "TP/(TP+FN)", _NO_TRUTH),
+    "slide/ppv": _mean("PPV per slide", "cells", segmentation.ppv, "TP/(TP+FP)", "no cell was predicted positive"),
+    "slide/f1": _mean("F1 per slide", "cells", segmentation.dice, "2TP/(2TP+FP+FN)", _NO_FOREGROUND),
+    "slide/cleaned": _mean_percent(
+        "Cleaned per slide", "up", refinement.cleaned, "the coarse annotation's wrong cells that are right afterwards"
+    ),
+    "slide/mis_modified": _mean_percent(
+        "Mis-modified per slide",
+        "down",
+        refinement.mis_modified,
+        "the coarse annotation's right cells that are wrong afterwards",
+    ),
+    "coarse/accuracy": _mean(
+        "Accuracy of the coarse annotation", "annotation", segmentation.accuracy, "(TP+TN)/cells", _NO_CELL
+    ),
+    "coarse/tpr": _mean("TPR of the coarse annotation", "annotation", segmentation.tpr, "TP/(TP+FN)", _NO_TRUTH),
+    "coarse/ppv": _mean(
+        "PPV of the coarse annotation", "annotation", segmentation.ppv, "TP/(TP+FP)", "nothing is annotated"
+    ),
+    "coarse/f1": _mean(
+        "F1 of the coarse annotation",
+        "annotation",
+        segmentation.dice,
+        "2TP/(2TP+FP+FN)",
+        "no cell is positive, neither in the truth nor in the coarse annotation",
     ),
 }
 """Name → meaning, in the order of display. `name@subset` is the same metric on a part of the test slides."""

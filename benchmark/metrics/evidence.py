@@ -19,7 +19,8 @@ class SlideEvidence:
     """One slide's share in every metric.
 
     `cells`: truth against prediction over the tissue cells that have a score; `unscored`: those that have none.
-    `objects`, `coarse`: None where there is no object annotation, or no coarse one.
+    `objects`, `coarse`: None where there is no object annotation, or no coarse one. `annotation`: truth against the
+    coarse annotation over the cells of `cells`, so that a refiner is compared with what it was given.
     `unit_labels` (n, 0 or 1) and `unit_scores` (n, NaN = not scored): the image-level part.
     """
 
@@ -32,6 +33,7 @@ class SlideEvidence:
     coarse: RefinementEvidence | None
     unit_labels: NDArray[np.int8]
     unit_scores: NDArray[np.float32]
+    annotation: Confusion | None = None
 
 
 def gather(
@@ -40,6 +42,7 @@ def gather(
     *,
     truth: NDArray[np.int8],
     scores: NDArray[np.float32],
+    mask: NDArray[np.bool_] | None = None,
     unit_labels: NDArray[np.int8],
     unit_scores: NDArray[np.float32],
     tissue: NDArray[np.bool_] | None = None,
@@ -50,16 +53,21 @@ def gather(
     """Reduce one slide's maps (all rows × cols of the evaluation grid) to the sums that the metrics need.
 
     A cell is predicted positive when its score > 0.5, strictly: a tie goes to the negative class, as with argmax.
+    `mask`, the method's own decision (after its post-processing), takes the place of that rule; a cell without a
+    score stays out either way.
     In `truth` and `coarse` every class above 0 is positive. Cells outside `tissue` (default: everything is tissue)
     count nowhere. Predicted objects are the 8-connected components of the positive cells, holes left open; they are
     compared with the numbered objects of `instances` where the truth is positive. Units may come as a grid.
 
     Raises `PredictionError` when shapes or labels do not fit, naming the slide.
     """
-    for name, array in (("scores", scores), ("tissue", tissue), ("instances", instances), ("coarse", coarse)):
+    maps = {"scores": scores, "mask": mask, "tissue": tissue, "instances": instances, "coarse": coarse}
+    for name, array in maps.items():
         if array is not None and array.shape != truth.shape:
             msg = f"slide {slide!r}: expected {name} of shape {truth.shape} (that of the truth), got {array.shape}"
             raise PredictionError(msg)
+    if mask is not None and mask.dtype != np.bool_:
+        raise PredictionError(f"slide {slide!r}: expected a mask of bool, got {mask.dtype}")
     labels, unit_values = np.asarray(unit_labels).ravel(), np.asarray(unit_scores, dtype=np.float32).ravel()
     if labels.shape != unit_values.shape:
         raise PredictionError(f"slide {slide!r}: expected {labels.size} unit scores, got {unit_values.size}")
@@ -67,7 +75,7 @@ def gather(
         raise PredictionError(f"slide {slide!r}: unit labels must be 0 or 1, got {sorted(set(labels.tolist()))}")
     scored = ~np.isnan(scores)
     where = scored if tissue is None else scored & tissue
-    positive, predicted = truth > 0, (scores > 0.5) & where
+    positive, predicted = truth > 0, (scores > 0.5 if mask is None else mask) & where
     objects = None
     if instances is not None:
         present = positive if tissue is None else positive & tissue
@@ -83,6 +91,7 @@ def gather(
         coarse=None if coarse is None else RefinementEvidence.of(positive, coarse > 0, predicted, where),
         unit_labels=labels.astype(np.int8),
         unit_scores=unit_values,
+        annotation=None if coarse is None else Confusion.of(positive, coarse > 0, where),
     )
 
 

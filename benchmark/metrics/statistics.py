@@ -109,6 +109,15 @@ def wilcoxon(one: ArrayLike, other: ArrayLike) -> SignedRank | None:
     return SignedRank(float(result.statistic), float(result.pvalue), differences.size)
 
 
+STARS = (0.05, 1e-2, 1e-3, 1e-4)
+"""P values at or below which one, two, three, four stars are given (LC-MIL, Fig. 7)."""
+
+
+def stars(p: float) -> str:
+    """One star for each level of `STARS` that `p` does not exceed; empty when it is not significant."""
+    return "*" * sum(p <= level for level in STARS)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """P values corrected for their number by Holm's step-down rule, in the order given.
 

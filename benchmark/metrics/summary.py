@@ -16,12 +16,14 @@ class Summary:
 
     `values`: metric name → number, never NaN. `absent`: metric name → why it has no value.
     `intervals`: metric name → (low, high), 95 %. `per_slide`: one flat row per slide, None where undefined.
+    `spreads`: name of a mean over slides → standard deviation over slides (ddof = 1).
     `facts`: name → text about the figures, such as the unit that sets a threshold.
     """
 
     values: dict[str, float] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    spreads: dict[str, float] = field(default_factory=dict)
     per_slide: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -38,6 +40,7 @@ class Summary:
         """Take over the metrics of a part of the slides as `name@subset`; not those that apply nowhere."""
         self.values.update({f"{name}@{subset}": value for name, value in part.values.items()})
         self.intervals.update({f"{name}@{subset}": interval for name, interval in part.intervals.items()})
+        self.spreads.update({f"{name}@{subset}": spread for name, spread in part.spreads.items()})
         for name, reason in part.absent.items():
             if name in self.values:
                 self.absent[f"{name}@{subset}"] = reason
@@ -58,6 +61,7 @@ class Summary:
             for name in [name for name in (*self.values, *self.absent) if name.partition("@")[0] in bases]:
                 self.values.pop(name, None)
                 self.intervals.pop(name, None)
+                self.spreads.pop(name, None)
                 self.absent[name] = reason
             for name in [name for name in self.facts if name.partition(":")[0] in bases]:
                 del self.facts[name]

@@ -18,6 +18,8 @@ from benchmark.errors import TrackingError
 
 CONNECT_SECONDS = 5.0
 LOCAL_FIX = "unset MLFLOW_TRACKING_URI   # keeps runs in ./mlflow.db"
+SHOW_RUNS = "bench ui   # shows every run; its id is on the run's page"
+FIRST_RUN = "bench run --method oeem --dataset glas --data synthetic"
 LOCAL_DISKS = {"apfs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "ntfs", "overlay", "tmpfs", "xfs", "zfs"}
 _SQLITE = "sqlite:///"
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}

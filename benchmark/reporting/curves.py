@@ -1,9 +1,9 @@
-"""Curves: the ROC of the image-level scores, and what a method logged while it learnt."""
+"""Curves: the ROC of the image-level scores, what refinement gained, and what a method logged while it learnt."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ Entry = tuple[str, float, int | None]
 """What `Context.log` takes: name, value, step."""
 
 COLUMNS, SMOOTH_FROM = 3, 80
+WINDOW = 15
+"""Slides in the moving average of `refinement` (LC-MIL, Fig. 7b)."""
+BEFORE, AFTER = "coarse_f1", "pixel/f1"
+"""Columns of a slide's row: F1 of its coarse annotation, and of the prediction."""
 
 
 def roc(
@@ -70,6 +74,47 @@ def roc_points(
     found = np.cumsum(labels[order] == 1)[last]
     wrong = np.cumsum(labels[order] == 0)[last]
     return np.append(0.0, wrong / wrong[-1]), np.append(0.0, found / found[-1])
+
+
+def refinement(rows: Sequence[Mapping[str, Any]], title: str) -> Figure | None:
+    """F1 of every slide against the F1 of its coarse annotation: above the diagonal the method gained.
+
+    The line is the mean of 15 neighbouring slides, sorted by coarse F1 (Fig. 7b); there is none for fewer slides.
+    Hollow dots are slides whose coarse annotation is not valid.
+
+    Args:
+        rows: `Summary.per_slide`; slides without either F1 are left out, and counted in the footnote.
+        title: over the axes.
+
+    Returns:
+        The figure, None when no slide has both.
+    """
+    known = [row for row in rows if row.get(BEFORE) is not None and row.get(AFTER) is not None]
+    if not known:
+        return None
+    known = sorted(known, key=lambda row: (row[BEFORE], row[AFTER]))
+    before, after = (np.array([row[column] for row in known], dtype=np.float64) for column in (BEFORE, AFTER))
+    drawn = figure(5.6, 5.2)
+    axes = drawn.add_subplot()
+    plain(axes, title=title, x="F1 of the coarse annotation", y="F1 after refinement")
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)), label="no change")
+    for valid, name in ((True, "slide"), (False, "slide, coarse annotation not valid")):
+        here = np.array([row.get("valid") in (None, True) for row in known]) == valid
+        if here.any():
+            face = BLUE if valid else "none"
+            axes.scatter(
+                before[here], after[here], s=26, facecolor=face, edgecolor=BLUE, alpha=0.75, label=name, zorder=3
+            )
+    if len(known) >= WINDOW:
+        kernel = np.ones(WINDOW) / WINDOW
+        across, up = (np.convolve(values, kernel, mode="valid") for values in (before, after))
+        axes.plot(across, up, color=VERMILION, linewidth=2, label=f"mean of {WINDOW} slides", zorder=4)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.9, edgecolor="none", labelcolor=INK)
+    gained, lost = int(np.sum(after > before)), int(np.sum(after < before))
+    without = f"; {len(rows) - len(known)} without F1" if len(known) < len(rows) else ""
+    _footnote(drawn, f"{len(known)} slides: {gained} above the diagonal, {lost} below{without}")
+    return drawn
 
 
 def history(entries: Sequence[Entry], *, title: str) -> Figure | None:

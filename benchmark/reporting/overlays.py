@@ -1,22 +1,26 @@
-"""One picture per slide: the image, the truth on it, the prediction on it, and where the two differ."""
+"""One picture per slide: the image, the truth on it, the prediction on it, and where the two differ.
+
+For a method that refines a coarse annotation, that annotation is drawn too: three outlines, before, after and truth.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from benchmark.reporting.style import BLACK, BLUE, FAINT, GREEN, INK, PAPER, PURPLE, SKY, VERMILION, YELLOW, font, rgb
+from benchmark.reporting.cells import cell_edges, nearest_cells
+from benchmark.reporting.overlay_page import ERRORS, GAP, MARGIN, MAX_WIDTH, compose
+from benchmark.reporting.style import BLACK, PAPER, SKY, YELLOW, rgb
+from benchmark.slides.grid import Grid
 from benchmark.storage import whole_file
 
-MAX_WIDTH, MIN_WIDTH, MARGIN, GAP = 1400, 1060, 16, 12
-TITLE, TEXT = 24, 18
-TRUTH_COLOUR, PREDICTION_COLOUR = YELLOW, SKY
-ERRORS = (("true positive", GREEN), ("false positive", VERMILION), ("false negative", BLUE), ("wrong class", PURPLE))
-"""What a cell of the error map can be, and its colour; a true negative stays grey."""
+TRUTH_COLOUR, PREDICTION_COLOUR, COARSE_COLOUR = YELLOW, SKY, PAPER
+DASH = 14
+"""Length of the dashes, in pixels of the picture, by which lines that coincide take turns."""
 
 Pixels = NDArray[np.uint8]
 Classes = NDArray[np.int8]
@@ -31,8 +35,12 @@ def overlay(
     scores: Mapping[str, float] | None = None,
     width: int = MAX_WIDTH,
     columns: int = 2,
+    coarse: Classes | None = None,
+    place: tuple[Grid, tuple[int, int]] | None = None,
 ) -> Pixels:
     """Four panels with a caption: image, truth, prediction with truth, error map.
+
+    With `coarse` they are image, coarse annotation with truth, all three outlines, error map after refinement.
 
     Args:
         image: height × width × 3, of any size; shown no larger than it is.
@@ -42,6 +50,9 @@ def overlay(
         scores: written beside the title, in order, with three digits.
         width: of the whole picture in pixels, at most.
         columns: panels per line, 1 to 4.
+        coarse: the coarse annotation, as `truth`.
+        place: the grid of the cells and the slide's (width, height), so that cells lie where they are: a lattice
+            of whole cells ends short of the slide's edge or beyond it. None: they cover the image exactly.
 
     Returns:
         RGB, height × width × 3.
@@ -50,26 +61,48 @@ def overlay(
     side = min(room, image.shape[1])
     size = (side, max(1, round(side * image.shape[0] / image.shape[1])))
     small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    wanted, found = _fitted(truth, size), _fitted(predicted, size)
-    panels = {
-        "image": small,
-        "truth": outlined(small, wanted, TRUTH_COLOUR),
-        "prediction and truth": outlined(outlined(small, wanted, TRUTH_COLOUR), found, PREDICTION_COLOUR),
-        "errors": error_map(small, wanted, found),
-    }
-    return _page(panels, title, scores or {}, columns, _shares(wanted, found))
+    wanted, found = _fitted(truth, size, place), _fitted(predicted, size, place)
+    if coarse is None:
+        legend = {"truth": TRUTH_COLOUR, "prediction": PREDICTION_COLOUR}
+        layers = [(wanted, TRUTH_COLOUR), (found, PREDICTION_COLOUR)]
+        drawn = {"truth": traced(small, layers[:1]), "prediction and truth": traced(small, layers)}
+    else:
+        legend = {"truth": TRUTH_COLOUR, "coarse": COARSE_COLOUR, "refined": PREDICTION_COLOUR}
+        given = _fitted(coarse, size, place)
+        layers = [(wanted, TRUTH_COLOUR), (given, COARSE_COLOUR), (found, PREDICTION_COLOUR)]
+        drawn = {"coarse annotation and truth": traced(small, layers[:2]), ", ".join(legend): traced(small, layers)}
+    panels = {"image": small, **drawn, "errors": error_map(small, wanted, found)}
+    return compose(panels, title, scores or {}, columns, _shares(wanted, found), legend)
 
 
 def outlined(image: Pixels, classes: Classes, colour: str) -> Pixels:
     """The image with a line around every region, dark-edged so that it shows on light and dark tissue."""
-    width = 1 + classes.shape[1] // 600
+    return traced(image, [(classes, colour)])
+
+
+def traced(image: Pixels, layers: Sequence[tuple[Classes, str]]) -> Pixels:
+    """The image with a line around every region of each layer, in its colour; lines that coincide share it in dashes.
+
+    What is left out (below 0) counts as negative, so that the edge of the tissue is not drawn.
+    """
+    width = 1 + image.shape[1] // 600
+    borders = [_border(np.maximum(classes, 0)) for classes, _ in layers]
+    lines = np.array([_thicker(border, width) for border in borders])
+    drawn = image.copy()
+    drawn[_thicker(np.any(borders, axis=0), width + 1)] = rgb(BLACK)
+    diagonal = np.arange(image.shape[0])[:, None] + np.arange(image.shape[1])
+    turn = diagonal // DASH % np.maximum(lines.sum(axis=0), 1)
+    order = lines.cumsum(axis=0) - 1
+    for (_, colour), line, number in zip(layers, lines, order, strict=True):
+        drawn[line & (number == turn)] = rgb(colour)
+    return drawn
+
+
+def _border(classes: Classes) -> NDArray[np.bool_]:
     line = np.zeros(classes.shape, dtype=bool)
     line[:, 1:] |= classes[:, 1:] != classes[:, :-1]
     line[1:, :] |= classes[1:, :] != classes[:-1, :]
-    drawn = image.copy()
-    drawn[_thicker(line, width + 1)] = rgb(BLACK)
-    drawn[_thicker(line, width)] = rgb(colour)
-    return drawn
+    return line
 
 
 def error_map(image: Pixels, truth: Classes, predicted: Classes) -> Pixels:
@@ -97,11 +130,18 @@ def _shares(truth: Classes, predicted: Classes) -> list[float]:
     return [float(where.sum()) / scored for where in _kinds(truth, predicted)]
 
 
-def _fitted(classes: Classes, size: tuple[int, int]) -> Classes:
-    """Nearest class at `size` (width, height)."""
-    rows = ((np.arange(size[1]) + 0.5) * classes.shape[0] / size[1]).astype(int)
-    cols = ((np.arange(size[0]) + 0.5) * classes.shape[1] / size[0]).astype(int)
-    fitted: Classes = classes[rows[:, None], cols[None, :]]
+def _fitted(classes: Classes, size: tuple[int, int], place: tuple[Grid, tuple[int, int]] | None) -> Classes:
+    """The class under every pixel of a picture of `size` (width, height); −1 where there is no cell."""
+    if place is None:
+        rows = ((np.arange(size[1]) + 0.5) * classes.shape[0] / size[1]).astype(np.int64)
+        cols = ((np.arange(size[0]) + 0.5) * classes.shape[1] / size[0]).astype(np.int64)
+    else:
+        grid, slide = place
+        across, down = ((np.arange(side) + 0.5) * full / side for side, full in zip(size, slide, strict=True))
+        x, y = cell_edges(grid)
+        rows, cols = nearest_cells(y, down), nearest_cells(x, across)
+    bordered = np.pad(classes, ((0, 1), (0, 1)), constant_values=-1)
+    fitted: Classes = bordered[rows[:, None], cols[None, :]]
     return fitted
 
 
@@ -113,56 +153,6 @@ def _thicker(line: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
         thick[:, step:] |= line[:, :-step]
         thick[:, :-step] |= line[:, step:]
     return thick
-
-
-def _page(
-    panels: Mapping[str, Pixels], title: str, scores: Mapping[str, float], columns: int, shares: list[float]
-) -> Pixels:
-    high, wide = next(iter(panels.values())).shape[:2]
-    top, label, foot = 50, 28, 40
-    lines = -(-len(panels) // columns)
-    width = max(MIN_WIDTH, 2 * MARGIN + columns * wide + (columns - 1) * GAP)
-    page = Image.new("RGB", (width, top + lines * (high + label + GAP) + foot), PAPER)
-    pen = ImageDraw.Draw(page)
-    numbers = "   ".join(f"{name} {value:.3f}" for name, value in scores.items())
-    room = width - 3 * MARGIN - font(TITLE).getlength(numbers)
-    pen.text((MARGIN, 12), _fitting(title, room), INK, font(TITLE, bold=True))
-    pen.text((width - MARGIN, 12), numbers, INK, font(TITLE), anchor="ra")
-    for number, (name, pixels) in enumerate(panels.items()):
-        row, column = divmod(number, columns)
-        x, y = MARGIN + column * (wide + GAP), top + row * (high + label + GAP)
-        pen.text((x, y + 2), name, INK, font(TEXT))
-        page.paste(Image.fromarray(pixels), (x, y + label))
-    _legend(pen, width, page.height - foot + 6, shares)
-    return np.asarray(page)
-
-
-def _fitting(text: str, room: float) -> str:
-    """`text`, shortened in the middle until it is no longer than `room` pixels."""
-    kept = text
-    while len(kept) > 8 and font(TITLE, bold=True).getlength(kept) > room:
-        half = (len(kept) - 2) // 2
-        kept = f"{text[:half]}…{text[-half:]}"
-    return kept
-
-
-def _legend(pen: ImageDraw.ImageDraw, width: int, y: int, shares: list[float]) -> None:
-    """Colours of the error map with their share of the scored cells; at the right the colours of the lines."""
-    kinds = [(name, colour, share) for (name, colour), share in zip(ERRORS, shares, strict=True)]
-    x: float = MARGIN
-    for name, colour, share in [*kinds, ("true negative", FAINT, 1.0 - sum(shares))]:
-        if name == "wrong class" and not share:
-            continue
-        text = f"{name} {share:.1%}"
-        pen.rectangle((x, y + 2, x + 16, y + 18), fill=colour)
-        pen.text((x + 23, y), text, INK, font(TEXT - 2))
-        x += 41 + font(TEXT - 2).getlength(text)
-    right: float = width - MARGIN
-    for name, colour in (("prediction", PREDICTION_COLOUR), ("truth", TRUTH_COLOUR)):
-        right -= font(TEXT - 2).getlength(name)
-        pen.text((right, y), name, INK, font(TEXT - 2))
-        pen.rectangle((right - 28, y + 6, right - 6, y + 14), fill=colour, outline=BLACK)
-        right -= 44
 
 
 def save(pixels: Pixels, path: Path) -> None:

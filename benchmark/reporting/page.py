@@ -11,6 +11,11 @@ from benchmark.reporting.page_template import TEMPLATE
 from benchmark.reporting.tables import Cell, RunFacts
 
 SHOWN, PICTURE_WIDTH = 4, 700
+REFINED = ("accuracy", "tpr", "ppv", "f1", "cleaned", "mis_modified")
+"""Rows of the block on the coarse annotation, those of LC-MIL's Table I: `coarse/NAME` and `slide/NAME`."""
+PERCENT = ("cleaned", "mis_modified")
+NOTE = "note"
+"""Column of the rows with what a method says about a slide; shown apart from the numbers."""
 
 
 def render(facts: RunFacts) -> str:
@@ -19,7 +24,6 @@ def render(facts: RunFacts) -> str:
 
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters.update(number=number, short=lambda value: f"{value:.3f}" if abs(value) < 2 else f"{value:.0f}")
-    subsets = list(dict.fromkeys(name.partition("@")[2] for name in (*facts.values, *facts.absent)))
     names = list(dict.fromkeys(name.partition("@")[0] for name in facts.values))
     reasons: dict[str, list[str]] = {}
     for name, reason in facts.absent.items():
@@ -28,9 +32,12 @@ def render(facts: RunFacts) -> str:
         facts=facts,
         headlines=[name for name in facts.headlines if name in facts.values],
         names=names,
-        subsets=[subset for subset in subsets if subset],
+        subsets=_subsets(facts),
         reasons=reasons,
-        columns=list(dict.fromkeys(column for row in facts.rows for column in row)),
+        refined=refinement_table(facts),
+        tested={"refine/f1_p:test": "F1", "refine/accuracy_p:test": "Accuracy"},
+        notes={str(row["slide"]): row[NOTE] for row in facts.rows if row.get(NOTE)},
+        columns=[name for name in dict.fromkeys(column for row in facts.rows for column in row) if name != NOTE],
         figures={caption: embedded(path, 1600) for caption, path in facts.figures.items()},
         gallery={
             heading: [(slide, value, embedded(facts.pictures[slide], PICTURE_WIDTH)) for slide, value in picked]
@@ -39,14 +46,47 @@ def render(facts: RunFacts) -> str:
     )
 
 
+def refinement_table(facts: RunFacts) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """Rows of (metric, [(coarse, result) for all slides and each subset]) as text, mean ± standard deviation.
+
+    Empty unless both the coarse annotation and the prediction have means over slides.
+    """
+    if "coarse/f1" not in facts.values or "slide/f1" not in facts.values:
+        return []
+    ends = ["", *(f"@{subset}" for subset in _subsets(facts))]
+    return [
+        (
+            facts.titles.get(f"slide/{name}", name).removesuffix(" per slide"),
+            [tuple(_mean(facts, f"{side}/{name}{end}") for side in ("coarse", "slide")) for end in ends],
+        )
+        for name in REFINED
+        if f"slide/{name}" in facts.values
+    ]
+
+
+def _mean(facts: RunFacts, name: str) -> str:
+    if name not in facts.values:
+        return "–"
+    digits = 1 if name.partition("/")[2].startswith(PERCENT) else 3
+    spread = f" ± {facts.spreads[name]:.{digits}f}" if name in facts.spreads else ""
+    return f"{facts.values[name]:.{digits}f}{spread}"
+
+
+def _subsets(facts: RunFacts) -> list[str]:
+    ends = dict.fromkeys(name.partition("@")[2] for name in (*facts.values, *facts.absent))
+    return [end for end in ends if end]
+
+
 def number(value: Cell) -> str:
-    """A cell as text: four digits for fractions, separators for counts, a dash for nothing."""
+    """A cell as text: four digits for fractions, powers of ten for tiny ones, separators for counts, else a dash."""
     if value is None:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) or (value.is_integer() and abs(value) > 1):
         return f"{int(value):,}".replace(",", "\u202f")
+    if 0 < abs(value) < 1e-4:
+        return f"{value:.1e}"
     return f"{value:.4f}" if abs(value) < 2 else f"{value:.1f}"
 
 

@@ -74,6 +74,25 @@ details > summary { cursor: pointer; color: var(--accent); margin: 8px 0; }
 {% endif %}
 <h2>To repeat this run</h2>
 <pre>{{ facts.command }}</pre>
+{% if refined %}
+<h2>Against the coarse annotation</h2>
+<div class="wide"><table>
+<tr><th>mean ± standard deviation over slides</th>
+{% for end in ["all"] + subsets %}
+<th class="n">coarse, {{ end }}</th><th class="n">result, {{ end }}</th>
+{% endfor %}
+</tr>
+{% for name, pairs in refined %}
+<tr><td>{{ name }}</td>
+{% for before, after in pairs %}<td class="n faint">{{ before }}</td><td class="n">{{ after }}</td>{% endfor %}
+</tr>
+{% endfor %}
+</table></div>
+{% for fact, name in tested.items() if fact in facts.facts %}
+<small class="fact">{{ name }} against the coarse annotation, Wilcoxon
+signed-rank test over slides: {{ facts.facts[fact] }}</small>
+{% endfor %}
+{% endif %}
 <h2>Metrics on the test slides</h2>
 <div class="wide"><table>
 <tr><th>metric</th>
@@ -95,7 +114,7 @@ details > summary { cursor: pointer; color: var(--accent); margin: 8px 0; }
 </tr>
 {% endfor %}
 </table></div>
-{% for name, text in facts.facts.items() %}
+{% for name, text in facts.facts.items() if not (refined and name in tested) %}
 <small class="fact">{{ name }}: {{ text }}</small>
 {% endfor %}
 {% if reasons %}
@@ -160,6 +179,14 @@ details > summary { cursor: pointer; color: var(--accent); margin: 8px 0; }
 {% endfor %}
 </div>
 {% endfor %}
+{% endif %}
+{% if notes %}
+<h2>What the method says of slides</h2>
+<table>
+{% for slide, note in notes.items() %}
+<tr><td>{{ slide }}</td><td>{{ note }}</td></tr>
+{% endfor %}
+</table>
 {% endif %}
 {% if facts.rows %}
 <h2>Every slide</h2>

@@ -31,9 +31,10 @@ class RunFacts:
     """All that the summary page shows.
 
     `values`, `intervals`, `absent`: metric name (`name@subset` for a part of the slides) → number, 95 % interval,
-    reason. `titles`: metric name → what a person calls it. `headlines`: the names shown large, those without a
-    value are skipped. `train`: numbers about training slides. `ledger`: label counter → count. `facts`: further
-    lines, name → text. `rows`: one per slide; `slide` is its id. `pictures`: slide id → overlay. `rank_by`: the
+    reason. `spreads`: standard deviation over slides of metrics that are means over slides. `titles`: metric name →
+    what a person calls it. `headlines`: the names shown large, those without a value are skipped. `train`: numbers
+    about training slides. `ledger`: label counter → count. `facts`: further lines, name → text. `rows`: one per
+    slide; `slide` is its id, `note` what the method says of it. `pictures`: slide id → overlay. `rank_by`: the
     column that says which slides went worst. `figures`: caption → picture. `command`: repeats the run.
     """
 
@@ -56,6 +57,7 @@ class RunFacts:
     pictures: Mapping[str, Path] = field(default_factory=dict)
     figures: Mapping[str, Path] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    spreads: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_report(folder: Path, facts: RunFacts) -> None:

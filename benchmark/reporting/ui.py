@@ -13,7 +13,7 @@ import time
 from typing import IO
 
 from benchmark.errors import TrackingError
-from benchmark.reporting.address import is_server, require_server, shown, sqlite_path, store_uri
+from benchmark.reporting.address import FIRST_RUN, is_server, require_server, shown, sqlite_path, store_uri
 
 PORTS_TRIED, START_SECONDS, STOP_SECONDS = 50, 90.0, 10.0
 FILTERS = (
@@ -36,8 +36,7 @@ def serve(uri: str | None = None, host: str = "127.0.0.1", port: int = 5000) -> 
         return 0
     path = sqlite_path(address)
     if path is not None and not path.exists():
-        first = "bench run --method oeem --dataset glas --data synthetic"
-        raise TrackingError(f"no runs are stored yet: {path} does not exist", fix=first)
+        raise TrackingError(f"no runs are stored yet: {path} does not exist", fix=FIRST_RUN)
     chosen = free_port(host, port)
     if chosen != port:
         print(f"port {port} is in use, taking {chosen}")

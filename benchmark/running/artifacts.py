@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark import storage
 from benchmark.dataset import Split
@@ -20,6 +21,7 @@ from benchmark.running.page_facts import run_facts
 from benchmark.running.result import RunResult
 from benchmark.slides import ScoreMap
 from benchmark.stages import StageRecord
+from benchmark.supervision import Supervision
 
 if TYPE_CHECKING:
     from benchmark.slides import Slide
@@ -39,10 +41,12 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
     metrics = {
         "values": summary.values,
         "intervals": summary.intervals,
+        "spreads": summary.spreads,
         "absent": summary.absent,
         "facts": summary.facts,
     }
     _json(folder / "metrics.json", {**metrics, "train": result.train})
+    _json(folder / "completeness.json", result.complete.facts())
     _json(folder / "labels.json", result.ledger.totals())
     _json(folder / "stages.json", [_stage_facts(record) for record in result.stages])
     storage.save(job.method.state(), folder / "model" / "model.pt")
@@ -70,8 +74,9 @@ def _overlays(folder: Path, result: RunResult) -> dict[str, Path]:
     drawn: dict[str, Path] = {}
     for rank, slide in enumerate(chosen_slides(result.summary.per_slide, dataset.slides(Split.TEST)), start=1):
         scores = ScoreMap.load(folder / "scores" / f"{slide.id}.png")
-        found = np.where(np.isnan(scores.values), -1, scores.values > 0.5).astype(np.int8)
+        found = np.where(np.isnan(scores.values), -1, decided(folder, slide.id, scores)).astype(np.int8)
         wanted = (dataset.truth(slide).labels(scores.grid) > 0).astype(np.int8)
+        coarse = (dataset.coarse(slide).labels(scores.grid) > 0).astype(np.int8) if refines(result) else None
         shown = {"mIoU": rows[slide.id].get("pixel/miou"), "Dice": rows[slide.id].get(RANKED_BY)}
         tissue = slide.thumbnail(OVERLAY_SIDE)
         picture = overlays.overlay(
@@ -81,11 +86,25 @@ def _overlays(folder: Path, result: RunResult) -> dict[str, Path]:
             title=slide.id,
             scores={name: value for name, value in shown.items() if value is not None},
             columns=2 if tissue.shape[1] > SMALL else 4,
+            coarse=coarse,
+            place=(scores.grid, slide.size),
         )
         path = folder / "overlays" / f"{rank:02d}_{slide.id}.jpg"
         overlays.save(picture, path)
         drawn[slide.id] = path
     return drawn
+
+
+def refines(result: RunResult) -> bool:
+    """True for a method that starts from the coarse annotation, whose pictures compare it with the result."""
+    return Supervision.COARSE in result.job.method.supervision
+
+
+def decided(folder: Path, slide: str, scores: ScoreMap) -> NDArray[np.bool_]:
+    """The mask the figures were computed with: the method's own where it gave one, else score > 0.5."""
+    own = folder / "masks" / f"{slide}.png"
+    mask: NDArray[np.bool_] = (ScoreMap.load(own) if own.is_file() else scores).values > 0.5
+    return mask
 
 
 def _curves(folder: Path, result: RunResult, evidence: Sequence[SlideEvidence]) -> dict[str, Path]:
@@ -98,6 +117,10 @@ def _curves(folder: Path, result: RunResult, evidence: Sequence[SlideEvidence]) 
         roc = curves.roc(labels, scores, title=title, auc=auc, interval=result.summary.intervals.get("image/auc"))
         drawn["ROC of the units"] = folder / "roc.png"
         style.save(roc, folder / "roc.png")
+    before_after = curves.refinement(result.summary.per_slide, title) if refines(result) else None
+    if before_after is not None:
+        drawn["F1 against the coarse annotation's"] = folder / "coarse_f1.png"
+        style.save(before_after, folder / "coarse_f1.png")
     history = curves.history(result.history, title=title)
     if history is not None:
         drawn["What was logged while learning"] = folder / "training.png"

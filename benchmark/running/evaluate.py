@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import PredictionError
+from benchmark.errors import DataError, PredictionError
 from benchmark.method import Prediction
 from benchmark.metrics.segmentation import Confusion, miou
 from benchmark.metrics.suite import SlideEvidence, gather
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
     from benchmark.slides import Slide
 
 
+@dataclass
+class Evaluation:
+    """What came of scoring some slides: evidence, slides left out with the reason, and notes by slide id."""
+
+    evidence: list[SlideEvidence] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+
 def evaluate(
     method: Method,
     dataset: Dataset,
@@ -32,17 +42,45 @@ def evaluate(
     *,
     what: str,
     keep: Path | None = None,
-) -> list[SlideEvidence]:
-    """Score `slides` and gather the evidence for each; score maps are written into `keep` as they come."""
+) -> Evaluation:
+    """Score `slides` and gather the evidence for each.
+
+    Score maps go into `keep`/scores as they come, a method's own decisions into `keep`/masks. A slide whose pixels
+    or annotation cannot be read is named and left out, the others go on. Raises `DataError` when none is left.
+    """
     subset = {slide.id: name for name, part in dataset.subsets().items() for slide in part}
-    evidence = []
+    done = Evaluation()
     for slide in context.track(slides, f"scoring {what} slides", len(slides)):
-        prediction = checked(method.predict(slide, labels, context), method, slide)
-        scores = prediction.scores.on(dataset.evaluation_grid(slide))
+        try:
+            prediction = checked(method.predict(slide, labels, context), method, slide)
+            scores = prediction.scores.on(dataset.evaluation_grid(slide))
+            mask = decision(prediction, scores, method, slide)
+            done.evidence.append(_evidence(dataset, slide, prediction, scores, mask, subset.get(slide.id)))
+        except DataError as error:
+            done.unreadable[slide.id] = error.what
+            context.reporter.say(f"left out: {error.what}")
+            continue
+        done.notes.update({slide.id: "; ".join(prediction.notes)} if prediction.notes else {})
         if keep is not None:
-            scores.save(keep / f"{slide.id}.png")
-        evidence.append(_evidence(dataset, slide, prediction, scores, subset.get(slide.id)))
-    return evidence
+            scores.save(keep / "scores" / f"{slide.id}.png")
+            if mask is not None:
+                ScoreMap(scores.grid, mask.astype(np.float32)).save(keep / "masks" / f"{slide.id}.png")
+    if slides and not done.evidence:
+        first = next(iter(done.unreadable.values()))
+        raise DataError(f"none of the {len(slides)} {what} slides can be used; the first: {first}")
+    return done
+
+
+def decision(prediction: Prediction, scores: ScoreMap, method: Method, slide: Slide) -> NDArray[np.bool_] | None:
+    """The method's own mask on the grid of `scores`, or None where it leaves the decision to the harness."""
+    if prediction.mask is None:
+        return None
+    own = np.asarray(prediction.mask)
+    if own.dtype != np.bool_ or own.shape != prediction.scores.grid.shape:
+        msg = f"{method.name} returned a mask of {own.dtype} {own.shape} for slide {slide.id!r}"
+        raise PredictionError(f"{msg}, expected bool {prediction.scores.grid.shape}")
+    mask: NDArray[np.bool_] = ScoreMap(prediction.scores.grid, own.astype(np.float32)).on(scores.grid).values > 0.5
+    return mask
 
 
 def checked(prediction: object, method: Method, slide: Slide) -> Prediction:
@@ -55,7 +93,12 @@ def checked(prediction: object, method: Method, slide: Slide) -> Prediction:
 
 
 def _evidence(
-    dataset: Dataset, slide: Slide, prediction: Prediction, scores: ScoreMap, subset: str | None
+    dataset: Dataset,
+    slide: Slide,
+    prediction: Prediction,
+    scores: ScoreMap,
+    mask: NDArray[np.bool_] | None,
+    subset: str | None,
 ) -> SlideEvidence:
     grid = scores.grid
     truth = dataset.truth(slide)
@@ -71,6 +114,7 @@ def _evidence(
         slide.patient,
         truth=(truth.labels(grid) > 0).astype(np.int8),
         scores=scores.values,
+        mask=mask,
         tissue=dataset.tissue(slide, grid),
         instances=truth.instances(grid) if dataset.objects else None,
         coarse=(dataset.coarse(slide).labels(grid) > 0).astype(np.int8),

@@ -81,6 +81,7 @@ class Job:
             "bench.data_digest": self.data_digest,
             "bench.code": code_version(),
             "bench.metrics_schema": SCHEMA,
+            "bench.classes": ",".join(self.dataset.classes),
             "bench.device": device,
             "bench.python": ".".join(map(str, sys.version_info[:3])),
         }

@@ -9,7 +9,7 @@ from benchmark.metrics.suite import METRICS
 from benchmark.provenance import code_version
 from benchmark.reporting.tables import RunFacts, StageCost
 from benchmark.running.closing import HEADLINES
-from benchmark.running.result import RunResult
+from benchmark.running.result import RunResult, merged
 
 
 def run_facts(result: RunResult, pictures: Mapping[str, Path], figures: Mapping[str, Path]) -> RunFacts:
@@ -23,12 +23,13 @@ def run_facts(result: RunResult, pictures: Mapping[str, Path], figures: Mapping[
         synthetic=job.dataset.synthetic,
         values=summary.values,
         intervals=summary.intervals,
+        spreads=summary.spreads,
         absent=summary.absent,
         titles={name: info.title for name, info in METRICS.items()},
         headlines=HEADLINES,
         train=result.train,
         ledger=result.ledger.totals(),
-        stages=[StageCost(s.name, s.seconds, s.peak_mib, s.reused, s.peak_gpu_mib) for s in result.stages],
+        stages=[StageCost(s.name, s.seconds, s.peak_mib, s.reused, s.peak_gpu_mib) for s in merged(result.stages)],
         totals={
             "learning": f"{result.fitting.seconds:.1f} s",
             "scoring": f"{result.scoring.seconds:.1f} s",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmark.identity import digest_of
 from benchmark.metrics.suite import METRICS, Summary
 from benchmark.resources import Meter
 from benchmark.running.closing import HEADLINES
+from benchmark.running.completeness import Completeness
 from benchmark.running.job import Job
 from benchmark.stages import StageRecord
 from benchmark.supervision import Ledger
@@ -25,6 +27,7 @@ class RunResult:
     train: dict[str, float]
     fitting: Meter
     scoring: Meter
+    complete: Completeness
 
     def numbers(self) -> dict[str, float]:
         """Every number of the run under its name in the tracking store.
@@ -34,6 +37,8 @@ class RunResult:
         numbers = {stored_name(name): value for name, value in self.summary.values.items()}
         for name, (low, high) in self.summary.intervals.items():
             numbers[stored_name(name) + ".low"], numbers[stored_name(name) + ".high"] = low, high
+        numbers.update({f"{stored_name(name)}.std": value for name, value in self.summary.spreads.items()})
+        numbers.update(self.complete.numbers())
         numbers.update(self.train)
         numbers.update({f"labels/{name}": float(count) for name, count in self.ledger.totals().items()})
         numbers.update(self._costs())
@@ -60,10 +65,31 @@ class RunResult:
         gpu = max(self.fitting.peak_gpu_mib, self.scoring.peak_gpu_mib)
         if gpu:
             costs["cost/peak_gpu_memory_mib"] = gpu
-        for stage in self.stages:
+        for stage in merged(self.stages):
             costs[f"stage/{stage.name}_seconds"] = stage.seconds
             costs[f"stage/{stage.name}_peak_mib"] = stage.peak_mib
         return costs
+
+
+def merged(stages: Sequence[StageRecord]) -> list[StageRecord]:
+    """One record per kind of stage: those of single slides (`refine:slide_1`, `refine:slide_2`) are added up.
+
+    Seconds add, the peak is the highest; reused only when all of them were.
+    """
+    kinds: dict[str, list[StageRecord]] = {}
+    for stage in stages:
+        kinds.setdefault(stage.name.partition(":")[0], []).append(stage)
+    return [
+        StageRecord(
+            kind,
+            digest_of([stage.digest for stage in parts]) if len(parts) > 1 else parts[0].digest,
+            sum(stage.seconds for stage in parts),
+            max(stage.peak_mib for stage in parts),
+            max(stage.peak_gpu_mib for stage in parts),
+            all(stage.reused for stage in parts),
+        )
+        for kind, parts in kinds.items()
+    ]
 
 
 def stored_name(metric: str) -> str:

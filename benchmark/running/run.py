@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -18,19 +20,22 @@ from benchmark.config import RunSpec
 from benchmark.context import Context
 from benchmark.dataset import Split
 from benchmark.errors import BenchError
-from benchmark.metrics.suite import SlideEvidence, Summary, summarise
+from benchmark.metrics.suite import Summary, summarise
 from benchmark.resources import Meter
 from benchmark.running.artifacts import write_artifacts
+from benchmark.running.completeness import completeness
 from benchmark.running.console import RunReporter
 from benchmark.running.device import choose_device, prepare
-from benchmark.running.evaluate import Examination, evaluate
+from benchmark.running.evaluate import Evaluation, Examination, evaluate
 from benchmark.running.job import Job
 from benchmark.running.result import RunResult
 from benchmark.seeds import seed_of
 from benchmark.supervision import Ledger, Supervision
-from benchmark.tracking import DatasetInput, LiveRun, Tracker
+from benchmark.tracking import DatasetInput, LiveRun, StoredRun, Tracker
 
 State = Literal["ok", "finished before", "failed", "not applicable"]
+
+TABLE = "per_slide.table.json"
 
 REFINER_SEES_LABELS = "the method is given the coarse annotation of the test slides, which tells positive units apart"
 
@@ -46,6 +51,8 @@ class Outcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: Exception | None = None
+    rows: Sequence[Mapping[str, Any]] = ()
+    """One per test slide, as `Summary.per_slide`."""
 
 
 def run_one(job: Job, tracker: Tracker, console: Console, *, force: bool) -> Outcome:
@@ -78,7 +85,8 @@ def _run_alone(job: Job, tracker: Tracker, console: Console, *, force: bool) -> 
     tracker.reap(job.experiment)
     stored = None if force else tracker.finished(job.experiment, job.identity)
     if stored is not None:
-        return Outcome(spec, "finished before", run_id=stored.id, metrics=stored.metrics)
+        rows = stored_rows(tracker, stored)
+        return Outcome(spec, "finished before", run_id=stored.id, metrics=stored.metrics, rows=rows)
     if spec.expected_data not in (None, job.data_digest):
         console.print("  note: the data differ from those that this configuration was made with", highlight=False)
     device = choose_device(spec.device)
@@ -97,7 +105,8 @@ def _run_alone(job: Job, tracker: Tracker, console: Console, *, force: bool) -> 
         live.artifacts(folder)
         shutil.rmtree(folder)
         live.finish()
-    return Outcome(spec, "ok", "", live.id, summary.values, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return Outcome(spec, "ok", "", live.id, summary.values, seconds, rows=summary.per_slide)
 
 
 def _work(job: Job, live: LiveRun, device: str, console: Console) -> tuple[Summary, Path]:
@@ -111,6 +120,7 @@ def _work(job: Job, live: LiveRun, device: str, console: Console) -> tuple[Summa
         data_digest=job.data_identity,
         reporter=reporter,
         examiner=examination,
+        features=job.cache / "features",
     ).bind(job.method)
     with Meter() as fitting:
         job.method.fit(job.view(Split.TRAIN, ledger), job.view(Split.VALIDATION, ledger), context)
@@ -118,24 +128,43 @@ def _work(job: Job, live: LiveRun, device: str, console: Console) -> tuple[Summa
     with Meter() as scoring:
         validation, test = _score(job, ledger, context, folder)
     hidden = {"image/*": REFINER_SEES_LABELS} if Supervision.COARSE in job.method.supervision else {}
-    summary = summarise(test, validation=validation, hidden=hidden, seed=seed_of("bootstrap", job.spec.seed))
-    result = RunResult(job, summary, ledger, context.records, reporter.history, examination.results(), fitting, scoring)
+    seed = seed_of("bootstrap", job.spec.seed)
+    summary = summarise(test.evidence, validation=validation.evidence, hidden=hidden, seed=seed)
+    for row in summary.per_slide:
+        row["note"] = test.notes.get(row["slide"])
+    complete = completeness(job.dataset, Split.TEST, test)
+    summary.facts["completeness"] = complete.text
+    result = RunResult(
+        job, summary, ledger, context.records, reporter.history, examination.results(), fitting, scoring, complete
+    )
     live.log_metrics(result.numbers())
+    live.set_tags(complete.tags())
     if summary.absent:
         live.set_tags({"bench.absent": ", ".join(sorted(summary.absent))})
     live.describe(result.headline())
-    write_artifacts(folder, result, test)
+    write_artifacts(folder, result, test.evidence)
     return summary, folder
 
 
-def _score(job: Job, ledger: Ledger, context: Context, folder: Path) -> tuple[list[SlideEvidence], list[SlideEvidence]]:
+def _score(job: Job, ledger: Ledger, context: Context, folder: Path) -> tuple[Evaluation, Evaluation]:
     """Evidence of the validation slides (whose labels may be asked for) and of the test slides (sealed)."""
     parts = []
-    for split, keep in ((Split.VALIDATION, None), (Split.TEST, folder / "scores")):
+    for split, keep in ((Split.VALIDATION, None), (Split.TEST, folder)):
         slides = job.dataset.slides(split)
         labels = job.labels(split, ledger)
         parts.append(evaluate(job.method, job.dataset, slides, labels, context, what=str(split), keep=keep))
     return parts[0], parts[1]
+
+
+def stored_rows(tracker: Tracker, stored: StoredRun) -> list[dict[str, Any]]:
+    """The rows per slide of a finished run; none when its table is not to be had."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            found = tracker.download(stored, TABLE, Path(folder))
+            table = json.loads(found[0].read_text()) if found else {"columns": [], "data": []}
+    except (BenchError, OSError, ValueError):
+        return []
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
 def fresh_folder(folder: Path) -> Path:

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from benchmark.slides.accumulator import ScoreAccumulator
+from benchmark.slides.facts import SlideFacts, probe, slide_facts
 from benchmark.slides.grid import Grid
+from benchmark.slides.pyramid import write_pyramid
 from benchmark.slides.scoremap import ScoreMap
 from benchmark.slides.slide import Slide
+from benchmark.slides.stream import PatchBatch, stream_patches
 from benchmark.slides.tissue import tissue_mask
 
-__all__ = ["Grid", "ScoreAccumulator", "ScoreMap", "Slide", "tissue_mask"]
+__all__ = [
+    "Grid",
+    "PatchBatch",
+    "ScoreAccumulator",
+    "ScoreMap",
+    "Slide",
+    "SlideFacts",
+    "probe",
+    "slide_facts",
+    "stream_patches",
+    "tissue_mask",
+    "write_pyramid",
+]

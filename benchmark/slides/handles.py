@@ -65,17 +65,17 @@ def size_of(path: Path, slide: str) -> tuple[int, int]:
     """(width, height) in level-0 pixels. Raises `DataError`."""
     try:
         return _handles.get(path).size
-    except _failures() as error:
-        raise _unreadable(path, slide, error) from error
+    except failures() as error:
+        raise unreadable(path, slide, error) from error
 
 
 def read_box(path: Path, slide: str, box: tuple[int, int, int, int], out: tuple[int, int]) -> NDArray[np.uint8]:
     """The level-0 box (x, y, width, height), averaged down to `out` (width, height). Raises `DataError`."""
     try:
         return _read(_handles.get(path), box, out)
-    except _failures() as error:
+    except failures() as error:
         _handles.drop(path)  # OpenSlide refuses to go on with a handle that failed once
-        raise _unreadable(path, slide, error) from error
+        raise unreadable(path, slide, error) from error
 
 
 def _read(handle: Handle, box: tuple[int, int, int, int], out: tuple[int, int]) -> NDArray[np.uint8]:
@@ -109,14 +109,21 @@ def _cover(low: float, high: float) -> tuple[int, int]:
     return math.floor(low + 1e-6), max(math.floor(low + 1e-6) + 1, math.ceil(high - 1e-6))
 
 
-def _failures() -> tuple[type[Exception], ...]:
+def open_fresh(path: Path) -> Handle:
+    """A handle of its own, not kept: what it has read before cannot hide a fault."""
+    return open_handle(path)
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What reading a broken file may raise."""
     import openslide
     from PIL import Image
 
     return OSError, SyntaxError, ValueError, openslide.OpenSlideError, Image.DecompressionBombError
 
 
-def _unreadable(path: Path, slide: str, error: Exception) -> DataError:
+def unreadable(path: Path, slide: str, error: Exception) -> DataError:
+    """The error that names slide, file and reason."""
     if isinstance(error, FileNotFoundError):
         return DataError(f"slide {slide!r}: the file {path} does not exist", fix=f"ls {path.parent}")
     reason = str(error) or type(error).__name__

@@ -93,3 +93,10 @@ def open_handle(path: Path) -> Handle:
     import openslide
 
     return Tile(path) if openslide.OpenSlide.detect_format(path) is None else Pyramid(path)
+
+
+def reader_version() -> str:
+    """The library that decodes whole-slide images, with its version: another one may give other pixels."""
+    import openslide
+
+    return f"openslide {openslide.__library_version__}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,8 @@ from benchmark.errors import ConfigError
 from benchmark.slides.grid import Grid, Spans, box_sums
 from benchmark.slides.slide import Slide
 
-Mode = Literal["all", "hsv-otsu", "rgb", "grey-otsu"]
-"""How tissue is told from glass."""
+Mode = Literal["all", "hsv-otsu", "rgb", "grey-otsu", "hsv-otsu-released", "rgb-released", "grey-otsu-released"]
+"""How tissue is told from glass; `-released` as LC-MIL's released code does it, slips included (L11 to L13)."""
 BACKGROUND = (235, 210, 235)
 """Background is brighter than this in red, green and blue (the PAIP provider's rule)."""
 GREY_LIMIT = 204
@@ -28,6 +28,9 @@ def tissue_mask(slide: Slide, grid: Grid, mode: Mode) -> NDArray[np.bool_]:
     * `rgb`: its mean colour is not brighter than (235, 210, 235) in all three channels (PAIP's rule).
     * `grey-otsu`: any of its pixels at about 1:32 is at or below the Otsu threshold of grey, pure black
       (beyond the scan) left out (hybrid supervision).
+    * `hsv-otsu-released`: as `hsv-otsu` with red and blue swapped, as LC-MIL's code has it (L11).
+    * `rgb-released`: red below 235 and green below 210; the blue threshold is without effect there (L12).
+    * `grey-otsu-released`: grey with red and blue swapped, contrast-limited equalisation, at or below Otsu.
 
     Raises `DataError` when the slide cannot be read.
     """
@@ -44,11 +47,17 @@ def tissue_mask(slide: Slide, grid: Grid, mode: Mode) -> NDArray[np.bool_]:
     if mode == "rgb":
         stained: NDArray[np.bool_] = np.any(colours <= np.array(BACKGROUND), axis=-1)
         return stained
-    if mode == "hsv-otsu":
-        hue, saturation, _ = np.moveaxis(hsv_8bit(colours), -1, 0)
+    if mode == "rgb-released":
+        both: NDArray[np.bool_] = (colours[..., 0] < BACKGROUND[0]) & (colours[..., 1] < BACKGROUND[1])
+        return both
+    if mode == "grey-otsu-released":
+        return _equalised_dark(colours)
+    if mode in ("hsv-otsu", "hsv-otsu-released"):
+        seen = colours[..., ::-1] if mode == "hsv-otsu-released" else colours
+        hue, saturation, _ = np.moveaxis(hsv_8bit(np.ascontiguousarray(seen)), -1, 0)
         coloured: NDArray[np.bool_] = (hue > _otsu(hue)) & (saturation > _otsu(saturation))
         return coloured
-    raise ConfigError(f"unknown tissue mode {mode!r}, expected one of: all, hsv-otsu, rgb, grey-otsu")
+    raise ConfigError(f"unknown tissue mode {mode!r}, expected one of: {', '.join(get_args(Mode))}")
 
 
 def hsv_8bit(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -87,6 +96,17 @@ def _dark(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     if limit > 235:
         limit = GREY_LIMIT
     dark: NDArray[np.bool_] = scanned & (grey <= limit)
+    return dark
+
+
+def _equalised_dark(colours: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Grey with the weights of red and blue swapped, equalised in 8 × 8 tiles with clip limit 40 of 256, by Otsu."""
+    from skimage.exposure import equalize_adapthist
+
+    grey = np.rint(colours @ np.array([0.114, 0.587, 0.299])).astype(np.uint8)
+    tile = tuple(max(1, length // 8) for length in grey.shape)
+    equal = np.rint(equalize_adapthist(grey, kernel_size=tile, clip_limit=40 / 256) * 255).astype(np.uint8)
+    dark: NDArray[np.bool_] = equal <= _otsu(equal)
     return dark
 
 

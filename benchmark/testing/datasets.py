@@ -26,6 +26,14 @@ def miniature(kind: type[Dataset], root: Path, seed: int = SEED) -> Dataset:
     return kind(root, kind.Options())
 
 
+def shared_miniature(kind: type[Dataset], factory: pytest.TempPathFactory) -> Dataset:
+    """The miniature of this test session, written once; only to be read."""
+    root = factory.getbasetemp() / "shared-miniatures" / kind.name
+    if not root.is_dir():
+        kind.synthesize(root, slides=SLIDES, seed=SEED)
+    return kind(root, kind.Options())
+
+
 class Contract:
     """What both suites share: the name of the component under test."""
 
@@ -51,7 +59,7 @@ class DatasetContract(Contract):
     @classmethod
     def dataset(cls, kind: type[Dataset], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         """A miniature, shared by the tests that only read."""
-        return miniature(kind, tmp_path_factory.mktemp("dataset") / "root")
+        return shared_miniature(kind, tmp_path_factory)
 
     @pytest.fixture
     def copy(self, dataset: Dataset, tmp_path: Path) -> Path:
@@ -139,6 +147,24 @@ class DatasetContract(Contract):
         assert _complaint(kind, copy, victim), "a truncated slide goes unnoticed"
         victim.unlink()
         assert _complaint(kind, copy, victim), "a missing slide goes unnoticed"
+
+    def test_what_cannot_be_used_is_listed_or_refused(self, kind: type[Dataset], copy: Path) -> None:
+        victim = kind(copy, kind.Options()).slides(Split.TRAIN)[0]
+        victim.path.unlink()
+        try:
+            dataset = kind(copy, kind.Options())
+        except DataError as error:
+            assert victim.path.stem in str(error)
+            return
+        missing = {slide: why for split in Split for slide, why in dataset.missing(split).items()}
+        assert missing.get(victim.id), "a slide that is not there is neither refused nor listed as missing"
+        assert not missing.keys() & {slide.id for split in Split for slide in dataset.slides(split)}
+
+    def test_tissue_is_told_for_every_cell(self, dataset: Dataset) -> None:
+        for slide in _some(dataset)[:2]:
+            grid = dataset.evaluation_grid(slide)
+            tissue = dataset.tissue(slide, grid)
+            assert tissue is None or (tissue.shape == grid.shape and tissue.dtype == np.bool_ and tissue.any())
 
     def test_a_folder_that_is_not_the_dataset_is_refused(self, kind: type[Dataset], tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()

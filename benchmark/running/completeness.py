@@ -1,0 +1,62 @@
+"""Which slides a result stands on: expected against used. Figures over different slides are never ranked together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.identity import digest_of
+
+if TYPE_CHECKING:
+    from benchmark.dataset import Dataset, Split
+    from benchmark.running.evaluate import Evaluation
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """`used`: ids of the slides in the figures. `missing`: id → why it is not among them."""
+
+    used: tuple[str, ...]
+    missing: Mapping[str, str]
+
+    @property
+    def expected(self) -> int:
+        """Slides that should have been there."""
+        return len(self.used) + len(self.missing)
+
+    @property
+    def share(self) -> float:
+        """Used slides over expected ones."""
+        return len(self.used) / self.expected if self.expected else 0.0
+
+    @property
+    def text(self) -> str:
+        """One line for a reader."""
+        if not self.missing:
+            return f"all {self.expected} slides"
+        named = "; ".join(f"{slide}: {why}" for slide, why in list(self.missing.items())[:5])
+        rest = f" and {len(self.missing) - 5} more" if len(self.missing) > 5 else ""
+        return f"{len(self.used)} of {self.expected} slides; left out: {named}{rest}"
+
+    def numbers(self) -> dict[str, float]:
+        """The figures of the tracking store."""
+        return {
+            "data/slides_expected": float(self.expected),
+            "data/slides_used": float(len(self.used)),
+            "data/completeness": self.share,
+        }
+
+    def tags(self) -> dict[str, str]:
+        """`bench.slides` is equal for two results just when they stand on the same slides."""
+        return {"bench.slides": digest_of(sorted(self.used))[:16], "bench.complete": str(not self.missing).lower()}
+
+    def facts(self) -> dict[str, Any]:
+        """Everything, for `completeness.json`."""
+        return {"expected": self.expected, "used": list(self.used), "missing": dict(self.missing)}
+
+
+def completeness(dataset: Dataset, split: Split, done: Evaluation) -> Completeness:
+    """What was expected of a split, and what came of it."""
+    missing = {**dataset.missing(split), **done.unreadable}
+    return Completeness(tuple(slide.slide for slide in done.evidence), missing)

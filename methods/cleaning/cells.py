@@ -1,0 +1,93 @@
+"""The cells of a slide: where they lie, what the encoder sees of them, what the coarse annotation calls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.slides import Grid
+
+if TYPE_CHECKING:
+    from benchmark.annotations import Annotation
+    from benchmark.context import Context
+    from benchmark.learning.encoders import FrozenEncoder
+    from benchmark.learning.features import Features
+    from benchmark.slides import Slide
+
+FINE = 16
+"""A dataset whose evaluation grid is finer than this (px) has no cells of its own."""
+DEFAULT_CELL = 32
+"""Cells where the dataset has none, in px."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """`grid`: the cells. `tissue`: which of them exist for the method, rows × cols."""
+
+    grid: Grid
+    tissue: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, slide: Slide, context: Context, cell: int | None) -> Cells:
+        """The dataset's evaluation grid, or squares of `cell` px; only cells with tissue."""
+        grid = context.geometry.evaluation_grid(slide)
+        if cell is not None or stride(grid) < FINE:
+            grid = Grid.regular(slide.size, cell or DEFAULT_CELL)
+        tissue = context.geometry.tissue(slide, grid)
+        return cls(grid, np.ones(grid.shape, np.bool_) if tissue is None else tissue)
+
+    def patches(self, side: int) -> Grid:
+        """Patches of `side` px, one per cell, centred on it."""
+        return Grid(
+            self.grid.x + (self.grid.width - side) // 2, self.grid.y + (self.grid.height - side) // 2, side, side
+        )
+
+    def coarse(self, annotation: Annotation) -> NDArray[np.bool_]:
+        """What the annotation calls lesion, rows × cols."""
+        inside: NDArray[np.bool_] = annotation.labels(self.grid) > 0
+        return inside
+
+    def spread(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One value per tissue cell → rows × cols, NaN elsewhere."""
+        found = np.full(self.grid.shape, np.nan, np.float32)
+        found[self.tissue] = values
+        return found
+
+
+def stride(grid: Grid) -> int:
+    """Distance of neighbouring cells in px; the cell's width where there is but one column."""
+    return int(grid.x[1] - grid.x[0]) if grid.cols > 1 else grid.width
+
+
+class Rows:
+    """Features of the cells of one or more slides under one numbering, read from disk as they are needed."""
+
+    def __init__(self, parts: list[Features]) -> None:
+        self.parts = parts
+        self.starts = np.cumsum([0, *(len(part) for part in parts)])
+        self.dim = int(parts[0].values.shape[1])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def take(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Features of some cells, n × dim, float32."""
+        found = np.empty((numbers.size, self.dim), np.float32)
+        slides = np.searchsorted(self.starts, numbers, side="right") - 1
+        for slide in np.unique(slides):
+            chosen = slides == slide
+            found[chosen] = self.parts[slide].values[numbers[chosen] - self.starts[slide]]
+        return found
+
+    def of_class(self, labels: NDArray[np.bool_], wanted: bool) -> list[NDArray[np.int64]]:
+        """Per slide, the numbers of the cells of one class."""
+        numbers = np.flatnonzero(labels == wanted)
+        return [numbers[(numbers >= a) & (numbers < b)] for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)]
+
+
+def rows_of(cells: Cells, slide: Slide, encoder: FrozenEncoder, patches: Grid, context: Context) -> Features:
+    """The frozen features of a slide's tissue cells, from the cache when they are there."""
+    return context.features.of(slide, patches, cells.tissue, encoder, track=context.track)

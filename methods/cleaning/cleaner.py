@@ -1,0 +1,205 @@
+"""What LC-MIL and DkNN share: the encoder, the cells of a slide, and one model per slide or for all of them."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import ConfigError, DataError
+from benchmark.method import Method, Prediction
+from benchmark.slides import Grid, ScoreMap, stream_patches
+from benchmark.supervision import Labels, Supervision, View
+
+from .cells import Cells, Rows, rows_of
+from .params import ENCODER_FIELDS, PLACE_FIELDS
+
+if TYPE_CHECKING:
+    from benchmark.annotations import Annotation
+    from benchmark.context import Context
+    from benchmark.learning.encoders import FrozenEncoder
+    from benchmark.learning.features import Features
+    from benchmark.slides import Slide
+
+CITATION = (
+    "Wang, Popel, Sulam: Label Cleaning Multiple Instance Learning: Refining Coarse Annotations on Single"
+    " Whole-Slide Images. 2021"
+)
+PAPER = "https://arxiv.org/abs/2109.10778"
+WIDER = 1.25
+"""Self-supervised training crops its views from patches this much larger than the encoder's input."""
+
+Scores = NDArray[np.float32]
+
+
+class Cleaner(Method):
+    """Refines coarse annotations, each slide by itself (scope=slide), or by a model of all training slides (cohort)."""
+
+    supervision: ClassVar[frozenset[Supervision]] = frozenset({Supervision.COARSE})
+    fields: ClassVar[tuple[str, ...]]
+    """Parameters behind the scores; the others only post-process them."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params)
+        self._weights: Mapping[str, Any] | None = None
+        self._encoder: FrozenEncoder | None = None
+        self._model: dict[str, Any] | None = None
+
+    def fit(self, train: View, validation: View, context: Context) -> None:
+        """What all slides share: a self-supervised encoder, if asked for, and with scope=cohort the model."""
+        after: tuple[str, ...] = ()
+        if self.params.encoder_training == "self-supervised":
+            uses = (*PLACE_FIELDS, *ENCODER_FIELDS)
+            self._weights = context.stage("encoder", lambda: self._pretrained(train, context), uses=uses)
+            after = ("encoder",)
+        if self.params.scope == "cohort":
+            self._model = context.stage("cohort", lambda: self._cohort(train, context), uses=self.fields, after=after)
+
+    def predict(self, slide: Slide, labels: Labels, context: Context) -> Prediction:
+        """The refined annotation of a slide: scores of its tissue cells, and the mask after post-processing."""
+        cells = Cells.of(slide, context, self.params.cell)
+        if self.params.scope == "cohort" and cells.tissue.any():
+            return self._finished(cells, self.apply(self._learnt(), slide, cells, context))
+        annotation = labels.coarse(slide)
+        coarse = cells.coarse(annotation)
+        if why := self.unteachable(cells, coarse):
+            return _unchanged(annotation, slide, context, why)
+        name = f"{self.name}:{slide.id}:{self.encoder(context).digest}"
+        scores = context.stage(name, lambda: self._refined(slide, cells, coarse, context), uses=self.fields)
+        return self._finished(cells, scores)
+
+    def unteachable(self, cells: Cells, coarse: NDArray[np.bool_]) -> str | None:
+        """Why nothing can be learnt from a slide's coarse annotation; None when it can."""
+        inside = coarse[cells.tissue]
+        if inside.size == 0:
+            return "there is no tissue"
+        if not inside.any():
+            return "no tissue cell lies inside the coarse annotation"
+        return "every tissue cell lies inside the coarse annotation" if inside.all() else None
+
+    @abstractmethod
+    def learn(self, parts: list[tuple[Slide, Cells, NDArray[np.bool_]]], axis: str, context: Context) -> dict[str, Any]:
+        """A model of some slides' coarse annotations (rows × cols each); `axis` seeds it."""
+
+    @abstractmethod
+    def apply(self, model: dict[str, Any], slide: Slide, cells: Cells, context: Context) -> Scores:
+        """The scores of a slide's tissue cells, n."""
+
+    @abstractmethod
+    def decide(self, scores: Scores, tissue: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Scores (rows × cols, NaN without tissue) → mask, by the method's threshold and post-processing."""
+
+    def _refined(self, slide: Slide, cells: Cells, coarse: NDArray[np.bool_], context: Context) -> Scores:
+        return self.apply(self.learn([(slide, cells, coarse)], slide.id, context), slide, cells, context)
+
+    def _cohort(self, train: View, context: Context) -> dict[str, Any]:
+        parts = []
+        for slide in train:
+            cells = Cells.of(slide, context, self.params.cell)
+            if cells.tissue.any():
+                parts.append((slide, cells, cells.coarse(train.labels.coarse(slide))))
+        if not parts:
+            raise DataError(
+                "scope=cohort needs training slides with tissue, and there are none", fix="--set scope=slide"
+            )
+        return self.learn(parts, "cohort", context)
+
+    def _learnt(self) -> dict[str, Any]:
+        assert self._model is not None, "fit comes before predict"
+        return self._model
+
+    def _finished(self, cells: Cells, scores: Scores) -> Prediction:
+        spread = cells.spread(scores)
+        return Prediction(ScoreMap(cells.grid, spread), mask=self.decide(spread, cells.tissue))
+
+    def rows(self, slide: Slide, cells: Cells, patches: Grid, context: Context) -> Features:
+        """Frozen features of a slide's tissue cells."""
+        return rows_of(cells, slide, self.encoder(context), patches, context)
+
+    def encoder(self, context: Context) -> FrozenEncoder:
+        """The frozen encoder that the parameters name, or the one that `fit` trained."""
+        if self._encoder is None:
+            self._encoder = self._created(context)
+        return self._encoder
+
+    def _created(self, context: Context) -> FrozenEncoder:
+        from benchmark.learning import selfsupervised
+        from benchmark.learning.encoders import create_encoder
+
+        params = self.params
+        if params.encoder_training == "self-supervised":
+            assert self._weights is not None, "fit comes before predict"
+            return selfsupervised.frozen(
+                params.encoder, dict(self._weights), side=params.input_side, device=context.device
+            )
+        if not params.encoder_pretrained and params.encoder_weights is None:
+            context.reporter.say(f"encoder {params.encoder}: random weights, no pre-training")
+        return create_encoder(
+            params.encoder,
+            part="trunk" if params.encoder == "vgg16" else "pooled",
+            pretrained=params.encoder_pretrained,
+            weights=params.encoder_weights,
+            side=params.input_side,
+            device=context.device,
+        )
+
+    def _pretrained(self, train: View, context: Context) -> dict[str, Any]:
+        """Self-supervised weights from tissue patches of the training slides, evenly over slides; no labels."""
+        from benchmark.learning.selfsupervised import pretrain
+
+        params = self.params
+        side = round(params.input_side * WIDER)
+        share = max(1, params.encoder_patches // max(1, len(train)))
+        found = []
+        for slide in context.track(train.slides, "patches for the encoder", len(train)):
+            cells = Cells.of(slide, context, params.cell)
+            numbers = np.flatnonzero(cells.tissue)
+            chosen = context.generator("encoder patches", slide.id).permutation(numbers)[:share]
+            where = np.zeros(cells.grid.shape, np.bool_)
+            where.ravel()[chosen] = True
+            found += [part.pixels for part in stream_patches(slide, cells.patches(params.patch), where, side=side)]
+        if not found:
+            raise DataError("there is no training tissue to train an encoder on", fix="--set encoder_training=none")
+        return pretrain(
+            np.concatenate(found),
+            context,
+            architecture=params.encoder,
+            side=params.input_side,
+            steps=params.encoder_steps,
+            batch=params.encoder_batch,
+            lr=params.encoder_lr,
+            name="encoder",
+        )
+
+    def state(self) -> dict[str, Any]:
+        """The self-supervised encoder and the model of the cohort; nothing of single slides."""
+        return {"encoder": None if self._weights is None else dict(self._weights), "model": self._model}
+
+    def restore(self, state: Mapping[str, Any], context: Context) -> None:
+        """Take over `state`."""
+        self._weights, self._model, self._encoder = state["encoder"], state["model"], None
+
+
+def joined(parts: list[tuple[Features, NDArray[np.bool_]]]) -> tuple[Rows, NDArray[np.bool_]]:
+    """Features and coarse labels of several slides under one numbering."""
+    return Rows([features for features, _ in parts]), np.concatenate([labels for _, labels in parts])
+
+
+def checked(loss: float, name: str) -> float:
+    """The loss, or `ConfigError` when it is no longer a finite number."""
+    if not math.isfinite(loss):
+        raise ConfigError(f"{name}: the loss became {loss}", fix="lower the learning rate: --set lr=1e-5")
+    return loss
+
+
+def _unchanged(annotation: Annotation, slide: Slide, context: Context, why: str) -> Prediction:
+    """The annotation on the evaluation grid, so that it loses nothing to cells of our own."""
+    grid = context.geometry.evaluation_grid(slide)
+    inside: NDArray[np.bool_] = annotation.labels(grid) > 0
+    tissue = context.geometry.tissue(slide, grid)
+    known = inside.astype(np.float32) if tissue is None or not tissue.any() else np.where(tissue, inside, np.nan)
+    return Prediction(ScoreMap(grid, known.astype(np.float32)), mask=inside, notes=(f"returned unchanged: {why}",))

@@ -1,0 +1,153 @@
+"""DkNN: a net learns the coarse labels, and each cell takes the majority of the labels nearest in its features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.method import MethodCard
+from benchmark.slides import Grid
+
+from .cells import Cells, Rows, stride
+from .cleaner import CITATION, PAPER, Cleaner, Scores, checked, joined
+from .neighbours import nearest, normalised, votes
+from .params import DKNN_FIELDS, DknnParams
+from .postprocess import cleaned_up
+from .presets import DKNN_QUICK, DKNN_RELEASED, DKNN_SMOKE
+
+if TYPE_CHECKING:
+    from benchmark.context import Context
+    from benchmark.learning.features import Features
+    from benchmark.slides import Slide
+
+    from .network import BinaryNet
+
+
+class Dknn(Cleaner):
+    """Deep k-nearest neighbours (Bahri et al., ICML 2020), the paper's baseline."""
+
+    name = "dknn"
+    card = MethodCard(
+        title="Deep k-NN (baseline of LC-MIL)",
+        citation=CITATION,
+        paper=PAPER,
+        tables=("Table I, DkNN", "Table II, DkNN"),
+        notes="The released code takes features with dropout and from shifted patches; report both: "
+        "--method dknn,dknn:feature_dropout=true:patch_shift=true",
+    )
+    Params = DknnParams
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "released": DKNN_RELEASED,
+        "quick": DKNN_QUICK,
+        "smoke": DKNN_SMOKE,
+    }
+    fields = DKNN_FIELDS
+
+    def unteachable(self, cells: Cells, coarse: NDArray[np.bool_]) -> str | None:
+        """As for all, and when there are fewer cells than neighbours to ask."""
+        others = int(cells.tissue.sum()) - int(not self.params.include_self)
+        too_few = f"there are {others} cells to choose {self.params.k} neighbours from"
+        return super().unteachable(cells, coarse) or (too_few if others < self.params.k else None)
+
+    def learn(self, parts: list[tuple[Slide, Cells, NDArray[np.bool_]]], axis: str, context: Context) -> dict[str, Any]:
+        """One epoch of binary cross-entropy on the coarse labels; then the features of all cells, with their labels."""
+        features = [self._features(slide, cells, context, train=True) for slide, cells, _ in parts]
+        rows, labels = joined([(own, part[2][part[1].tissue]) for own, part in zip(features, parts, strict=True)])
+        net = self._trained(rows, labels, axis, context)
+        asked = Rows([self._features(slide, cells, context, train=False) for slide, cells, _ in parts])
+        return {
+            "net": {name: tensor.detach().cpu() for name, tensor in net.state_dict().items()},
+            "dim": rows.dim,
+            "features": self._deep(net, asked, f"{axis}, database", context),
+            "labels": labels.astype(np.uint8),
+            "own": axis,
+        }
+
+    def apply(self, model: dict[str, Any], slide: Slide, cells: Cells, context: Context) -> Scores:
+        """Share of the k nearest cells that the coarse annotation calls lesion; on a tie the cell is none."""
+        params, database = self.params, np.asarray(model["features"])
+        labels = np.asarray(model["labels"]).astype(np.bool_)
+        own = model["own"] == slide.id
+        if own:
+            queries = database
+        else:
+            net = self._net(model["dim"], context)
+            net.load_state_dict(model["net"])
+            rows = Rows([self._features(slide, cells, context, train=False)])
+            queries = self._deep(net, rows, slide.id, context)
+        found = nearest(queries, database, params.k, own=own and not params.include_self)
+        shares: Scores = (votes(labels, found) / params.k).astype(np.float32)
+        return shares
+
+    def decide(self, scores: Scores, tissue: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """More than half of the neighbours; then small objects and small holes go."""
+        positive = np.nan_to_num(scores) > 0.5
+        return cleaned_up(positive, min_object=self.params.min_object, min_hole=self.params.min_hole)
+
+    def _features(self, slide: Slide, cells: Cells, context: Context, *, train: bool) -> Features:
+        """Patches centred on their cells, or shifted as released (L3)."""
+        patches = cells.patches(self.params.patch)
+        if self.params.patch_shift:
+            patches = shifted(cells, self.params.patch, train=train)
+        return self.rows(slide, cells, patches, context)
+
+    def _trained(self, rows: Rows, labels: NDArray[np.bool_], axis: str, context: Context) -> BinaryNet:
+        import torch
+        from torch.nn import functional
+
+        from benchmark.learning.training import seed_torch
+
+        params = self.params
+        seed_torch(context, self.name, axis, "weights")
+        net = self._net(rows.dim, context, initial=True).train()
+        adam = torch.optim.Adam(net.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
+        for epoch in range(params.epochs):
+            order = context.generator(self.name, axis, "order", epoch).permutation(len(rows))
+            losses = []
+            for start in range(0, len(order), params.batch):
+                numbers = order[start : start + params.batch]
+                wanted = torch.from_numpy(labels[numbers].astype(np.float32)).to(context.device)
+                seen = torch.from_numpy(rows.take(numbers)).to(context.device)
+                loss = functional.binary_cross_entropy(net(seen).clamp(params.clamp, 1 - params.clamp), wanted)
+                adam.zero_grad(set_to_none=True)
+                loss.backward()
+                adam.step()
+                losses.append(checked(float(loss.detach()), f"{self.name}, {axis}"))
+            context.log(f"{self.name}/{axis}/loss", float(np.mean(losses)), epoch)
+        return net
+
+    def _deep(self, net: BinaryNet, rows: Rows, axis: str, context: Context) -> NDArray[np.float32]:
+        """What FC7 makes of every cell, n × width; of length 1 where `normalise` says so."""
+        import torch
+
+        from benchmark.learning.training import seed_torch
+
+        seed_torch(context, self.name, axis, "dropout")
+        net.train(self.params.feature_dropout)
+        found = []
+        with torch.no_grad():
+            for start in range(0, len(rows), self.params.score_batch):
+                numbers = np.arange(start, min(start + self.params.score_batch, len(rows)))
+                found.append(net.body(torch.from_numpy(rows.take(numbers)).to(context.device)).cpu().numpy())
+        features = np.concatenate(found)
+        return normalised(features) if self.params.normalise else features
+
+    def _net(self, dim: int, context: Context, *, initial: bool = False) -> BinaryNet:
+        from .network import BinaryNet, FullyConnected, head_weights
+
+        body = FullyConnected(dim, self.params.fc_width, None, self.params.dropout)
+        net = BinaryNet(body)
+        if initial and (weights := head_weights(self.params)) is not None:
+            body.start_from(weights)
+        return net.to(context.device)
+
+
+def shifted(cells: Cells, side: int, *, train: bool) -> Grid:
+    """Where the released code reads: from the cell's upper left corner in training, from its centre afterwards."""
+    unit = stride(cells.grid)
+    offset = (cells.grid.width - unit) // 2 + (0 if train else unit // 2)
+    return Grid(cells.grid.x + offset, cells.grid.y + offset, side, side)
