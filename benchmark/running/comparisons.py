@@ -18,6 +18,47 @@ METRICS = ("pixel/f1", "pixel/accuracy")
 """What LC-MIL's pairwise tests compare."""
 
 
+COLUMNS = {
+    "slide/accuracy": "accuracy",
+    "slide/tpr": "TPR",
+    "slide/ppv": "PPV",
+    "slide/f1": "F1",
+    "slide/cleaned": "cleaned %",
+    "slide/mis_modified": "mis-mod. %",
+}
+"""LC-MIL's Table I."""
+
+
+def refinement_table(outcomes: Sequence[Outcome]) -> Table | None:
+    """The columns of LC-MIL's Table I, mean ± standard deviation over slides, of the runs that refine annotations."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title="Per slide, mean ± standard deviation", title_justify="left")
+    for column in ("run", "dataset"):
+        table.add_column(column, overflow="fold")
+    for column in COLUMNS.values():
+        table.add_column(column, justify="right", no_wrap=True)
+    for outcome in outcomes:
+        if _refines(outcome) and "slide/f1" in outcome.metrics:
+            cells = [_cell(outcome.metrics, name, 1 if title.endswith("%") else 3) for name, title in COLUMNS.items()]
+            spec = outcome.spec
+            run = " ".join(filter(None, (spec.method, spec.variant, f"seed {spec.seed}")))
+            table.add_row(run, spec.dataset, *cells)
+    return table if table.row_count else None
+
+
+def _cell(metrics: Mapping[str, float], name: str, digits: int) -> str:
+    if name not in metrics:
+        return "–"
+    spread = metrics.get(f"{name}.std")
+    return f"{metrics[name]:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
+
+
+def _refines(outcome: Outcome) -> bool:
+    return bool(outcome.rows) and Supervision.COARSE in methods().load(outcome.spec.method).supervision
+
+
 def comparisons(outcomes: Sequence[Outcome]) -> Iterator[Table]:
     """Paired tables of the runs that refine coarse annotations, one per dataset, seed and metric.
 
@@ -26,7 +67,7 @@ def comparisons(outcomes: Sequence[Outcome]) -> Iterator[Table]:
     groups: dict[tuple[str, int], dict[str, Sequence[Mapping[str, Any]]]] = {}
     for outcome in outcomes:
         spec = outcome.spec
-        if outcome.rows and Supervision.COARSE in methods().load(spec.method).supervision:
+        if _refines(outcome):
             label = " ".join(filter(None, (spec.method, spec.variant)))
             groups.setdefault((spec.dataset, spec.seed), {})[label] = outcome.rows
     for (dataset, seed), rows in groups.items():

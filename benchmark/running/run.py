@@ -106,7 +106,8 @@ def _run_alone(job: Job, tracker: Tracker, console: Console, *, force: bool) -> 
         shutil.rmtree(folder)
         live.finish()
     seconds = time.perf_counter() - began
-    return Outcome(spec, "ok", "", live.id, summary.values, seconds, rows=summary.per_slide)
+    spreads = {f"{name}.std": spread for name, spread in summary.spreads.items()}
+    return Outcome(spec, "ok", "", live.id, {**summary.values, **spreads}, seconds, rows=summary.per_slide)
 
 
 def _work(job: Job, live: LiveRun, device: str, console: Console) -> tuple[Summary, Path]:

@@ -1,0 +1,103 @@
+"""Small parts of a run: completeness, stages of single slides added up, the tables of refiners, a method's own mask."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from benchmark.config import RunSpec
+from benchmark.errors import PredictionError
+from benchmark.method import Prediction
+from benchmark.running.artifacts import decided
+from benchmark.running.comparisons import comparisons, refinement_table
+from benchmark.running.completeness import Completeness
+from benchmark.running.evaluate import decision
+from benchmark.running.result import merged
+from benchmark.running.run import Outcome
+from benchmark.slides import Grid, ScoreMap
+from benchmark.stages import StageRecord
+
+GRID = Grid.regular((64, 48), 16)
+SLIDE = SimpleNamespace(id="s1")
+METHOD = SimpleNamespace(name="own")
+
+
+def test_completeness_counts_names_and_tells_subsets_apart():
+    whole, part = Completeness(("a", "b"), {}), Completeness(("b",), {"a": "it is truncated"})
+    assert whole.share == 1 and whole.text == "all 2 slides"
+    assert part.numbers() == {"data/slides_expected": 2, "data/slides_used": 1, "data/completeness": 0.5}
+    assert "1 of 2" in part.text and "a: it is truncated" in part.text
+    assert whole.tags()["bench.slides"] != part.tags()["bench.slides"]
+    assert whole.tags()["bench.slides"] == Completeness(("b", "a"), {"c": "gone"}).tags()["bench.slides"]
+    assert (whole.tags()["bench.complete"], part.tags()["bench.complete"]) == ("true", "false")
+
+
+def test_stages_of_single_slides_are_added_up():
+    records = [
+        StageRecord("encoder", "e", 5.0, 10.0),
+        StageRecord("lcmil:a:x", "d1", 1.0, 30.0, reused=True),
+        StageRecord("lcmil:b:x", "d2", 2.0, 20.0),
+    ]
+    encoder, slides = merged(records)
+    assert encoder == records[0]
+    assert (slides.name, slides.seconds, slides.peak_mib, slides.reused) == ("lcmil", 3.0, 30.0, False)
+
+
+def test_a_methods_own_mask_overrules_the_half():
+    scores = ScoreMap(GRID, np.full(GRID.shape, 0.55, np.float32))
+    mask = np.zeros(GRID.shape, bool)
+    mask[1, 2] = True
+    assert decision(Prediction(scores), scores, METHOD, SLIDE) is None
+    np.testing.assert_array_equal(decision(Prediction(scores, mask=mask), scores, METHOD, SLIDE), mask)
+
+
+def test_a_mask_comes_to_the_evaluation_grid():
+    fine = Grid.pixels((64, 48))
+    scores = ScoreMap(GRID, np.zeros(GRID.shape, np.float32))
+    mask = np.zeros(GRID.shape, bool)
+    mask[1, 2] = True
+    found = decision(Prediction(scores, mask=mask), scores.on(fine), METHOD, SLIDE)
+    assert found.shape == fine.shape and found.sum() == 16 * 16 and found[16:32, 32:48].all()
+
+
+@pytest.mark.parametrize("mask", [np.zeros((2, 2), bool), np.zeros(GRID.shape, np.float32)])
+def test_a_mask_of_another_shape_or_kind_is_refused(mask):
+    scores = ScoreMap(GRID, np.zeros(GRID.shape, np.float32))
+    with pytest.raises(PredictionError, match="'s1'"):
+        decision(Prediction(scores, mask=mask), scores, METHOD, SLIDE)
+
+
+def test_pictures_show_the_stored_mask_where_there_is_one(tmp_path):
+    scores = ScoreMap(GRID, np.full(GRID.shape, 0.7, np.float32))
+    assert decided(tmp_path, "s1", scores).all()
+    ScoreMap(GRID, np.zeros(GRID.shape, np.float32)).save(tmp_path / "masks" / "s1.png")
+    assert not decided(tmp_path, "s1", scores).any()
+
+
+def outcome(method, values, variant=""):
+    spec = RunSpec(method, None, "camelyon16", None, "smoke", 0, "cpu", None, 4, variant)
+    rows = [{"slide": f"s{n}", "pixel/f1": value, "pixel/accuracy": value} for n, value in enumerate(values)]
+    metrics = {"slide/f1": float(np.mean(values)), "slide/f1.std": 0.1, "slide/cleaned": 71.26}
+    return Outcome(spec, "ok", metrics=metrics, rows=rows)
+
+
+def shown(*tables):
+    console = Console(width=160, record=True, file=io.StringIO())
+    for table in tables:
+        console.print(table)
+    return console.export_text()
+
+
+def test_refiners_get_the_papers_columns():
+    text = shown(refinement_table([outcome("lcmil", [0.8, 0.9]), outcome("constant", [0.1, 0.1])]))
+    assert "0.850 ± 0.100" in text and "71.3" in text and "mis-mod. %" in text and "constant" not in text
+    assert refinement_table([outcome("constant", [0.1])]) is None
+
+
+def test_refiners_are_compared_pair_by_pair():
+    low, high = np.linspace(0.1, 0.5, 12), np.linspace(0.3, 0.9, 12)
+    tables = list(comparisons([outcome("coarse", low), outcome("lcmil", high), outcome("constant", low)]))
+    text = shown(*tables)
+    assert len(tables) == 2 and "coarse – lcmil" in text and "constant" not in text and "seed 0" in text
