@@ -40,16 +40,21 @@ def encoded(pixels: np.ndarray) -> bytes:
 def tiles_of(side: int, tissue: int, factor: int) -> Iterator[bytes]:
     """Glass everywhere but in a square of `tissue` px in the middle, which has the grain of stained tissue."""
     rng = np.random.default_rng(factor)
-    glass = encoded(np.full((TILE, TILE, 3), 243, np.uint8))
-    stained = [
-        encoded(rng.normal((190, 120, 170), 25, (TILE, TILE, 3)).clip(0, 255).astype(np.uint8)) for _ in range(KINDS)
-    ]
+    blank = np.full((TILE, TILE, 3), 243, np.uint8)
+    stained = [rng.normal((190, 120, 170), 25, blank.shape).clip(0, 255).astype(np.uint8) for _ in range(KINDS)]
+    whole, glass = [encoded(pixels) for pixels in stained], encoded(blank)
+    low, high = ((side / 2 + sign * tissue / 2) / factor for sign in (-1, 1))
     number = -(-side // factor // TILE)
-    low, high = ((side / 2 + sign * tissue / 2) / factor / TILE for sign in (-1, 1))
     for row in range(number):
         for col in range(number):
-            inside = all(low <= index + 0.5 <= high for index in (row, col))
-            yield stained[(row * 7 + col) % KINDS] if inside else glass
+            inside = [np.arange(index * TILE, (index + 1) * TILE) + 0.5 for index in (row, col)]
+            down, across = ((low <= edges) & (edges < high) for edges in inside)
+            if not (down.any() and across.any()):
+                yield glass
+            elif down.all() and across.all():
+                yield whole[(row * 7 + col) % KINDS]
+            else:
+                yield encoded(np.where((down[:, None] & across)[..., None], stained[0], blank))
 
 
 def write(path: Path, side: int, tissue: int) -> None:
