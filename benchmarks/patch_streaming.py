@@ -1,6 +1,6 @@
 """Patches per second: `stream_patches` with two readers against one process that reads patch by patch with OpenSlide.
 
-python benchmarks/patch_streaming.py [--side 16384] [--readers 2] [--rounds 3]
+python benchmarks/patch_streaming.py [--side 24576] [--readers 2] [--rounds 3]
 
 Both read every 256-px patch of one JPEG pyramid and bring it to 224 px (Pillow, bilinear), side by side and with
 patches that overlap by half. The rounds alternate, so that a busy machine burdens both alike; the ratio is that of the
@@ -55,7 +55,7 @@ def timed(work: Callable[..., int], path: Path, grid: Grid, *more: int) -> float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--side", type=int, default=16_384, help="side of the slide, px")
+    parser.add_argument("--side", type=int, default=24_576, help="side of the slide, px")
     parser.add_argument("--readers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

@@ -113,7 +113,11 @@ class WsiDataset(Dataset):
         """Why a slide cannot be used, from its files; None when it can, and then its facts are known."""
         from benchmark.slides.facts import probe, slide_facts
 
-        why = case.fault or (self.coarse_files.lack(case.id) if case.lesion else None)
+        why = case.fault
+        if (
+            why is None and case.lesion and self._parts[case.id] is Split.TEST
+        ):  # who learns from one slide needs no other
+            why = self.coarse_files.lack(case.id)
         if why is None and case.annotation is not None and case.annotation.stat().st_size == 0:
             why = f"{case.annotation.name} is empty"
         if why is None and case.image is not None:

@@ -7,11 +7,14 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from benchmark.errors import ConfigError, DataError
 from benchmark.slides import Grid, Slide, slots, stream_patches, write_pyramid
 from benchmark.slides.stream import AHEAD
+from benchmark.slides.strips import WIDEST, columns_per_strip
 
 WIDTH, HEIGHT = 1100, 900
 
@@ -141,3 +144,41 @@ class WithoutTorch(Slide):
 def test_readers_load_no_torch(slide):
     bare = WithoutTorch("slide", slide.path, "p")
     assert len(list(stream_patches(bare, Grid.regular(slide.size, 128), batch=16, readers=2))) > 1
+
+
+class Counting(Slide):
+    """Counts how often each pixel is read."""
+
+    def read(self, x, y, width, height, **options):
+        COUNTS[max(y, 0) : y + height, max(x, 0) : x + width] += 1
+        return super().read(x, y, width, height, **options)
+
+
+COUNTS = np.zeros((HEIGHT, WIDTH), np.int64)
+
+
+def test_overlapping_patches_are_read_once(slide):
+    COUNTS[:] = 0
+    grid = Grid.windows(slide.size, 128, 32)
+    assert len(list(stream_patches(Counting("slide", slide.path, "p"), grid, readers=0))) > 1
+    assert COUNTS.min() == 1
+    assert COUNTS.mean() < 1.2, "only strips share a margin"
+
+
+@pytest.mark.parametrize(("used", "batch", "readers"), [(400, 64, 2), (400, 64, 4), (5, 64, 2), (1, 1, 8)])
+def test_every_reader_has_columns_of_its_own(used, batch, readers):
+    grid = Grid.regular((400 * 128, 128), 128, 256)
+    block = columns_per_strip(grid, used, batch, readers)
+    owners = np.arange(min(used, batch)) // block % readers
+    assert len(set(owners)) == min(readers, used)
+    assert (block - 1) * 128 + 256 <= WIDEST
+
+
+@settings(max_examples=15)
+@given(st.integers(20, 200), st.integers(10, 150), st.integers(0, 99), st.floats(0.05, 1))
+def test_any_grid_and_mask_gives_the_pixels_of_the_slide(slide, side, stride, seed, share):
+    grid = Grid.windows(slide.size, side, max(stride, 40))
+    where = np.random.default_rng(seed).random(grid.shape) < share
+    for batch in stream_patches(slide, grid, where, batch=50, readers=0):
+        for row, col, patch in list(zip(batch.rows, batch.cols, batch.pixels, strict=True))[::17]:
+            np.testing.assert_array_equal(patch, slide.read(int(grid.x[col]), int(grid.y[row]), side, side))

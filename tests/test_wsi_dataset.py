@@ -151,15 +151,19 @@ def test_published_annotations_are_chosen_by_version(root: Path, tmp_path: Path)
         }
         for name in names
     }
-    del content[names[0]]["coarse_pathologist_1"]
+    del content[names[0]]["coarse_pathologist_1"], content[names[-1]]["coarse_pathologist_1"]
     file = tmp_path / "coarse.sav"
     file.write_bytes(pickle.dumps(content))
     top = open_set(root, coarse="published", coarse_path=file)
     bounds = top.coarse(top.slide(names[0])).polygons()[0].geometry.bounds
     assert bounds == (300, 300, 900, 900) and ids(top) >= set(names)
     other = open_set(root, coarse="published", coarse_path=file, coarse_version="pathologist_1")
-    reasons = {slide: why for split in Split for slide, why in other.missing(split).items()}
-    assert list(reasons) == [names[0]] and "no version pathologist_1" in reasons[names[0]]
+    reasons = other.missing(Split.TEST)
+    assert list(reasons) == [names[-1]] and "no version pathologist_1" in reasons[names[-1]]
+    training = other.slide(names[0])
+    assert training in other.slides(Split.TRAIN), "who learns from single test slides needs no annotation of others"
+    with pytest.raises(DataError, match="no version pathologist_1"):
+        other.coarse(training)
 
 
 def test_simulated_annotations_follow_seed_and_options(root: Path) -> None:

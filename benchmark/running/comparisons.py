@@ -29,23 +29,23 @@ COLUMNS = {
 """LC-MIL's Table I."""
 
 
-def refinement_table(outcomes: Sequence[Outcome]) -> Table | None:
-    """The columns of LC-MIL's Table I, mean ± standard deviation over slides, of the runs that refine annotations."""
+def refinement_tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
+    """Per dataset, the columns of LC-MIL's Table I of the runs that refine annotations."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title="Per slide, mean ± standard deviation", title_justify="left")
-    for column in ("run", "dataset"):
-        table.add_column(column, overflow="fold")
-    for column in COLUMNS.values():
-        table.add_column(column, justify="right", no_wrap=True)
-    for outcome in outcomes:
-        if _refines(outcome) and "slide/f1" in outcome.metrics:
+    refined = [outcome for outcome in outcomes if _refines(outcome) and "slide/f1" in outcome.metrics]
+    for dataset in dict.fromkeys(outcome.spec.dataset for outcome in refined):
+        title = f"Per slide on {dataset}, mean ± standard deviation"
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+        table.add_column("run", overflow="fold")
+        for column in COLUMNS.values():
+            table.add_column(column, justify="right", no_wrap=True)
+        for outcome in (outcome for outcome in refined if outcome.spec.dataset == dataset):
             cells = [_cell(outcome.metrics, name, 1 if title.endswith("%") else 3) for name, title in COLUMNS.items()]
             spec = outcome.spec
-            run = " ".join(filter(None, (spec.method, spec.variant, f"seed {spec.seed}")))
-            table.add_row(run, spec.dataset, *cells)
-    return table if table.row_count else None
+            table.add_row(" ".join(filter(None, (spec.method, spec.variant, f"seed {spec.seed}"))), *cells)
+        yield table
 
 
 def _cell(metrics: Mapping[str, float], name: str, digits: int) -> str:

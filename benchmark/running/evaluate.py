@@ -46,7 +46,8 @@ def evaluate(
     """Score `slides` and gather the evidence for each.
 
     Score maps go into `keep`/scores as they come, a method's own decisions into `keep`/masks. A slide whose pixels
-    or annotation cannot be read is named and left out, the others go on. Raises `DataError` when none is left.
+    or annotation cannot be read is named and left out, the others go on. Raises `DataError` when none is left of
+    slides that are kept (those of the test split).
     """
     subset = {slide.id: name for name, part in dataset.subsets().items() for slide in part}
     done = Evaluation()
@@ -65,7 +66,7 @@ def evaluate(
             scores.save(keep / "scores" / f"{slide.id}.png")
             if mask is not None:
                 ScoreMap(scores.grid, mask.astype(np.float32)).save(keep / "masks" / f"{slide.id}.png")
-    if slides and not done.evidence:
+    if keep is not None and slides and not done.evidence:
         first = next(iter(done.unreadable.values()))
         raise DataError(f"none of the {len(slides)} {what} slides can be used; the first: {first}")
     return done

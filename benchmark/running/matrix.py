@@ -13,7 +13,7 @@ from benchmark.config import RunRequest, RunSpec
 from benchmark.datahome import cache_home
 from benchmark.errors import BenchError, ConfigError
 from benchmark.running.closing import closing_table
-from benchmark.running.comparisons import comparisons, refinement_table
+from benchmark.running.comparisons import comparisons, refinement_tables
 from benchmark.running.job import open_job
 from benchmark.running.plan import plan
 from benchmark.running.run import Outcome, run_one
@@ -42,7 +42,7 @@ def run_all(request: RunRequest) -> int:
         if len(specs) == 1 and outcomes[0].error is not None:
             raise outcomes[0].error
     console.print(closing_table(outcomes))
-    for table in filter(None, (refinement_table(outcomes), *comparisons(outcomes))):
+    for table in (*refinement_tables(outcomes), *comparisons(outcomes)):
         console.print(table)
     return _exit_code(outcomes)
 

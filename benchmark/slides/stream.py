@@ -1,4 +1,4 @@
-"""The patches of a slide in batches, in a fixed order, read by several processes, with memory bounded by the batch."""
+"""The patches of a slide in batches, in a fixed order, read by several processes, with bounded memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 
@@ -17,6 +18,7 @@ from benchmark.errors import ConfigError, DataError
 from benchmark.slides.grid import Grid
 from benchmark.slides.slide import Slide
 from benchmark.slides.slots import attached, shared_slots, slot_view
+from benchmark.slides.strips import Ints, PatchReader, Pixels, columns_per_strip
 
 FEW = 1500
 """Below so many patches, starting reader processes takes longer than they save."""
@@ -24,13 +26,11 @@ MOST_READERS = 4
 """Reader processes that are started by themselves; more only when asked for."""
 AHEAD = 2
 """Batches that each reader may be ahead of the one that is used."""
-WIDEST = 4096
-"""Longest piece of a row of patches that is read at once, in px; a wider one no longer fits the processor's cache."""
 
-Ints = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
 Cells = tuple[Ints, Ints]
-"""Rows and columns of some cells."""
+"""Rows and columns of some cells, row by row."""
+Share = tuple[Ints, Future[Pixels]]
+"""What one reader reads of a batch: the places in it, and the pixels where they come through the pipe."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,8 @@ def stream_patches(
     Patches are read at level 0 and brought to side × side px (antialiased bilinear, as LC-MIL's 256 → 224);
     None leaves them as large as the grid has them. Beyond the slide they are black. `readers`: processes that
     read ahead; 0 reads in this one; None decides by the number of patches and cores. Any number gives the same
-    bits in the same order.
+    bits in the same order. Each reader has columns of its own and goes down them, so that what patches share is
+    read once; it holds a few batches and its part of one row of patches.
 
     Raises `DataError` naming slide and file when pixels cannot be read or a reader dies, `ConfigError` when
     `where` does not fit the grid, or a number is out of its range.
@@ -70,11 +71,15 @@ def stream_patches(
     rows, cols = (index.astype(np.int64) for index in np.nonzero(wanted))
     parts = [(rows[start : start + batch], cols[start : start + batch]) for start in range(0, rows.size, batch)]
     number = _automatic(rows.size) if readers is None else readers
-    if number == 0 or len(parts) < 2:
-        for part in parts:
-            yield PatchBatch(*part, _read(slide, grid, part, np.empty(_shape(grid, part, side), np.uint8)))
+    if len(parts) < 2:
+        number = 0
+    block = columns_per_strip(grid, int(np.ptp(cols)) + 1 if cols.size else 1, batch, number)
+    reader = PatchReader(slide, grid, (grid.width, grid.height) if side is None else (side, side), block)
+    if number:
+        yield from _with_readers(reader, parts, number)
         return
-    yield from _with_readers(slide, grid, parts, side, min(number, len(parts)))
+    for part in parts:
+        yield PatchBatch(*part, np.stack(list(reader.read(*part))))
 
 
 def _automatic(patches: int) -> int:
@@ -82,73 +87,72 @@ def _automatic(patches: int) -> int:
     return 0 if patches < FEW or cores < 2 else min(cores, MOST_READERS)
 
 
-def _with_readers(slide: Slide, grid: Grid, parts: list[Cells], side: int | None, readers: int) -> Iterator[PatchBatch]:
-    """Hands out the parts in order; each keeps a slot of shared memory until its pixels are copied."""
-    waiting: deque[tuple[Cells, Future[Pixels]]] = deque()
-    slots, full, taken = readers * AHEAD + 1, _shape(grid, parts[0], side), 0
-    pool = ProcessPoolExecutor(readers, mp_context=get_context("spawn"))
+def _with_readers(reader: PatchReader, parts: list[Cells], readers: int) -> Iterator[PatchBatch]:
+    """Hands out the batches in order; each keeps a slot of shared memory until its pixels are copied."""
+    slots, full = readers * AHEAD + 1, (parts[0][0].size, *reader.size[::-1], 3)
+    waiting: deque[tuple[int, list[Share]]] = deque()
     with shared_slots(slots, full) as memory:
-        try:
-            for number, part in enumerate(parts):
-                place = None if memory is None else (memory.name, number % slots, full)
-                waiting.append((part, pool.submit(_read_apart, slide, grid, part, side, place)))
-                while len(waiting) == slots or (waiting and number == len(parts) - 1):
-                    cells, future = waiting.popleft()
-                    pixels = future.result()
+        place = None if memory is None else (memory.name, full)
+        with _reader_processes(reader, place, readers) as pools:
+            for number in range(len(parts) + slots):
+                if number < len(parts):
+                    waiting.append((number, _handed_out(reader, parts[number], number % slots, pools)))
+                if waiting and number >= slots - 1:
+                    done, shares = waiting.popleft()
+                    pixels = np.empty((parts[done][0].size, *full[1:]), np.uint8)
+                    for places, future in shares:
+                        through_pipe = future.result()
+                        if memory is None:
+                            pixels[places] = through_pipe
                     if memory is not None:
-                        pixels = slot_view(memory, taken % slots, full)[: cells[0].size].copy()
-                    taken += 1
-                    yield PatchBatch(*cells, pixels)
-        except BrokenProcessPool as error:
-            what = f"slide {slide.id!r}: a process that read {slide.path} died (out of memory, or killed)"
-            raise DataError(what, fix="run it again; with less memory: fewer readers") from error
-        finally:
+                        pixels[:] = slot_view(memory, done % slots, full)[: len(pixels)]
+                    yield PatchBatch(*parts[done], pixels)
+
+
+@contextmanager
+def _reader_processes(
+    reader: PatchReader, place: tuple[str, tuple[int, ...]] | None, number: int
+) -> Iterator[list[ProcessPoolExecutor]]:
+    """Pools of one process each, so that a column always goes to the same one; ended however the block is left."""
+    context = get_context("spawn")
+    pools = [ProcessPoolExecutor(1, context, _begin, (reader, place)) for _ in range(number)]
+    try:
+        yield pools
+    except BrokenProcessPool as error:
+        what = f"slide {reader.slide.id!r}: a process that read {reader.slide.path} died (out of memory, or killed)"
+        raise DataError(what, fix="run it again; with less memory: fewer readers") from error
+    finally:
+        for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read_apart(
-    slide: Slide, grid: Grid, cells: Cells, side: int | None, place: tuple[str, int, tuple[int, ...]] | None
-) -> Pixels:
-    """What a reader process does. With a place (name, slot, shape) the pixels go there, and none through the pipe."""
-    if place is None:
-        return _read(slide, grid, cells, np.empty(_shape(grid, cells, side), np.uint8))
-    name, slot, shape = place
-    return _read(slide, grid, cells, slot_view(attached(name), slot, shape)[: cells[0].size])[:0].copy()
-
-
-def _shape(grid: Grid, cells: Cells, side: int | None) -> tuple[int, ...]:
-    return (cells[0].size, *((grid.height, grid.width) if side is None else (side, side)), 3)
-
-
-def _read(slide: Slide, grid: Grid, cells: Cells, found: Pixels) -> Pixels:
-    """The patches of some cells: neighbours in a row are cut from one piece, so their pixels are decoded once."""
+def _handed_out(reader: PatchReader, cells: Cells, slot: int, pools: list[ProcessPoolExecutor]) -> list[Share]:
     rows, cols = cells
-    for start, stop in _runs(grid, rows, cols):
-        left, top = int(grid.x[cols[start]]), int(grid.y[rows[start]])
-        width = int(grid.x[cols[stop - 1]]) + grid.width - left
-        piece = slide.read(left, top, width, grid.height)
-        for index in range(start, stop):
-            offset = int(grid.x[cols[index]]) - left
-            found[index] = _resized(piece[:, offset : offset + grid.width], (found.shape[2], found.shape[1]))
-    return found
+    owner = cols // reader.block % len(pools)
+    shares = [np.flatnonzero(owner == number) for number in range(len(pools))]
+    return [
+        (places, pool.submit(_read_apart, rows[places], cols[places], slot, places))
+        for places, pool in zip(shares, pools, strict=True)
+        if places.size
+    ]
 
 
-def _runs(grid: Grid, rows: Ints, cols: Ints) -> list[tuple[int, int]]:
-    """Stretches of cells (start, stop) in one row whose patches touch, none wider than `WIDEST`."""
-    runs, start = [], 0
-    for index in range(1, rows.size + 1):
-        if index < rows.size and rows[index] == rows[start]:
-            touching = grid.x[cols[index]] - grid.x[cols[index - 1]] <= grid.width
-            if touching and grid.x[cols[index]] + grid.width - grid.x[cols[start]] <= WIDEST:
-                continue
-        runs.append((start, index))
-        start = index
-    return runs
+_mine: tuple[PatchReader, tuple[str, tuple[int, ...]] | None]
 
 
-def _resized(patch: Pixels, size: tuple[int, int]) -> Pixels:
-    if patch.shape[1::-1] == size:
-        return patch
-    from PIL import Image
+def _begin(reader: PatchReader, place: tuple[str, tuple[int, ...]] | None) -> None:
+    """What a reader process keeps: where it has been on the slide, and the shared memory (name, shape of a slot)."""
+    global _mine
+    _mine = reader, place
 
-    return np.asarray(Image.fromarray(patch).resize(size, Image.Resampling.BILINEAR))
+
+def _read_apart(rows: Ints, cols: Ints, slot: int, places: Ints) -> Pixels:
+    """Patches into their places in a slot; without shared memory, through the pipe."""
+    reader, place = _mine
+    patches = reader.read(rows, cols)
+    if place is None:
+        return np.stack(list(patches))
+    found = slot_view(attached(place[0]), slot, place[1])
+    for index, patch in zip(places.tolist(), patches, strict=True):
+        found[index] = patch
+    return np.empty(0, np.uint8)
