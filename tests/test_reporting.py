@@ -290,8 +290,8 @@ def test_the_page_says_what_was_found_and_what_was_not(tmp_path: Path) -> None:
     for expected in ("0.8123", "0.700 to 0.900", "123.5", "there is only one class", "7 740", "none", "(reused)"):
         assert expected in text
     assert text.count("there is only one class") == 1, "a reason is given once, with all that it explains"
-    assert "Painted data" not in text
-    assert "Painted data" in Reader(render(facts(tmp_path, synthetic=True))).text
+    assert "Synthetic data" not in text
+    assert "Synthetic data" in Reader(render(facts(tmp_path, synthetic=True))).text
 
 
 def refined(folder: Path) -> RunFacts:

@@ -53,7 +53,7 @@ details > summary { cursor: pointer; color: var(--accent); margin: 8px 0; }
 <h1>{{ facts.title }}</h1>
 <p class="faint">{{ facts.subtitle }}</p>
 {% if facts.synthetic %}
-<p class="note">Painted data: these numbers test the software. They say nothing about tissue.</p>
+<p class="note">Synthetic data, painted or composed: not to be compared with results on the real set.</p>
 {% endif %}
 {% if headlines %}
 <div class="cards">
