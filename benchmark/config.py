@@ -39,6 +39,11 @@ class RunRequest:
     cache: Path | None = None
     force: bool = False
     debug: bool = False
+    jobs: int = 1
+    """Runs at the same time, each in a process of its own; 0: in this process, without limits."""
+    timeout: str | None = None
+    memory: str | None = None
+    dry_run: bool = False
 
 
 class RunFile(BaseModel):
@@ -72,7 +77,20 @@ class RunSpec:
     data: str | None
     synthetic_slides: int
     variant: str = ""
+    """Settings of the method that differ from its preset, as `V=2`."""
+    settings: str = ""
+    """Options of the dataset that were set, as `target=malignant`."""
     expected_data: str | None = field(default=None, compare=False)
+
+    @property
+    def title(self) -> str:
+        """A name a person can read: `oeem weighting=none quick seed 0`."""
+        return " ".join(filter(None, (self.method, self.variant, self.settings, self.preset, f"seed {self.seed}")))
+
+    @property
+    def place(self) -> str:
+        """The dataset with its settings: `glas target=malignant`."""
+        return " ".join(filter(None, (self.dataset, self.settings)))
 
     def as_file(self, provenance: Mapping[str, Any]) -> str:
         """The YAML text that repeats this run with `bench run --config`."""
@@ -115,6 +133,29 @@ def read_setting(text: str) -> tuple[str, Any]:
     except yaml.YAMLError:
         fix = "quote it: --set 'name=\"value\"'"
         raise ConfigError(f"the value of --set {text!r} is not valid YAML", fix=fix) from None
+
+
+def read_grid(text: str) -> tuple[str, list[Any]]:
+    """Split `key=a,b,c` into the name and its values; commas in brackets, braces or quotes belong to a value."""
+    key, equals, value = text.partition("=")
+    parts = _top_level(value) if equals else []
+    if len(parts) < 2:
+        name, only = read_setting(text)
+        return name, [only]
+    return key.strip(), [read_setting(f"{key}={part}")[1] for part in parts]
+
+
+def _top_level(text: str) -> list[str]:
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if letter == "," and not depth and not quote:
+            parts.append("")
+            continue
+        if letter in "\"'" and quote in ("", letter):
+            quote = "" if quote else letter
+        depth += (letter in "[{(") - (letter in ")}]") if not quote else 0
+        parts[-1] += letter
+    return parts
 
 
 def read_variants(text: str, known: Iterable[str]) -> list[Variant]:

@@ -16,12 +16,12 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from benchmark.errors import TrackingError
 from benchmark.reporting import address
@@ -29,6 +29,7 @@ from benchmark.reporting.address import shown, sqlite_path, store_uri
 from benchmark.reporting.live import NOTE, LiveRun, Number
 from benchmark.reporting.names import MAX_DIGEST, TABLE_SUFFIX, stored_name, stored_params, stored_tags
 from benchmark.reporting.owner import orphaned, owner_tags, user
+from benchmark.reporting.stored import StoredRun, read_sqlite, trimmed
 from benchmark.reporting.ui import serve
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 BUSY_SECONDS = 60.0
+_PAGE = 1000
 SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -63,17 +65,15 @@ class DatasetInput:
     profile: Mapping[str, object]
 
 
-@dataclass(frozen=True)
-class StoredRun:
-    """A run as the store has it; `metrics` are the latest values."""
-
-    id: str
-    name: str
-    status: str
-    metrics: dict[str, float]
-    params: dict[str, str]
-    tags: dict[str, str]
-    artifact_uri: str
+LOADED_BY_MLFLOW = (
+    "mlflow.artifacts",
+    "mlflow.data",
+    "mlflow.store.artifact.local_artifact_repo",
+    "mlflow.store.db.utils",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
+)
+"""What MLflow imports at its first call, seconds of it; for processes that load it ahead."""
 
 
 class _ExistsError(TrackingError):
@@ -105,13 +105,79 @@ class Tracker:
         """Every run of an experiment, those that ended last first."""
         return [_stored(run) for run in self._search(experiment, "")]
 
+    def experiments(self) -> list[str]:
+        """The names of all experiments."""
+        return [found.name for found in self._call(self._client.search_experiments)]
+
+    def stored(
+        self,
+        *,
+        experiments: Sequence[str] | None = None,
+        identities: Collection[str] | None = None,
+        metrics: Collection[str] | None = None,
+    ) -> list[StoredRun]:
+        """Thousands of runs at once, those that ended last first, without parameters.
+
+        Args:
+            experiments: names; None for all.
+            identities: values of the tag `bench.identity`; None for all runs.
+            metrics: names, or prefixes that end in `/`; None for all.
+
+        Raises `TrackingError` when there is no store yet.
+        """
+        if self._path is not None:
+            address.require_runs(self._path)
+            found = self._call(read_sqlite, self._path, experiments=experiments, identities=identities, metrics=metrics)
+            if found is not None:
+                return found
+        names = self.experiments() if experiments is None else experiments
+        if identities is None:
+            runs = [run for name in names for run in self._search(name, "", None)]
+        else:
+            wanted = [f"tags.`bench.identity` = '{identity}'" for identity in identities]
+            runs = [run for name in names for where in wanted for run in self._search(name, where)]
+        named = {number: name for name, number in self._known.items()}
+        kept = [trimmed(_stored(run), named.get(run.info.experiment_id, ""), metrics) for run in runs]
+        return sorted(kept, key=lambda run: (-run.ended, -run.started, run.id))
+
+    def rivals(self, experiment: str, identity: str, mine: str) -> list[StoredRun]:
+        """Other runs of that identity at work, in any process or on any machine, that were opened before `mine`.
+
+        Two processes that open a run of one identity at the same time both ask this, and one of them finds the other.
+        """
+        where = f"attributes.status = 'RUNNING' and tags.`bench.identity` = '{identity}'"
+        running = [run for run in self._search(experiment, where) if not orphaned(run.data.tags)]
+        own = [run for run in running if run.info.run_id == mine]
+        order = (own[0].info.start_time, mine) if own else (0, mine)
+        return [_stored(run) for run in running if (run.info.start_time, run.info.run_id) < order]
+
+    def conclude(self, run: str, status: Literal["FAILED", "KILLED"], tags: Mapping[str, str]) -> None:
+        """End a run whose process could not do it, and say why in its tags."""
+        for key, value in stored_tags(tags).items():
+            self._call(self._client.set_tag, run, key, value)
+        self._call(self._client.set_terminated, run, status)
+
+    def record(self, *, experiment: str, description: str, name: str, tags: Mapping[str, str]) -> str:
+        """Store a run that never began, with its reason among the tags, as KILLED; returns its id."""
+        where = self._experiment(experiment, description)
+        own = {"mlflow.user": user(), "mlflow.source.name": "bench run", "mlflow.source.type": "LOCAL"}
+        note = {NOTE: f"{tags.get('bench.state', '')}: {tags.get('bench.reason', '')}"}
+        everything = stored_tags({**own, **tags, **note})
+        number: str = self._call(self._client.create_run, where, tags=everything, run_name=name).info.run_id
+        self._call(self._client.set_terminated, number, "KILLED")
+        return number
+
+    def withdraw(self, run: str) -> None:
+        """Delete a run that should not have been opened; MLflow keeps it among the deleted ones."""
+        self._call(self._client.delete_run, run)
+
     def find(self, run: str) -> StoredRun:
         """The run with that id, or whose id starts so, in any experiment.
 
         Raises `TrackingError` when the store is not there yet, when no run is called so, or when several are.
         """
-        if self._path is not None and not self._path.exists():
-            raise TrackingError(f"no runs are stored yet: {self._path} does not exist", fix=address.FIRST_RUN)
+        if self._path is not None:
+            address.require_runs(self._path)
         if not re.fullmatch("[0-9a-f]{4,32}", run.lower()):
             msg = f"{run!r} is not a run's id, which has 32 digits and letters a to f; the first 4 or more are enough"
             raise TrackingError(msg, fix=address.SHOW_RUNS)
@@ -138,8 +204,7 @@ class Tracker:
         dead = [run for run in self._search(experiment, "attributes.status = 'RUNNING'") if orphaned(run.data.tags)]
         for run in dead:
             reason = f"process {run.data.tags['bench.pid']} ended without a word (killed, or the machine went down)"
-            self._call(self._client.set_tag, run.info.run_id, "bench.reason", reason)
-            self._call(self._client.set_terminated, run.info.run_id, "KILLED")
+            self.conclude(run.info.run_id, "KILLED", {"bench.reason": reason, "bench.state": "interrupted"})
         return [run.info.run_id for run in dead]
 
     def start(
@@ -217,12 +282,20 @@ class Tracker:
             return None
         return ((self._path.parent if self._path else Path.cwd()) / "mlartifacts").as_uri()
 
-    def _search(self, experiment: str, where: str, limit: int = 1000) -> list[Run]:
+    def _search(self, experiment: str, where: str, limit: int | None = 1000) -> list[Run]:
+        """The runs of an experiment that fit, newest first: at most `limit`, or all of them, page by page."""
         number = self._find(experiment)
         if number is None:
             return []
-        newest = ["attributes.end_time DESC"]
-        return list(self._call(self._client.search_runs, [number], where, max_results=limit, order_by=newest))
+        newest, size = ["attributes.end_time DESC"], limit or _PAGE
+        found = self._call(self._client.search_runs, [number], where, max_results=size, order_by=newest)
+        runs = list(found)
+        while limit is None and found.token:
+            found = self._call(
+                self._client.search_runs, [number], where, max_results=size, order_by=newest, page_token=found.token
+            )
+            runs += found
+        return runs
 
     def _call(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call MLflow; wait while the database is locked, and turn every failure into a `TrackingError`."""
@@ -303,8 +376,17 @@ def _create(path: Path, cache: Path | None) -> None:
 
 def _stored(run: Run) -> StoredRun:
     info, data = run.info, run.data
-    where = info.artifact_uri or ""
-    return StoredRun(info.run_id, info.run_name or "", info.status, data.metrics, data.params, data.tags, where)
+    return StoredRun(
+        info.run_id,
+        info.run_name or "",
+        info.status,
+        data.metrics,
+        data.params,
+        data.tags,
+        info.artifact_uri or "",
+        ended=info.end_time or 0,
+        started=info.start_time or 0,
+    )
 
 
 def _input(dataset: DatasetInput) -> MlflowInput:

@@ -63,7 +63,7 @@ def main() -> None:
             )
             job = job_module.open_job(plan(request)[0], cache)
             spent["planning"] = time.perf_counter() - began
-            run_module.run_one(job, tracker, console, force=False)
+            run_module.run_one(job, tracker, console, run_module.Way())
             total = time.perf_counter() - began
             rows.append(
                 {**spent, "total": total, "bookkeeping": total - spent["measuring"] - spent["pictures and files"]}
@@ -73,7 +73,7 @@ def main() -> None:
             again = RunRequest(
                 method="constant", dataset="glas", data="synthetic", synthetic_slides=options.slides, seeds=(seed,)
             )
-            run_module.run_one(job_module.open_job(plan(again)[0], cache), tracker, console, force=False)
+            run_module.run_one(job_module.open_job(plan(again)[0], cache), tracker, console, run_module.Way())
         recognised = (time.perf_counter() - began) / (options.runs + 1)
     print(f"first run, with imports and MLflow's start-up: {rows[0]['total'] * 1000:8.0f} ms")
     for name in ("bookkeeping", "planning", "measuring", "pictures and files", "total"):

@@ -40,7 +40,7 @@ def test_matrix_of_variants_and_seeds():
     assert [(spec.method, spec.seed) for spec in specs] == [("oeem", 0), ("oeem", 1), ("pspnet", 0), ("pspnet", 1)]
     assert specs[0].params.weighting == "lc_mix" and specs[0].params.aux_weight == 0
     assert all(spec.options.target == "malignant" for spec in specs)
-    assert specs[0].variant == "weighting=lc_mix aux_weight=0 target=malignant"
+    assert specs[0].variant == "aux_weight=0.0 weighting=lc_mix" and specs[0].settings == "target=malignant"
 
 
 def test_all_means_everything_registered():

@@ -72,7 +72,7 @@ def test_same_numbers_in_another_process_and_after_a_kill(command, training, sto
     code, output = command(*training, "--force", name="again")
     assert code == 0, output
 
-    process = command(*training, "--force", name="killed", wait=False)
+    process = command(*training, "--force", "--jobs", "0", name="killed", wait=False)
     interrupt(process, tmp_path / "killed", signal.SIGKILL)
     assert len(stored(store, "RUNNING")) == 1
     code, output = command(*training, "--force", name="killed")

@@ -30,6 +30,7 @@ def request_for(store, miniatures):
             store=store,
             device="cpu",
             preset="smoke",
+            jobs=changes.pop("jobs", 0),
             **changes,
         )
 
@@ -86,7 +87,7 @@ def test_the_stored_config_repeats_the_run(request_for, store, tmp_path):
     (run,) = runs(store)
     stored = folder_of(run) / "config.yaml"
     assert yaml.safe_load(stored.read_text())["params"] == {"value": 0.25}
-    assert matrix.run_all(RunRequest(config=stored, store=store)) == 0
+    assert matrix.run_all(RunRequest(config=stored, store=store, jobs=0)) == 0
     assert len(runs(store)) == 1, "the same identity, so nothing is computed again"
 
 
@@ -186,7 +187,10 @@ def test_not_applicable_is_said_with_its_reason(request_for, store, registered, 
     registered(Idle)
     assert matrix.run_all(request_for()) == 0
     assert "not in the mood" in capsys.readouterr().out
-    assert runs(store) == []
+    (kept,) = runs(store)
+    assert kept.tags["bench.state"] == "not applicable" and "not in the mood" in kept.tags["bench.reason"]
+    assert matrix.run_all(request_for()) == 0
+    assert len(runs(store)) == 1, "what the store knows already is not stored again"
 
 
 def test_missing_data_and_devices_are_refused(request_for, store, tmp_path):
@@ -202,7 +206,7 @@ def test_a_broken_slide_is_named_and_left_out_and_the_others_go_on(miniatures, t
     shutil.copytree(miniatures["glas"], root)
     victim = sorted(root.glob("test*_anno.bmp"))[0]
     victim.write_bytes(victim.read_bytes()[:500])
-    request = RunRequest(method="constant", dataset="glas", data=str(root), store=store, device="cpu")
+    request = RunRequest(method="constant", dataset="glas", data=str(root), store=store, device="cpu", jobs=0)
     assert matrix.run_all(request) == 0
     (run,) = runs(store)
     expected = len(list(root.glob("test*_anno.bmp")))
@@ -221,7 +225,7 @@ def test_runs_on_other_slides_can_be_told_apart(miniatures, tmp_path, store):
         shutil.copytree(miniatures["glas"], root)
         for victim in sorted(root.glob("test*_anno.bmp"))[:victims]:
             victim.write_bytes(victim.read_bytes()[:500])
-        matrix.run_all(RunRequest(method="constant", dataset="glas", data=str(root), store=store, device="cpu"))
+        matrix.run_all(RunRequest(method="constant", dataset="glas", data=str(root), store=store, device="cpu", jobs=0))
     assert len({run.tags["bench.slides"] for run in runs(store)}) == 2
 
 
@@ -232,6 +236,6 @@ def test_when_every_slide_is_broken_the_run_fails_and_names_the_first(miniatures
     for victim in victims:
         victim.write_bytes(victim.read_bytes()[:500])
     with pytest.raises(DataError, match=r"none of the \d+ test slides can be used.*_anno.bmp"):
-        matrix.run_all(RunRequest(method="constant", dataset="glas", data=str(root), store=store, device="cpu"))
+        matrix.run_all(RunRequest(method="constant", dataset="glas", data=str(root), store=store, device="cpu", jobs=0))
     (run,) = runs(store)
     assert run.status == "FAILED"

@@ -18,9 +18,10 @@ Examples:
 \b
   bench run --method oeem --dataset glas --data synthetic --preset quick
   bench run --method oeem --dataset glas --data /data/glas
-  bench run --method all --dataset glas --preset quick --seeds 0,1,2
+  bench run --method all --dataset all --preset quick --seeds 0,1,2 --jobs 2 --timeout 1h
+  bench run --method all --dataset all --dry-run        # what would run, what is finished, what makes no sense
   bench run --method oeem,oeem:weighting=none --dataset glas:target=gland
-  bench run --method oeem --dataset glas --set weighting=lc_mix --set presence=0.1
+  bench run --method oeem --dataset glas --set weighting=lc_mix --set presence=0.1,0.2,0.4      # a grid: 3 runs
   bench run --config config.yaml          # repeat a run from its own artifact
 
 A variant is a component with settings of its own: NAME:field=value:field=value. A run that is already finished is not
@@ -64,6 +65,16 @@ def run(
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
     ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", help="Runs at a time; 0: in this process, for a debugger.")
+    ] = 1,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Stop a run after this wall time: 90s, 15m, 2h. Default: never.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Stop a run that holds more: 8GB. Default: 90 % of all / jobs.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done, and what not.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run again what is already finished.")] = False,
 ) -> None:
     """Train and test methods on datasets and keep the results in MLflow."""
@@ -84,6 +95,10 @@ def run(
         synthetic_slides=synthetic_slides,
         store=store,
         cache=cache,
+        jobs=jobs,
+        timeout=timeout,
+        memory=memory,
+        dry_run=dry_run,
         force=force,
         debug=context.ensure_object(Session).debug,
     )

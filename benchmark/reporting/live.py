@@ -15,8 +15,9 @@ from typing import Literal, Protocol
 
 from benchmark.errors import TrackingError
 from benchmark.reporting.names import stored_name, stored_tags
+from benchmark.reporting.owner import alive_tag
 
-FLUSH_ENTRIES, FLUSH_SECONDS, AWAY_SECONDS = 200, 2.0, 20.0
+FLUSH_ENTRIES, FLUSH_SECONDS, AWAY_SECONDS, ALIVE_SECONDS = 200, 2.0, 20.0, 60.0
 NOTE = "mlflow.note.content"
 
 Number = tuple[str, float, int, int]
@@ -103,21 +104,33 @@ class LiveRun:
         self._sink.close("FINISHED")
         self._stop()
 
-    def end(self, status: Literal["FAILED", "KILLED"], reason: str) -> None:
-        """Mark the run as ended before its time. Only warns when that fails: the cause matters more."""
+    def abandon(self) -> None:
+        """Send nothing more; somebody else ends the run."""
         self._stop()
-        for step in (self.flush, partial(self.set_tags, {"bench.reason": reason}), partial(self._sink.close, status)):
+
+    def end(self, status: Literal["FAILED", "KILLED"], reason: str, state: str = "") -> None:
+        """Mark the run as ended before its time. Only warns when that fails: the cause matters more.
+
+        `state` goes into the tag `bench.state`; by default it is `failed`, or `interrupted` for KILLED.
+        """
+        self._stop()
+        told = {"bench.reason": reason, "bench.state": state or ("failed" if status == "FAILED" else "interrupted")}
+        for step in (self.flush, partial(self.set_tags, told), partial(self._sink.close, status)):
             try:
                 step()
             except TrackingError as error:
                 _log.warning("run %s could not be marked %s: %s", self.id, status, error.what)
 
     def _send_on(self) -> None:
+        said = time.monotonic()
         while not self._over.is_set():
             self._wake.wait(FLUSH_SECONDS)
             self._wake.clear()
             try:
                 self.flush()
+                if time.monotonic() - said > ALIVE_SECONDS:
+                    said = time.monotonic()
+                    self._sink.tags(alive_tag())
             except TrackingError as error:
                 _log.warning("numbers of run %s are kept and sent later: %s", self.id, error.what)
                 self._over.wait(AWAY_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import psutil
 
 _FIRST_NAMESPACE = "4026531836"
+SILENT_SECONDS = 900.0
+"""A run of another machine that has not said for so long that it lives counts as dead."""
 
 
 def user() -> str:
@@ -31,14 +34,26 @@ def machine() -> str:
 
 
 def owner_tags() -> dict[str, str]:
-    """Host, process number and start time of this process."""
+    """Host, process number and start time of this process, and that it lives."""
     process = psutil.Process()
-    return {"bench.host": machine(), "bench.pid": str(process.pid), "bench.pid_started": f"{process.create_time():.2f}"}
+    started = f"{process.create_time():.2f}"
+    return {"bench.host": machine(), "bench.pid": str(process.pid), "bench.pid_started": started, **alive_tag()}
+
+
+def alive_tag() -> dict[str, str]:
+    """Says that the run is at work now; a run at work repeats it every minute."""
+    return {"bench.alive": str(int(time.time()))}
 
 
 def orphaned(tags: Mapping[str, str]) -> bool:
-    """True when `tags` name a process of this machine that no longer lives (or whose number another one has now)."""
-    if tags.get("bench.host") != machine() or not tags.get("bench.pid", "").isdecimal():
+    """True when `tags` name a process that no longer lives: its number is gone, or another process has it now.
+
+    A process of another machine cannot be looked at; it counts as dead after `SILENT_SECONDS` without a sign of life.
+    """
+    if tags.get("bench.host") != machine():
+        said = tags.get("bench.alive", "")
+        return said.isdecimal() and time.time() - int(said) > SILENT_SECONDS
+    if not tags.get("bench.pid", "").isdecimal():
         return False
     number = int(tags["bench.pid"])
     if number == os.getpid():

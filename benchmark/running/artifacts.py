@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -50,6 +51,8 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
     _json(folder / "labels.json", result.ledger.totals())
     _json(folder / "stages.json", [_stage_facts(record) for record in result.stages])
     storage.save(job.method.state(), folder / "model" / "model.pt")
+    if "image/auc" in summary.values:
+        _units(folder / "units.csv", evidence)
     pictures = _overlays(folder, result)
     figures = _curves(folder / "curves", result, evidence)
     write_report(folder, run_facts(result, pictures, figures))
@@ -57,6 +60,16 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
 
 def _json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _units(path: Path, evidence: Sequence[SlideEvidence]) -> None:
+    """One line per test unit: what ROC curves and tests between runs are made of."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("slide", "patient", "unit", "label", "score"))
+        for slide in evidence:
+            for number, (label, score) in enumerate(zip(slide.unit_labels, slide.unit_scores, strict=True)):
+                writer.writerow((slide.slide, slide.patient, number, int(label), repr(float(score))))
 
 
 def chosen_slides(rows: Sequence[dict[str, Any]], slides: Sequence[Slide], limit: int = OVERLAYS) -> list[Slide]:

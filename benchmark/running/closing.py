@@ -1,7 +1,9 @@
-"""The table at the end: what was run, how it ended, the numbers that matter, and how to go on."""
+"""The tables before and after: what is to be run, how it ended, the numbers that matter, and how to go on."""
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,19 +12,58 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.running.states import FAILURES
+
 if TYPE_CHECKING:
+    from benchmark.config import RunRequest, RunSpec
     from benchmark.running.run import Outcome
+    from benchmark.running.survey import Prospect
 
 HEADLINES = ("pixel/miou", "pixel/dice", "object/f1", "image/auc", "image/specificity_at_100")
 """Shown when any run has them."""
 
+MOST_ROWS, MOST_COMMANDS = 60, 6
+"""A longer matrix lists only what did not end well, and so many commands to repeat it."""
+
 _SHORT = ("mIoU", "Dice", "obj. F1", "AUC", "spec@100")
 _STATES = {"finished before": "finished", "not applicable": "n/a"}
-_COLOURS = {"ok": "green", "finished before": "cyan", "failed": "red", "not applicable": "dim"}
+_COLOURS = {
+    "ok": "green",
+    "to do": "green",
+    "to store": "green",
+    "finished before": "cyan",
+    "not applicable": "dim",
+    "skipped": "yellow",
+    "interrupted": "yellow",
+}
 
 
-def closing_table(outcomes: Sequence[Outcome]) -> Group:
-    """One row per run, a column per headline metric that at least one run has, then the reasons of what did not run."""
+def plan_table(prospects: Sequence[Prospect], *, whole: bool) -> Group:
+    """What a matrix will do: the number of runs per state with the reasons and, if `whole`, a line for every run."""
+    states = [_planned(prospect) for prospect in prospects]
+    counts = Counter(states)
+    text = ", ".join(f"{count} {_STATES.get(state, state)}" for state, count in counts.items())
+    summary = Text(f"{len(prospects)} runs: {text}")
+    outcomes = [prospect.outcome for prospect in prospects if prospect.outcome is not None]
+    if not whole:
+        return Group(summary, *_reasons(outcomes))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("run", overflow="fold", min_width=16)
+    for column in ("dataset", "state"):
+        table.add_column(column, no_wrap=True)
+    for prospect, state in zip(prospects, states, strict=True):
+        table.add_row(_name(prospect.spec), prospect.spec.place, _coloured(state))
+    return Group(table, *_reasons(outcomes), summary)
+
+
+def _planned(prospect: Prospect) -> str:
+    if prospect.outcome is not None:
+        return prospect.outcome.state
+    return "to store" if prospect.computed else "to do"
+
+
+def closing_table(outcomes: Sequence[Outcome], request: RunRequest | None = None) -> Group:
+    """One row per run, a column per headline metric that at least one run has, reasons, and how to go on."""
     shown = [name for name in HEADLINES if any(name in outcome.metrics for outcome in outcomes)]
     titles = [_SHORT[HEADLINES.index(name)] for name in shown]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -31,30 +72,96 @@ def closing_table(outcomes: Sequence[Outcome]) -> Group:
         table.add_column(column, no_wrap=True)
     for column in (*titles, "s"):
         table.add_column(column, justify="right", no_wrap=True)
-    for outcome in outcomes:
-        spec = outcome.spec
+    listed = outcomes if len(outcomes) <= MOST_ROWS else [o for o in outcomes if o.state not in _WELL]
+    for outcome in listed:
         table.add_row(
-            " ".join(filter(None, (spec.method, spec.variant, spec.preset, f"seed {spec.seed}"))),
-            spec.dataset,
-            Text(_STATES.get(outcome.state, outcome.state), style=_COLOURS[outcome.state]),
+            _name(outcome.spec),
+            outcome.spec.place,
+            _coloured(outcome.state),
             *(_number(outcome.metrics.get(name)) for name in shown),
             f"{outcome.seconds:.0f}" if outcome.seconds else "",
         )
-    reasons = dict.fromkeys(f"{o.spec.method} on {o.spec.dataset}: {o.reason}" for o in outcomes if o.reason)
-    return Group(table, *(Text(line) for line in reasons), *_hints(outcomes))
+    counts = Counter(outcome.state for outcome in outcomes)
+    total = [Text(", ".join(f"{count} {_STATES.get(state, state)}" for state, count in counts.items()))]
+    parts = ([table] if listed else []) + (total if len(outcomes) > 1 else [])
+    return Group(*parts, *_reasons(outcomes), *_hints(outcomes, request))
 
 
-def _hints(outcomes: Sequence[Outcome]) -> list[Text]:
+_WELL = frozenset({"ok", "finished before"})
+
+
+def _name(spec: RunSpec) -> str:
+    return " ".join(filter(None, (spec.method, spec.variant, spec.preset, f"seed {spec.seed}")))
+
+
+def _coloured(state: str) -> Text:
+    return Text(_STATES.get(state, state), style=_COLOURS.get(state, "red"))
+
+
+def _reasons(outcomes: Sequence[Outcome]) -> list[Text]:
+    """Every reason once, with how many runs it concerns when there are several."""
+    told: dict[tuple[str, str, str], int] = {}
+    for outcome in outcomes:
+        if outcome.reason:
+            key = (outcome.spec.method, outcome.spec.place, outcome.reason)
+            told[key] = told.get(key, 0) + 1
+    merged: dict[tuple[str, str], list[str]] = {}
+    for (method, place, reason), count in told.items():
+        merged.setdefault((place, reason), []).append(f"{method}{f' ({count} runs)' if count > 1 else ''}")
+    return [Text(f"{', '.join(names)} on {place}: {reason}") for (place, reason), names in merged.items()]
+
+
+def _hints(outcomes: Sequence[Outcome], request: RunRequest | None) -> list[Text]:
     hints = []
     if any(outcome.state == "finished before" for outcome in outcomes):
         hints.append(Text("finished: was done before and is not done again; --force does it."))
-    if any(outcome.state == "failed" for outcome in outcomes):
-        hints.append(Text("The same command does just what is missing."))
+    failed = [outcome for outcome in outcomes if outcome.state in FAILURES]
+    if failed:
+        commands = rerun_commands([outcome.spec for outcome in failed], request)
+        hints.append(Text("The same command does just what is missing. Only the failed ones:"))
+        hints += [Text(f"  {command}", style="cyan") for command in commands[:MOST_COMMANDS]]
+        if len(commands) > MOST_COMMANDS:
+            hints.append(Text(f"  … and {len(commands) - MOST_COMMANDS} more"))
     if any(outcome.run_id for outcome in outcomes):
         ids = [outcome.run_id for outcome in outcomes if outcome.run_id]
         one = f"   (run {ids[0]}: summary.html, config.yaml, pictures, tables)" if len(ids) == 1 else ""
-        hints.append(Text(f"Look at it: bench ui{one}"))
+        hints.append(
+            Text(f"Look at it: bench ui{one}" if one else "Look at it: bench leaderboard, bench report, bench ui")
+        )
     return hints
+
+
+def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) -> list[str]:
+    """One command per method, dataset and settings that does those runs, with their seeds together."""
+    groups: dict[tuple[str, str, str, str, str, str | None, str], list[int]] = {}
+    for spec in specs:
+        key = (spec.method, spec.variant, spec.dataset, spec.settings, spec.preset, spec.data, spec.device)
+        groups.setdefault(key, []).append(spec.seed)
+    commands = []
+    for (method, variant, dataset, settings, preset, data, device), seeds in groups.items():
+        words = ["bench", "run", "--method", method, "--dataset", dataset, "--preset", preset]
+        words += ["--seeds", ",".join(map(str, seeds))]
+        for owner, text in (("method", variant), ("dataset", settings)):
+            words += [word for setting in split_label(text) for word in ("--set", f"{owner}.{setting}")]
+        words += ["--data", data] if data else []
+        words += ["--device", device] if device != "auto" else []
+        if request is not None:
+            words += ["--store", request.store] if request.store else []
+            words += ["--timeout", request.timeout] if request.timeout else []
+            words += ["--memory", request.memory] if request.memory else []
+        commands.append(shlex.join(words))
+    return commands
+
+
+def split_label(text: str) -> list[str]:
+    """The `name=value` parts of a label; a blank inside a value belongs to it."""
+    parts: list[str] = []
+    for word in text.split(" ") if text else []:
+        if "=" in word or not parts:
+            parts.append(word)
+        else:
+            parts[-1] += f" {word}"
+    return parts
 
 
 def _number(value: float | None) -> str:

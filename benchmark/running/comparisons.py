@@ -35,13 +35,13 @@ def refinement_tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
     from rich.table import Table
 
     refined = [outcome for outcome in outcomes if _refines(outcome) and "slide/f1" in outcome.metrics]
-    for dataset in dict.fromkeys(outcome.spec.dataset for outcome in refined):
+    for dataset in dict.fromkeys(outcome.spec.place for outcome in refined):
         title = f"Per slide on {dataset}, mean ± standard deviation"
         table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
         table.add_column("run", overflow="fold")
         for column in COLUMNS.values():
             table.add_column(column, justify="right", no_wrap=True)
-        for outcome in (outcome for outcome in refined if outcome.spec.dataset == dataset):
+        for outcome in (outcome for outcome in refined if outcome.spec.place == dataset):
             cells = [_cell(outcome.metrics, name, 1 if title.endswith("%") else 3) for name, title in COLUMNS.items()]
             spec = outcome.spec
             table.add_row(" ".join(filter(None, (spec.method, spec.variant, f"seed {spec.seed}"))), *cells)
@@ -69,7 +69,7 @@ def comparisons(outcomes: Sequence[Outcome]) -> Iterator[Table]:
         spec = outcome.spec
         if _refines(outcome):
             label = " ".join(filter(None, (spec.method, spec.variant)))
-            groups.setdefault((spec.dataset, spec.seed), {})[label] = outcome.rows
+            groups.setdefault((spec.place, spec.seed), {})[label] = outcome.rows
     for (dataset, seed), rows in groups.items():
         for metric in METRICS:
             table = paired_table(rows, metric)

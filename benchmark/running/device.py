@@ -23,6 +23,19 @@ def choose_device(wanted: str) -> str:
     return f"cuda:{int(index or 0)}"
 
 
+def assigned_device(wanted: str, slot: int) -> str:
+    """`auto` with several CUDA devices: the one of this job's slot, so that jobs side by side do not share one.
+
+    Counted without starting CUDA, which a process forked later could not use any more.
+    """
+    if wanted != "auto":
+        return wanted
+    import torch
+
+    found = torch.cuda.device_count()
+    return f"cuda:{slot % found}" if found > 1 else wanted
+
+
 def cores() -> int:
     """How many CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -36,6 +49,13 @@ def threads() -> int:
     return int(told) if told else cores()
 
 
+def limit_threads(count: int) -> None:
+    """Hold the pools of the numerical libraries (BLAS, OpenMP) to `count` threads, also those loaded already."""
+    from threadpoolctl import ThreadpoolController
+
+    ThreadpoolController().limit(limits=count)
+
+
 def prepare(device: str, seed: int) -> None:
     """Set the thread count and make PyTorch deterministic, so that one command gives one set of numbers.
 
@@ -45,6 +65,7 @@ def prepare(device: str, seed: int) -> None:
     import torch
 
     torch.set_num_threads(threads())
+    limit_threads(threads())
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
     torch.backends.cudnn.benchmark = False
     torch.manual_seed(seed % 2**63)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,7 @@ def evaluate(
 
     Score maps go into `keep`/scores as they come, a method's own decisions into `keep`/masks. A slide whose pixels
     or annotation cannot be read is named and left out, the others go on. Raises `DataError` when none is left of
-    slides that are kept (those of the test split).
+    slides that are kept (those of the test split), and `PredictionError` when not one of their cells has a score.
     """
     subset = {slide.id: name for name, part in dataset.subsets().items() for slide in part}
     done = Evaluation()
@@ -69,6 +69,9 @@ def evaluate(
     if keep is not None and slides and not done.evidence:
         first = next(iter(done.unreadable.values()))
         raise DataError(f"none of the {len(slides)} {what} slides can be used; the first: {first}")
+    if keep is not None and done.evidence and not any(any(astuple(slide.cells)) for slide in done.evidence):
+        msg = f"{method.name} scored no tissue cell of any of the {len(done.evidence)} {what} slides (all are NaN)"
+        raise PredictionError(msg)
     return done
 
 

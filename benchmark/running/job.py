@@ -43,7 +43,12 @@ class Job:
     @property
     def title(self) -> str:
         """A name a person can read."""
-        return " ".join(filter(None, (self.spec.method, self.spec.variant, self.spec.preset, f"seed {self.spec.seed}")))
+        return self.spec.title
+
+    @property
+    def row(self) -> str:
+        """Equal for the runs of one method with the same parameters, whatever the seed and the data."""
+        return digest_of([self.spec.method, facts_of(self.spec.params)])
 
     def labels(self, split: Split, ledger: Ledger) -> Labels:
         """The metered labels of one split; those of the test split are sealed."""
@@ -76,6 +81,9 @@ class Job:
             "bench.preset": self.spec.preset,
             "bench.seed": str(self.spec.seed),
             "bench.variant": self.spec.variant,
+            "bench.settings": self.spec.settings,
+            "bench.row": self.row,
+            "bench.board": self.data_identity,
             "bench.identity": self.identity,
             "bench.data_kind": "synthetic" if self.dataset.synthetic else "real",
             "bench.data_digest": self.data_digest,
@@ -92,24 +100,56 @@ class Job:
         return {f"{split}_slides": len(self.dataset.slides(split)) for split in Split}
 
 
-def open_job(spec: RunSpec, cache: Path) -> Job:
-    """Open method and data and compute the run's identity. Raises `BenchError` when either cannot be used."""
-    method_class, dataset_class = methods().load(spec.method), datasets().load(spec.dataset)
+def experiment_note(dataset: type[Dataset]) -> str:
+    """What the tracking store says about the experiment of a dataset."""
+    title = dataset.card.title
+    return (
+        f"{title} ({dataset.card.licence}). One run per method, parameters and seed.\n\n"
+        "Compare with the columns `pixel/…` (cells), `image/…` (units), `slide/…` (means over slides), `labels/…` "
+        '(what was annotated) and `cost/…`. `tags."bench.state"` says how a run ended and `bench.reason` why; '
+        f"`bench leaderboard --dataset {dataset.name}` ranks them."
+    )
+
+
+@dataclass(frozen=True)
+class OpenData:
+    """A dataset that could be opened, with its digests: the same for every method and seed."""
+
+    dataset: Dataset
+    content: str
+    """Digest of the files."""
+    identity: str
+    """Digest of the files, how they are read (options) and by which code."""
+
+
+def open_data(spec: RunSpec, cache: Path, content: str | None = None) -> OpenData:
+    """Open the dataset of a run; a miniature is made when it is not there yet. `content`: its digest where known.
+
+    Raises `BenchError` when the data cannot be used.
+    """
+    dataset_class = datasets().load(spec.dataset)
     if spec.data == SYNTHETIC:
         root = synthetic_root(dataset_class, cache, slides=spec.synthetic_slides, seed=SYNTHETIC_SEED)
     else:
         root = find_root(spec.dataset, spec.data)
     dataset = dataset_class(root, spec.options)
-    content = content_digest(dataset.root, dataset.files())
-    data = digest_of([spec.dataset, facts_of(spec.options), content, code_digest(dataset_class, learning=False)])
+    content = content or content_digest(dataset.root, dataset.files())
+    code = code_digest(dataset_class, learning=False)
+    return OpenData(dataset, content, digest_of([spec.dataset, facts_of(spec.options), content, code]))
+
+
+def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:
+    """Open method and data and compute the run's identity. Raises `BenchError` when either cannot be used."""
+    method_class = methods().load(spec.method)
+    data = data or open_data(spec, cache)
     identity = digest_of(
         {
             "method": spec.method,
             "params": facts_of(spec.params),
-            "data": data,
+            "data": data.identity,
             "seed": spec.seed,
             "metrics": SCHEMA,
             "code": code_digest(method_class),
         }
     )
-    return Job(spec, method_class(spec.params), dataset, content, data, identity, cache)
+    return Job(spec, method_class(spec.params), data.dataset, data.content, data.identity, identity, cache)

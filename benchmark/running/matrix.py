@@ -1,50 +1,64 @@
-"""Many runs: every method on every dataset with every seed. One that fails never stops the rest."""
+"""Many runs: every method on every dataset with every seed and setting. One that fails never stops the rest."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import tempfile
-import traceback
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.config import RunRequest, RunSpec
+from benchmark.config import RunRequest
 from benchmark.datahome import cache_home
-from benchmark.errors import BenchError, ConfigError
-from benchmark.running.closing import closing_table
+from benchmark.errors import BenchError, ConfigError, TrackingError
+from benchmark.running.closing import closing_table, plan_table
 from benchmark.running.comparisons import comparisons, refinement_tables
-from benchmark.running.job import open_job
+from benchmark.running.device import assigned_device, cores
+from benchmark.running.executors.local import Ended, LocalExecutor, warm_up
+from benchmark.running.limits import Limits, chosen_limits
 from benchmark.running.plan import plan
-from benchmark.running.run import Outcome, run_one
+from benchmark.running.run import Outcome, Way, run_one
+from benchmark.running.states import FAILURES, ends_all, reason_of, state_of
+from benchmark.running.survey import Prospect, Survey, conclude, record
+from benchmark.running.worker import WIDTH, Task
 from benchmark.tracking import Tracker
 
-WIDTH = 110
-"""Columns of the output into a file or a pipe."""
-SUCCESS, UNEXPECTED, MISTAKE = 0, 1, 2
+SUCCESS, UNEXPECTED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+LOOK_AGAIN = 2.0
+"""Seconds before a run that another process does is looked at again."""
 
 
 def run_all(request: RunRequest) -> int:
     """Do all runs of the request and print the closing table.
 
-    Returns the exit code: 0 when no run failed, 2 when one failed by a mistake the user can mend, 1 when
-    one failed unexpectedly. A single run that fails raises its error instead.
+    Returns the exit code: 0 when no run failed, 2 when one failed by a mistake the user can mend or at a limit, 1 when
+    one failed unexpectedly, 130 when interrupted. A single run that fails raises its error instead.
     """
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    if request.jobs < 0:
+        raise ConfigError(f"--jobs {request.jobs}: expected 0 or more", fix="--jobs 2")
+    limits = chosen_limits(request.timeout, request.memory, request.jobs)
+    if request.jobs and not request.dry_run:
+        warm_up()
     specs = plan(request)
     cache = writable(request.cache or cache_home())
     tracker = Tracker(request.store, cache=cache / "tracking")
-    outcomes: list[Outcome] = []
-    for number, spec in enumerate(specs, start=1):
-        title = " ".join(filter(None, (spec.method, "on", spec.dataset, spec.variant, f"seed {spec.seed}")))
-        console.print(f"[bold]\\[{number}/{len(specs)}] {title}[/bold]", highlight=False)
-        outcomes.append(_guarded(spec, cache, tracker, console, request))
-        if len(specs) == 1 and outcomes[0].error is not None:
-            raise outcomes[0].error
-    console.print(closing_table(outcomes))
-    for table in (*refinement_tables(outcomes), *comparisons(outcomes)):
-        console.print(table)
-    return _exit_code(outcomes)
+    prospects = Survey(cache, tracker, request.force, request.dataset == "all").of(specs)
+    _refuse_nothing(prospects)
+    if request.dry_run or len(prospects) > 1:
+        console.print(plan_table(prospects, whole=request.dry_run))
+    if request.dry_run:
+        return SUCCESS
+    if len(prospects) > 1 and request.jobs:
+        console.print(f"{request.jobs} at a time, {limits.text}", highlight=False)
+    return _Matrix(request, prospects, cache, tracker, console, limits).run()
 
 
 def writable(cache: Path) -> Path:
@@ -59,19 +73,193 @@ def writable(cache: Path) -> Path:
         raise ConfigError(msg, fix="name another one with --cache DIR or BENCH_CACHE") from error
 
 
-def _guarded(spec: RunSpec, cache: Path, tracker: Tracker, console: Console, request: RunRequest) -> Outcome:
+def _refuse_nothing(prospects: Sequence[Prospect]) -> None:
+    """One run that cannot begin, or data for none of them: that is an error, not a table."""
+    outcomes = [prospect.outcome for prospect in prospects]
+    if len(outcomes) == 1 and outcomes[0] is not None and outcomes[0].error is not None:
+        raise outcomes[0].error
+    skipped = [outcome for outcome in outcomes if outcome is not None and outcome.state == "skipped"]
+    if len(skipped) == len(outcomes):
+        raise ConfigError(f"none of the datasets can be used; the first: {skipped[0].reason}", fix="bench data where")
+
+
+class _Matrix:
+    """The runs of one command, from the first to the closing table."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        prospects: Sequence[Prospect],
+        cache: Path,
+        tracker: Tracker,
+        console: Console,
+        limits: Limits,
+    ) -> None:
+        self._request, self._prospects, self._cache = request, prospects, cache
+        self._tracker, self._console, self._limits = tracker, console, limits
+        self._outcomes: dict[int, Outcome] = {}
+        self._end = ""
+        self._environment, self._slots = dict(os.environ), set(range(max(request.jobs, 1)))
+        self._slot_of: dict[int, int] = {}
+
+    def run(self) -> int:
+        interrupted = False
+        try:
+            self._known()
+            if self._request.jobs:
+                with _terminated():
+                    self._in_processes()
+            else:
+                self._here()
+        except KeyboardInterrupt:
+            interrupted = True
+        return self._close(interrupted)
+
+    def _known(self) -> None:
+        """Take over what need not or cannot be done, and store it with its reason."""
+        for number, prospect in enumerate(self._prospects):
+            if prospect.outcome is not None:
+                outcome = prospect.outcome
+                if outcome.state != "finished before":
+                    outcome = replace(outcome, run_id=record(prospect, outcome, self._tracker))
+                self._outcomes[number] = outcome
+
+    def _here(self) -> None:
+        """Every run in this process, one after another, without limits."""
+        for number, prospect in self._waiting():
+            self._announce(number)
+            try:
+                assert prospect.job is not None
+                way = Way(force=self._request.force)
+                self._outcomes[number] = run_one(prospect.job, self._tracker, self._console, way)
+            except Exception as error:
+                self._note(number, Outcome(prospect.spec, state_of(error), reason_of(error), error=error))
+
+    def _waiting(self) -> Iterator[tuple[int, Prospect]]:
+        for number, prospect in enumerate(self._prospects):
+            if prospect.waiting and not self._end:
+                yield number, prospect
+
+    def _in_processes(self) -> None:
+        """Every run in a process of its own, the next one as soon as there is room."""
+        queue = deque((number, 0.0) for number, _ in self._waiting())
+        with LocalExecutor(self._request.jobs, self._limits, self._say) as executor:
+            try:
+                while (queue and not self._end) or executor.busy:
+                    self._feed(executor, queue)
+                    for ended in executor.ended():
+                        self._take(ended, queue)
+            finally:
+                for ended in executor.stop():
+                    self._take(ended, queue)
+
+    def _feed(self, executor: LocalExecutor, queue: deque[tuple[int, float]]) -> None:
+        while queue and executor.free and not self._end:
+            ready = next((entry for entry in queue if entry[1] <= time.monotonic()), None)
+            if ready is None:
+                if not executor.busy:
+                    time.sleep(0.1)
+                return
+            queue.remove(ready)
+            if not ready[1]:
+                self._announce(ready[0])
+            executor.start(ready[0], self._task(ready[0]))
+
+    def _task(self, number: int) -> Task:
+        prospect, request = self._prospects[number], self._request
+        assert prospect.job is not None
+        self._slot_of[number] = slot = min(self._slots)
+        self._slots.remove(slot)
+        told = self._environment.get("OMP_NUM_THREADS", "")
+        return Task(
+            spec=replace(prospect.spec, device=assigned_device(prospect.spec.device, slot)),
+            store=self._tracker.uri,
+            cache=self._cache,
+            content=prospect.job.data_digest,
+            force=request.force,
+            debug=request.debug,
+            threads=int(told) if told.isdigit() and int(told) else max(cores() // request.jobs, 1),
+            terminal=request.jobs == 1 and self._console.is_terminal,
+            environment=self._environment,
+            folder=str(Path.cwd()),
+            path=tuple(sys.path),
+        )
+
+    def _take(self, ended: Ended, queue: deque[tuple[int, float]]) -> None:
+        """What became of a run: noted, stored where its process could not, or to be looked at again."""
+        self._slots.add(self._slot_of.pop(ended.number))
+        prospect, outcome = self._prospects[ended.number], ended.outcome
+        if outcome is None:
+            queue.append((ended.number, time.monotonic() + LOOK_AGAIN))
+            return
+        outcome = replace(outcome, spec=prospect.spec)
+        if not ended.stored:
+            try:
+                outcome = replace(outcome, run_id=conclude(prospect, outcome, self._tracker))
+            except TrackingError as error:
+                self._end = self._end or error.what
+        self._note(ended.number, outcome)
+
+    def _note(self, number: int, outcome: Outcome) -> None:
+        self._outcomes[number] = outcome
+        if outcome.error is not None and ends_all(outcome.error):
+            self._end = self._end or outcome.reason
+        if self._request.jobs > 1 and len(self._prospects) > 1:
+            reason = f": {outcome.reason}" if outcome.reason else ""
+            self._say(number, f"{outcome.state}{reason}")
+
+    def _announce(self, number: int) -> None:
+        spec = self._prospects[number].spec
+        title = f"{spec.title.replace(spec.method, f'{spec.method} on {spec.dataset}', 1)}"
+        self._console.print(f"[bold]\\[{number + 1}/{len(self._prospects)}] {title}[/bold]", highlight=False)
+
+    def _say(self, number: int, text: str) -> None:
+        several = self._request.jobs > 1 and len(self._prospects) > 1
+        line = f"[{number + 1}] {text.strip()}" if several else text
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _close(self, interrupted: bool) -> int:
+        """The closing tables and the exit code."""
+        outcomes = [self._outcomes.get(number) or self._unbegun(number, interrupted) for number in self._numbers]
+        if len(outcomes) == 1:
+            if interrupted:
+                raise KeyboardInterrupt
+            if outcomes[0].error is not None:
+                raise outcomes[0].error
+            if outcomes[0].state in FAILURES:
+                raise BenchError(outcomes[0].reason, fix="the same command goes on from the last checkpoint")
+        self._console.print(closing_table(outcomes, self._request))
+        for table in (*refinement_tables(outcomes), *comparisons(outcomes)):
+            self._console.print(table)
+        if self._end:
+            self._console.print(f"stopped early: {self._end}", style="red", highlight=False, markup=False)
+        return INTERRUPTED if interrupted else _exit_code(outcomes, bool(self._end))
+
+    @property
+    def _numbers(self) -> range:
+        return range(len(self._prospects))
+
+    def _unbegun(self, number: int, interrupted: bool) -> Outcome:
+        reason = "not begun: interrupted" if interrupted else f"not begun: {self._end}"
+        return Outcome(self._prospects[number].spec, "skipped", reason)
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that the processes of a stopped matrix are ended too."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        return run_one(open_job(spec, cache), tracker, console, force=request.force)
-    except BenchError as error:
-        return Outcome(spec, "failed", error.what, error=error)
-    except Exception as error:
-        if request.debug:
-            console.print(traceback.format_exc(), highlight=False, markup=False)
-        return Outcome(spec, "failed", f"{type(error).__name__}: {error}", error=error)
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _exit_code(outcomes: list[Outcome]) -> int:
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    if any(not isinstance(error, BenchError) for error in errors):
+def _exit_code(outcomes: Sequence[Outcome], ended_early: bool) -> int:
+    failed = [outcome for outcome in outcomes if outcome.state in FAILURES | {"interrupted"}]
+    if any(outcome.error is not None and not isinstance(outcome.error, BenchError | OSError) for outcome in failed):
         return UNEXPECTED
-    return MISTAKE if errors else SUCCESS
+    return MISTAKE if failed or ended_early else SUCCESS

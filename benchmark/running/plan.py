@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
+
+import yaml
+from pydantic import BaseModel
 
 from benchmark import config
 from benchmark.config import RunFile, RunRequest, RunSpec, Variant
@@ -22,17 +28,27 @@ def plan(request: RunRequest) -> list[RunSpec]:
     file = config.read_file(request.config) if request.config else RunFile()
     chosen_methods = _variants(request.method or file.method, "method", methods().names())
     chosen_datasets = _variants(request.dataset or file.dataset, "dataset", datasets().names())
-    settings = dict(config.read_setting(text) for text in request.settings)
+    grid = dict(config.read_grid(text) for text in request.settings)
     pairs = [
         (one, methods().load(one.name), other, datasets().load(other.name))
         for other in chosen_datasets
         for one in chosen_methods
     ]
-    _refuse_unknown(settings, pairs)
+    _refuse_unknown(grid, pairs)
     _check_device(request.device or file.device or "auto")
     seeds = request.seeds or ((file.seed,) if file.seed is not None else (0,))
-    specs = [_resolve(request, file, settings, *pair) for pair in pairs]
-    return [replace(spec, seed=seed) for spec in specs for seed in seeds]
+    points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    specs = [_resolve(request, file, point, *pair) for pair in pairs for point in points]
+    return [replace(spec, seed=seed) for spec in _distinct(specs) for seed in seeds]
+
+
+def _distinct(specs: list[RunSpec]) -> list[RunSpec]:
+    """Each run once: a method that lacks the parameter of a grid would come once per value."""
+    found: list[RunSpec] = []
+    for spec in specs:
+        if spec not in found:
+            found.append(spec)
+    return found
 
 
 def _check_device(device: str) -> None:
@@ -73,23 +89,42 @@ def _resolve(
     other: Variant,
     dataset: type[Dataset],
 ) -> RunSpec:
-    params, options, _ = config.share_settings(settings, method, dataset)
+    given, set_options, _ = config.share_settings(settings, method, dataset)
     preset = request.preset or file.preset or config.DEFAULT_PRESET
+    params = config.resolve(method, preset, file.params, one.settings, given)
+    options = config.validated(dataset.Options, {**file.options, **other.settings, **set_options}, other.name)
     return RunSpec(
         method=one.name,
-        params=config.resolve(method, preset, file.params, one.settings, params),
+        params=params,
         dataset=other.name,
-        options=config.validated(dataset.Options, {**file.options, **other.settings, **options}, other.name),
+        options=options,
         preset=preset,
         seed=0,
         device=request.device or file.device or "auto",
         data=request.data or file.data,
         synthetic_slides=request.synthetic_slides or file.synthetic_slides or SYNTHETIC_SLIDES,
-        variant=_label(one, other, params, options),
+        variant=_label(params, config.resolve(method, preset)),
+        settings=_label(options, _defaults(dataset.Options)),
         expected_data=file.provenance.get("data_digest"),
     )
 
 
-def _label(one: Variant, other: Variant, params: dict[str, Any], options: dict[str, Any]) -> str:
-    changed = {**one.settings, **params, **other.settings, **options}
-    return " ".join(f"{key}={value}" for key, value in changed.items())
+def _defaults(model: type[BaseModel]) -> dict[str, Any]:
+    return {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
+
+
+def _label(chosen: BaseModel, usual: BaseModel | Mapping[str, Any]) -> str:
+    """The fields that differ from the usual ones: equal runs are called the same however they were asked for."""
+    before = dict(usual)
+    return " ".join(f"{name}={_word(value)}" for name, value in chosen if value != before[name])
+
+
+def _word(value: Any) -> str:
+    """A value as it is typed after `--set name=`."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_word, value))}]"
+    text = str(value)
+    unclear = isinstance(value, str) and ("," in text or yaml.safe_load(text) != value)
+    return json.dumps(text) if unclear else text

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -19,23 +17,25 @@ from rich.console import Console
 from benchmark.config import RunSpec
 from benchmark.context import Context
 from benchmark.dataset import Split
-from benchmark.errors import BenchError
-from benchmark.metrics.suite import Summary, summarise
+from benchmark.metrics.suite import summarise
+from benchmark.reporting.fetched import slide_rows
 from benchmark.resources import Meter
 from benchmark.running.artifacts import write_artifacts
 from benchmark.running.completeness import completeness
 from benchmark.running.console import RunReporter
+from benchmark.running.delivery import Delivery, deliver, kept
+from benchmark.running.delivery import keep as keep_result
 from benchmark.running.device import choose_device, prepare
 from benchmark.running.evaluate import Evaluation, Examination, evaluate
-from benchmark.running.job import Job
+from benchmark.running.job import Job, experiment_note
 from benchmark.running.result import RunResult
+from benchmark.running.states import State, reason_of, state_of
 from benchmark.seeds import seed_of
 from benchmark.supervision import Ledger, Supervision
 from benchmark.tracking import DatasetInput, LiveRun, StoredRun, Tracker
 
-State = Literal["ok", "finished before", "failed", "not applicable"]
-
-TABLE = "per_slide.table.json"
+WAIT_SECONDS = 2.0
+"""Between two looks at a run that another process does."""
 
 REFINER_SEES_LABELS = "the method is given the coarse annotation of the test slides, which tells positive units apart"
 
@@ -50,28 +50,54 @@ class Outcome:
     run_id: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
-    error: Exception | None = None
+    error: BaseException | None = None
     rows: Sequence[Mapping[str, Any]] = ()
     """One per test slide, as `Summary.per_slide`."""
+    trace: str = ""
 
 
-def run_one(job: Job, tracker: Tracker, console: Console, *, force: bool) -> Outcome:
+class ElsewhereError(Exception):
+    """Another process, here or on another machine, is doing this very run."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a run is to be done.
+
+    `force`: also when it is finished. `wait`: for another process that does it; else `ElsewhereError` is raised.
+    `opened` is told the number of the stored run as soon as there is one.
+    """
+
+    force: bool = False
+    wait: bool = True
+    opened: Callable[[str], None] = lambda run: None
+
+
+def run_one(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
     """Do one run, unless its identity is finished already. Errors mark the stored run FAILED and are raised."""
     reason = type(job.method).not_applicable(job.dataset)
     if reason is not None:
         return Outcome(job.spec, "not applicable", reason)
-    with _alone(job, console):
-        return _run_alone(job, tracker, console, force=force)
+    while True:
+        try:
+            with _alone(job, console, way):
+                return _run_alone(job, tracker, console, way)
+        except ElsewhereError:
+            if not way.wait:
+                raise
+            time.sleep(WAIT_SECONDS)
 
 
 @contextmanager
-def _alone(job: Job, console: Console) -> Iterator[None]:
-    """Keep two processes from doing the same run at once: the second waits, then finds it finished."""
+def _alone(job: Job, console: Console, way: Way) -> Iterator[None]:
+    """Keep two processes that share a cache from doing the same run at once."""
     (job.cache / "runs").mkdir(parents=True, exist_ok=True)
     lock = FileLock(job.cache / "runs" / f"{job.identity}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if not way.wait:
+            raise ElsewhereError from None
         console.print("  another process is doing this run, waiting for it")
         lock.acquire()
     try:
@@ -80,13 +106,12 @@ def _alone(job: Job, console: Console) -> Iterator[None]:
         lock.release()
 
 
-def _run_alone(job: Job, tracker: Tracker, console: Console, *, force: bool) -> Outcome:
+def _run_alone(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
     spec = job.spec
     tracker.reap(job.experiment)
-    stored = None if force else tracker.finished(job.experiment, job.identity)
-    if stored is not None:
-        rows = stored_rows(tracker, stored)
-        return Outcome(spec, "finished before", run_id=stored.id, metrics=stored.metrics, rows=rows)
+    done = None if way.force else tracker.finished(job.experiment, job.identity)
+    if done is not None:
+        return finished_before(spec, tracker, done)
     if spec.expected_data not in (None, job.data_digest):
         console.print("  note: the data differ from those that this configuration was made with", highlight=False)
     device = choose_device(spec.device)
@@ -94,23 +119,52 @@ def _run_alone(job: Job, tracker: Tracker, console: Console, *, force: bool) -> 
     began = time.perf_counter()
     live = tracker.start(
         experiment=job.experiment,
-        description=f"{type(job.dataset).card.title}. One run per method, parameters and seed.",
+        description=experiment_note(type(job.dataset)),
         name=job.title,
         params=job.stored_params(),
         tags=job.tags(device),
         dataset=DatasetInput(spec.dataset, str(job.dataset.root), job.data_digest, job.profile()),
     )
+    way.opened(live.id)
     with _ended(live), _terminable():
-        summary, folder = _work(job, live, device, console)
-        live.artifacts(folder)
-        shutil.rmtree(folder)
-        live.finish()
+        done = _others(job, tracker, live, way)
+        if done is not None:
+            return finished_before(spec, tracker, done)
+        home = job.cache / "undelivered" / job.identity
+        delivery = None if way.force else kept(home)
+        if delivery is None:
+            delivery = _work(job, live, device, console, home)
+            deliver(live, delivery, home, logged=True)
+        else:
+            console.print("  this result was computed before and is stored now")
+            deliver(live, delivery, home, logged=False)
     seconds = time.perf_counter() - began
-    spreads = {f"{name}.std": spread for name, spread in summary.spreads.items()}
-    return Outcome(spec, "ok", "", live.id, {**summary.values, **spreads}, seconds, rows=summary.per_slide)
+    return Outcome(spec, "ok", "", live.id, delivery.summary, seconds, rows=delivery.rows)
 
 
-def _work(job: Job, live: LiveRun, device: str, console: Console) -> tuple[Summary, Path]:
+def _others(job: Job, tracker: Tracker, live: LiveRun, way: Way) -> StoredRun | None:
+    """Make sure that nobody else does this run on the same store: whoever opened it first does it.
+
+    Returns the finished run when somebody has just finished it. Raises `ElsewhereError` when somebody is at it.
+    """
+    rivals = tracker.rivals(job.experiment, job.identity, live.id)
+    done = None if way.force or rivals else tracker.finished(job.experiment, job.identity)
+    if not rivals and done is None:
+        return None
+    live.abandon()
+    tracker.withdraw(live.id)
+    if rivals:
+        raise ElsewhereError
+    return done
+
+
+def finished_before(spec: RunSpec, tracker: Tracker, done: StoredRun) -> Outcome:
+    """The outcome of a run that was finished by an earlier command."""
+    return Outcome(spec, "finished before", run_id=done.id, metrics=done.metrics, rows=slide_rows(tracker, done))
+
+
+def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) -> Delivery:
+    """Fit, score, measure, draw; returns what the store is told, with all files kept at `home`."""
     ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.dataset)
     context = Context(
         geometry=job.dataset,
@@ -138,13 +192,24 @@ def _work(job: Job, live: LiveRun, device: str, console: Console) -> tuple[Summa
     result = RunResult(
         job, summary, ledger, context.records, reporter.history, examination.results(), fitting, scoring, complete
     )
-    live.log_metrics(result.numbers())
-    live.set_tags(complete.tags())
-    if summary.absent:
-        live.set_tags({"bench.absent": ", ".join(sorted(summary.absent))})
-    live.describe(result.headline())
     write_artifacts(folder, result, test.evidence)
-    return summary, folder
+    return keep_result(folder, _delivery(result), home)
+
+
+def _delivery(result: RunResult) -> Delivery:
+    summary = result.summary
+    tags = {**result.complete.tags(), "bench.state": "ok"}
+    if summary.absent:
+        tags["bench.absent"] = ", ".join(sorted(summary.absent))
+    spreads = {f"{name}.std": spread for name, spread in summary.spreads.items()}
+    return Delivery(
+        numbers=result.numbers(),
+        tags=tags,
+        note=result.headline(),
+        history=result.history,
+        rows=summary.per_slide,
+        summary={**summary.values, **spreads},
+    )
 
 
 def _score(job: Job, ledger: Ledger, context: Context, folder: Path) -> tuple[Evaluation, Evaluation]:
@@ -155,17 +220,6 @@ def _score(job: Job, ledger: Ledger, context: Context, folder: Path) -> tuple[Ev
         labels = job.labels(split, ledger)
         parts.append(evaluate(job.method, job.dataset, slides, labels, context, what=str(split), keep=keep))
     return parts[0], parts[1]
-
-
-def stored_rows(tracker: Tracker, stored: StoredRun) -> list[dict[str, Any]]:
-    """The rows per slide of a finished run; none when its table is not to be had."""
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            found = tracker.download(stored, TABLE, Path(folder))
-            table = json.loads(found[0].read_text()) if found else {"columns": [], "data": []}
-    except (BenchError, OSError, ValueError):
-        return []
-    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
 def fresh_folder(folder: Path) -> Path:
@@ -181,12 +235,13 @@ def _ended(live: LiveRun) -> Iterator[None]:
     """Never leave a run RUNNING: what goes wrong is written into the store, then raised."""
     try:
         yield
-    except KeyboardInterrupt:
-        live.end("KILLED", "interrupted; the same command goes on from the last checkpoint")
+    except ElsewhereError:
+        raise
+    except KeyboardInterrupt as error:
+        live.end("KILLED", "interrupted; the same command goes on from the last checkpoint", state_of(error))
         raise
     except Exception as error:
-        reason = error.what if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-        live.end("FAILED", reason)
+        live.end("FAILED", reason_of(error), state_of(error))
         raise
 
 

@@ -1,0 +1,71 @@
+"""A finished result on its way into the tracking store: kept whole on disk first, so that no failure loses it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import TrackingError
+from benchmark.reporting.live import LiveRun
+from benchmark.running.states import NotStoredError
+from benchmark.storage import whole_file
+
+_NOTE = "delivery.json"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the store is told of a finished run, beside the files of its folder."""
+
+    numbers: Mapping[str, float]
+    tags: Mapping[str, str]
+    note: str
+    history: Sequence[tuple[str, float, int | None]]
+    rows: Sequence[Mapping[str, Any]]
+    summary: Mapping[str, float]
+
+
+def keep(folder: Path, delivery: Delivery, home: Path) -> Delivery:
+    """Put the result at `home`, whole or not at all; `folder`, which holds its files, is moved there."""
+    if home.exists():
+        shutil.rmtree(home)
+    home.mkdir(parents=True)
+    folder.rename(home / "artifacts")
+    with whole_file(home / _NOTE) as temporary:
+        temporary.write_text(json.dumps(asdict(delivery)), encoding="utf-8")
+    return delivery
+
+
+def kept(home: Path) -> Delivery | None:
+    """The result that an earlier attempt kept at `home` and could not store; None when there is none."""
+    note = home / _NOTE
+    if not note.is_file() or not (home / "artifacts").is_dir():
+        return None
+    content = json.loads(note.read_text(encoding="utf-8"))
+    content["history"] = [(name, value, step) for name, value, step in content["history"]]
+    return Delivery(**content)
+
+
+def deliver(live: LiveRun, delivery: Delivery, home: Path, *, logged: bool) -> None:
+    """Store a kept result, then delete what was kept.
+
+    `logged`: the history was already sent while it was made. Raises `NotStoredError` when the store does not take it.
+    """
+    try:
+        if not logged:
+            for name, value, step in delivery.history:
+                live.log(name, value, step)
+        live.log_metrics(delivery.numbers)
+        live.set_tags(delivery.tags)
+        live.describe(delivery.note)
+        live.artifacts(home / "artifacts")
+        live.finish()
+    except (TrackingError, OSError) as error:
+        reason = error.what if isinstance(error, TrackingError) else str(error)
+        what = f"the result was computed but not stored: {reason}"
+        raise NotStoredError(what, fix="the same command stores it (it is kept in the cache)") from error
+    shutil.rmtree(home)

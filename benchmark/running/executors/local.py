@@ -1,0 +1,207 @@
+"""Runs in processes of this machine, each stopped at its limits, none able to harm another."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from benchmark.running.limits import Limits, MemoryWatch, duration, memory_kills
+from benchmark.running.run import Outcome
+from benchmark.running.states import State
+from benchmark.running.worker import Task, work
+
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+PERIOD, GRACE = 0.05, 8.0
+"""Seconds between two looks at memory and clock; seconds a process gets to end by itself when asked to."""
+
+
+@dataclass
+class _Job:
+    """One run at work."""
+
+    number: int
+    task: Task
+    process: BaseProcess
+    pipe: Connection
+    kills: int
+    watch: MemoryWatch
+    began: float = field(default_factory=time.monotonic)
+    run: str | None = None
+    outcome: Outcome | None = None
+    elsewhere: bool = False
+    stopped: tuple[State, str] | None = None
+    """State and reason when it was stopped from here."""
+    killed_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that is over. `outcome` is None when another process somewhere does it. `stored`: it wrote its own end."""
+
+    number: int
+    outcome: Outcome | None
+    stored: bool
+
+
+class LocalExecutor:
+    """Starts runs, at most `jobs` at a time, and says how each ended.
+
+    `say(number, text)` is given every line a run prints. Close it, by `with`, so that no process is left behind.
+    """
+
+    def __init__(self, jobs: int, limits: Limits, say: Callable[[int, str], None]) -> None:
+        self._jobs, self._limits, self._say = jobs, limits, say
+        self._context: Any = _context()
+        self._running: dict[int, _Job] = {}
+
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    @property
+    def free(self) -> bool:
+        """True when another run may be started."""
+        return len(self._running) < self._jobs
+
+    @property
+    def busy(self) -> bool:
+        """True while a run is at work."""
+        return bool(self._running)
+
+    def start(self, number: int, task: Task) -> None:
+        """Start a run; `number` tells it from the others."""
+        here, there = self._context.Pipe()
+        process = self._context.Process(target=work, args=(task, there), name=f"bench {number}")
+        kills = memory_kills()
+        process.start()
+        there.close()
+        self._running[number] = _Job(number, task, process, here, kills, MemoryWatch(process.pid))
+
+    def ended(self) -> Iterator[Ended]:
+        """Wait a moment, then give the runs that are over by now."""
+        jobs = list(self._running.values())
+        wait([*(job.pipe for job in jobs), *(job.process.sentinel for job in jobs)], PERIOD)
+        for job in jobs:
+            self._listen(job)
+            if job.process.is_alive():
+                self._guard(job)
+                continue
+            self._listen(job)
+            yield self._end(job)
+
+    def stop(self) -> list[Ended]:
+        """Ask all runs to end as Ctrl-C would, and kill what does not within some seconds."""
+        for job in self._running.values():
+            if job.stopped is None:
+                job.stopped = ("interrupted", "interrupted; the same command goes on from the last checkpoint")
+                _signal(job, signal.SIGTERM)
+        over: list[Ended] = []
+        deadline = time.monotonic() + GRACE
+        while self._running:
+            try:
+                if time.monotonic() > deadline:
+                    for job in self._running.values():
+                        _signal(job, _KILL)
+                over.extend(self.ended())
+            except KeyboardInterrupt:
+                deadline = 0.0
+        return over
+
+    def _listen(self, job: _Job) -> None:
+        with suppress(EOFError, OSError):
+            while job.pipe.poll():
+                kind, content = job.pipe.recv()
+                if kind == "say":
+                    self._say(job.number, content)
+                elif kind == "run":
+                    job.run = content
+                elif kind == "end":
+                    job.outcome = content
+                else:
+                    job.elsewhere = True
+
+    def _guard(self, job: _Job) -> None:
+        """Stop a run that is over one of its limits."""
+        now = time.monotonic()
+        if job.killed_at is not None:
+            if now > job.killed_at + GRACE:
+                _signal(job, _KILL)
+            return
+        seconds, memory = self._limits.seconds, self._limits.memory
+        if seconds is not None and now - job.began > seconds:
+            job.stopped = ("timed out", f"stopped after {duration(seconds)} (--timeout)")
+            job.killed_at = now
+            _signal(job, signal.SIGTERM)
+            return
+        held = job.watch.held()
+        if held > memory:
+            shares = f"held {held / 2**30:.2f} GiB, {memory / 2**30:.2f} are allowed (--memory)"
+            job.stopped, job.killed_at = ("out of memory", shares), now
+            _signal(job, _KILL)
+
+    def _end(self, job: _Job) -> Ended:
+        del self._running[job.number]
+        job.process.join()
+        _signal(job, _KILL)
+        code = job.process.exitcode or 0
+        job.pipe.close()
+        job.process.close()
+        seconds = time.monotonic() - job.began
+        if job.elsewhere:
+            return Ended(job.number, None, True)
+        done = job.outcome
+        if done is not None and (done.state in ("ok", "finished before") or job.stopped is None):
+            return Ended(
+                job.number, replace(done, seconds=done.seconds or seconds, run_id=done.run_id or job.run), True
+            )
+        state, reason = job.stopped or _how(code, memory_kills() - job.kills)
+        return Ended(job.number, Outcome(job.task.spec, state, reason, job.run, seconds=seconds), False)
+
+
+def _context() -> Any:
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if "forkserver" in methods:
+        context.set_forkserver_preload(["benchmark.running.executors.preload"])
+    return context
+
+
+def warm_up() -> None:
+    """Start the server process now, which takes some seconds that the plan can use; returns at once."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        _context()
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+
+
+def _signal(job: _Job, number: int) -> None:
+    """Send a signal to a run's whole session, its readers included."""
+    pid = job.process.pid
+    if pid is None:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
+def _how(code: int, memory_kills_: int) -> tuple[State, str]:
+    """State and reason of a process that ended without a word."""
+    if memory_kills_ > 0:
+        return "out of memory", "the system killed it for want of memory"
+    if code < 0:
+        name = signal.Signals(-code).name if -code in signal.Signals._value2member_map_ else f"signal {-code}"
+        return "failed", f"its process was ended by {name} from outside"
+    return "failed", f"its process ended without a word (exit code {code})"

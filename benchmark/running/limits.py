@@ -1,0 +1,109 @@
+"""How long a run may take and how much memory it may hold."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmark.errors import ConfigError
+
+SHARE = 0.9
+"""Share of the machine's memory that all jobs together may hold, unless `--memory` says otherwise."""
+
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"mb": 10**6, "gb": 10**9, "mib": 2**20, "gib": 2**30, "m": 2**20, "g": 2**30}
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`seconds` of wall time, None for no limit; `memory` in bytes, of a run's processes together."""
+
+    seconds: float | None
+    memory: int
+
+    @property
+    def text(self) -> str:
+        """Both in words."""
+        time = "no time limit" if self.seconds is None else f"{duration(self.seconds)} each"
+        return f"{time}, at most {self.memory / 2**30:.1f} GiB each"
+
+
+def chosen_limits(timeout: str | None, memory: str | None, jobs: int) -> Limits:
+    """The limits of `--timeout` and `--memory`; memory is by default an equal part of 90 % of the machine's."""
+    seconds = None if timeout is None else read_seconds(timeout)
+    share = int(machine_memory() * SHARE / max(jobs, 1))
+    return Limits(seconds, share if memory is None else read_bytes(memory))
+
+
+def read_seconds(text: str) -> float:
+    """`90`, `90s`, `15m`, `2h`, `1d` in seconds. Raises `ConfigError` for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|)", text.strip().lower())
+    if not found or not float(found[1]):
+        raise ConfigError(f"--timeout {text!r} is no time", fix="--timeout 90s, --timeout 15m or --timeout 2h")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def read_bytes(text: str) -> int:
+    """`500MB`, `8GB`, `8GiB`, `8g` in bytes. Raises `ConfigError` for anything else, also without a unit."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(mb|gb|mib|gib|m|g)", text.strip().lower())
+    if not found or not float(found[1]):
+        raise ConfigError(f"--memory {text!r} is no amount of memory", fix="--memory 8GB or --memory 500MB")
+    return int(float(found[1]) * _BYTES[found[2]])
+
+
+def duration(seconds: float) -> str:
+    """`90 s`, `15 min`, `2.5 h`."""
+    if seconds < 120:
+        return f"{seconds:g} s"
+    return f"{seconds / 60:g} min" if seconds < 7200 else f"{seconds / 3600:g} h"
+
+
+def machine_memory() -> int:
+    """Bytes this machine has, or that the container it runs in may use."""
+    total: int = psutil.virtual_memory().total
+    with suppress(OSError, ValueError):
+        return min(total, int((_CGROUP / "memory.max").read_text()))
+    return total
+
+
+def memory_kills() -> int:
+    """How often the kernel has killed a process of this container for want of memory; 0 where it does not say."""
+    with suppress(OSError, ValueError):
+        lines = (_CGROUP / "memory.events").read_text().split()
+        return int(lines[lines.index("oom_kill") + 1])
+    return 0
+
+
+class MemoryWatch:
+    """Memory that a process and its children hold for themselves.
+
+    Pages of files (libraries, memory-mapped features) are left out: the system takes them back when it needs them.
+    Who the children are is looked up once a second, for that means reading the whole process table.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._members: list[psutil.Process] = []
+        self._looked = float("-inf")
+
+    def held(self) -> int:
+        """Bytes now; 0 for a process that is gone."""
+        if time.monotonic() - self._looked > 1.0:
+            self._looked = time.monotonic()
+            with suppress(psutil.Error):
+                parent = psutil.Process(self._pid)
+                self._members = [parent, *parent.children(recursive=True)]
+        return sum(map(_own, self._members))
+
+
+def _own(process: psutil.Process) -> int:
+    with suppress(psutil.Error):
+        memory = process.memory_info()
+        return int(memory.rss - getattr(memory, "shared", 0))
+    return 0

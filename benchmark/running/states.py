@@ -1,0 +1,52 @@
+"""How a run can end, and which errors mean that going on makes no sense."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import Literal
+
+from benchmark.errors import BenchError, TrackingError
+
+State = Literal[
+    "ok", "finished before", "failed", "timed out", "out of memory", "not applicable", "skipped", "interrupted"
+]
+
+FAILURES: frozenset[str] = frozenset({"failed", "timed out", "out of memory"})
+"""States that make a matrix end with another exit code than 0."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_GONE = ("cannot be reached", "disk is full", "no space left", "Max retries exceeded", "unable to open database")
+
+
+class NotStoredError(TrackingError):
+    """A result was computed and could not be stored; it is kept and stored by the next attempt."""
+
+
+def state_of(error: BaseException) -> State:
+    """The state that an error of a run stands for."""
+    torch = sys.modules.get("torch")
+    kinds = (MemoryError, *((torch.OutOfMemoryError,) if torch is not None else ()))
+    if isinstance(error, kinds) or "DefaultCPUAllocator: can't allocate memory" in str(error):
+        return "out of memory"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+
+
+def reason_of(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    if isinstance(error, BenchError):
+        return error.what
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = f" {error.filename}" if error.filename else ""
+        return f"no space left on the disk of{where or ' the cache'} ({error.strerror})"
+    first = (str(error).strip() or "without a message").splitlines()[0]
+    return f"{type(error).__name__}: {first}"
+
+
+def ends_all(error: BaseException) -> bool:
+    """True when every further run would meet the same: a full disk, or a tracking store that is gone."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return isinstance(error, TrackingError) and (
+        isinstance(error, NotStoredError) or any(sign in str(error) for sign in _GONE)
+    )

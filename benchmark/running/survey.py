@@ -1,0 +1,144 @@
+"""Before a matrix starts: which runs are finished, which make no sense, which cannot be done, and which are to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark.config import RunSpec
+from benchmark.errors import BenchError
+from benchmark.identity import digest_of, facts_of
+from benchmark.registry import datasets, methods
+from benchmark.reporting.fetched import slide_rows
+from benchmark.reporting.stored import StoredRun
+from benchmark.running.delivery import kept
+from benchmark.running.job import Job, OpenData, experiment_note, open_data, open_job
+from benchmark.running.run import Outcome
+from benchmark.supervision import Supervision
+from benchmark.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """One planned run. `outcome` is set for what need not, or cannot, be done; `job` where data and method opened."""
+
+    spec: RunSpec
+    identity: str
+    experiment: str
+    job: Job | None = None
+    outcome: Outcome | None = None
+    before: tuple[StoredRun, ...] = ()
+    """Earlier stored runs of this identity, newest first, whatever became of them."""
+    computed: bool = False
+    """An earlier attempt computed the result and could not store it."""
+
+    @property
+    def waiting(self) -> bool:
+        """True when the run is to be done."""
+        return self.outcome is None
+
+
+@dataclass
+class Survey:
+    """Looks at planned runs; every dataset is opened once, whatever the number of its runs.
+
+    `lenient`: datasets were chosen by `all`, so those whose data are not there are skipped; else they have failed.
+    """
+
+    cache: Path
+    tracker: Tracker
+    force: bool
+    lenient: bool
+    _data: dict[str, OpenData | BenchError] = field(default_factory=dict)
+
+    def of(self, specs: Sequence[RunSpec]) -> list[Prospect]:
+        """One prospect per spec, in their order. Raises `TrackingError` when the store cannot be read."""
+        opened = [self._open(spec) for spec in specs]
+        known = self._stored(opened)
+        return [self._judged(prospect, known.get(prospect.identity, [])) for prospect in opened]
+
+    def _open(self, spec: RunSpec) -> Prospect:
+        key = digest_of([spec.dataset, facts_of(spec.options), spec.data, spec.synthetic_slides])
+        if key not in self._data:
+            try:
+                self._data[key] = open_data(spec, self.cache)
+            except BenchError as error:
+                self._data[key] = error
+        data = self._data[key]
+        try:
+            if isinstance(data, BenchError):
+                raise data
+            job = open_job(spec, self.cache, data)
+        except BenchError as error:
+            facts = [spec.method, facts_of(spec.params), key, spec.seed]
+            absent = self.lenient and error is data
+            ended = Outcome(spec, "skipped", error.what) if absent else Outcome(spec, "failed", error.what, error=error)
+            return Prospect(spec, digest_of(facts), spec.dataset, outcome=ended)
+        reason = type(job.method).not_applicable(job.dataset)
+        outcome = None if reason is None else Outcome(spec, "not applicable", reason)
+        return Prospect(spec, job.identity, job.experiment, job, outcome)
+
+    def _stored(self, prospects: Sequence[Prospect]) -> dict[str, list[StoredRun]]:
+        """Identity → its stored runs. Marks those of dead processes first, so that none counts as at work."""
+        self.tracker.connect()
+        experiments = list(dict.fromkeys(prospect.experiment for prospect in prospects))
+        for experiment in experiments:
+            self.tracker.reap(experiment)
+        wanted = [prospect.identity for prospect in prospects]
+        known: dict[str, list[StoredRun]] = {}
+        for run in self.tracker.stored(experiments=experiments, identities=wanted):
+            known.setdefault(run.tags.get("bench.identity", ""), []).append(run)
+        return known
+
+    def _judged(self, prospect: Prospect, before: Sequence[StoredRun]) -> Prospect:
+        done = next((run for run in before if run.status == "FINISHED"), None)
+        outcome, spec = prospect.outcome, prospect.spec
+        if outcome is None and done is not None and not self.force:
+            refines = Supervision.COARSE in methods().load(spec.method).supervision
+            rows = slide_rows(self.tracker, done) if refines else []
+            outcome = Outcome(spec, "finished before", run_id=done.id, metrics=done.metrics, rows=rows)
+        computed = (
+            outcome is None and not self.force and kept(self.cache / "undelivered" / prospect.identity) is not None
+        )
+        return Prospect(spec, prospect.identity, prospect.experiment, prospect.job, outcome, tuple(before), computed)
+
+
+def record(prospect: Prospect, outcome: Outcome, tracker: Tracker) -> str | None:
+    """Store how a run ended that never began, unless the store knows it already; returns the stored run's number."""
+    for run in prospect.before:
+        if run.tags.get("bench.state") == outcome.state and run.tags.get("bench.reason") == outcome.reason:
+            return run.id
+    return tracker.record(
+        experiment=prospect.experiment,
+        description=experiment_note(datasets().load(prospect.spec.dataset)),
+        name=prospect.spec.title,
+        tags={**_tags(prospect), "bench.state": outcome.state, "bench.reason": outcome.reason},
+    )
+
+
+def conclude(prospect: Prospect, outcome: Outcome, tracker: Tracker) -> str | None:
+    """Write the end of a run whose process could not do it any more; returns the stored run's number."""
+    if outcome.run_id is None:
+        return record(prospect, outcome, tracker)
+    stopped = outcome.state in ("timed out", "interrupted")
+    why = {"bench.state": outcome.state, "bench.reason": outcome.reason}
+    tracker.conclude(outcome.run_id, "KILLED" if stopped else "FAILED", why)
+    return outcome.run_id
+
+
+def _tags(prospect: Prospect) -> dict[str, str]:
+    if prospect.job is not None:
+        return prospect.job.tags(prospect.spec.device)
+    spec = prospect.spec
+    tags = {
+        "bench.method": spec.method,
+        "bench.dataset": spec.dataset,
+        "bench.preset": spec.preset,
+        "bench.seed": str(spec.seed),
+        "bench.variant": spec.variant,
+        "bench.settings": spec.settings,
+        "bench.identity": prospect.identity,
+        "bench.supervision": "+".join(sorted(methods().load(spec.method).supervision)) or "none",
+    }
+    return {name: value for name, value in tags.items() if value}

@@ -1,0 +1,319 @@
+"""A matrix whose methods misbehave: each is told apart, stored with its reason, and harms nobody else."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from benchmark.config import RunRequest
+from benchmark.errors import BenchError, ConfigError
+from benchmark.running import matrix
+from benchmark.running.executors import local
+from benchmark.running.limits import read_bytes, read_seconds
+from benchmark.tracking import Tracker
+
+BAD = '''
+"""Methods that go wrong, each in its own way."""
+import os, signal, subprocess, sys, time
+import numpy as np
+from benchmark.method import Method, MethodCard, Params, Prediction
+from benchmark.slides import ScoreMap
+
+
+class Good(Method):
+    """Half everywhere."""
+
+    supervision = frozenset()
+    card = MethodCard("t", "c", "p")
+    Params = Params
+    presets = {"paper": {}, "quick": {}, "smoke": {}}
+
+    def fit(self, train, validation, context):
+        pass
+
+    def predict(self, slide, labels, context):
+        grid = context.geometry.evaluation_grid(slide)
+        return Prediction(ScoreMap(grid, self.scores(grid)))
+
+    def scores(self, grid):
+        return np.full(grid.shape, 0.5, np.float32)
+
+    def state(self):
+        return {}
+
+    def restore(self, state, context):
+        pass
+
+
+class Raises(Good):
+    def fit(self, train, validation, context):
+        raise RuntimeError("out of luck")
+
+
+class Hangs(Good):
+    def fit(self, train, validation, context):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        open(os.environ["CHILD_FILE"], "w").write(str(child.pid))
+        while True:
+            time.sleep(1)
+
+
+class Eats(Good):
+    def fit(self, train, validation, context):
+        held = []
+        while True:
+            held.append(np.ones(4_000_000))
+            time.sleep(0.02)
+
+
+class Gaps(Good):
+    def scores(self, grid):
+        return np.full(grid.shape, np.nan, np.float32)
+
+
+class Shapes(Good):
+    def scores(self, grid):
+        return np.zeros((3, 3), np.float32)
+
+
+class Outside(Good):
+    def scores(self, grid):
+        return np.full(grid.shape, 1.5, np.float32)
+
+
+class Dies(Good):
+    def fit(self, train, validation, context):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Leaves(Good):
+    def fit(self, train, validation, context):
+        os._exit(3)
+
+
+class Idle(Good):
+    @classmethod
+    def not_applicable(cls, dataset):
+        return "it is not in the mood"
+
+
+class Full(Good):
+    def fit(self, train, validation, context):
+        raise OSError(28, "No space left on device", "/somewhere")
+
+
+class Slow(Good):
+    """Says when it is at work and waits to be let go."""
+
+    def fit(self, train, validation, context):
+        open(os.environ["SLOW_FILE"], "a").write(f"{os.getpid()}\\n")
+        time.sleep(float(os.environ.get("SLOW_SECONDS", "2")))
+'''
+
+NAMES = re.findall(r"^class (\w+)", BAD, re.MULTILINE)
+KINDS = {name.lower(): f"bad_methods:{name}" for name in NAMES}
+
+
+@pytest.fixture
+def site(distribution, tmp_path, monkeypatch):
+    """Installs the methods that go wrong."""
+    monkeypatch.setattr(local, "GRACE", 2.0)
+    monkeypatch.setenv("CHILD_FILE", str(tmp_path / "child"))
+    monkeypatch.setenv("SLOW_FILE", str(tmp_path / "slow"))
+    return distribution("bad", modules={"bad_methods": BAD}, methods=KINDS)
+
+
+@pytest.fixture
+def asked(site, store, miniatures):
+    def make(method, **changes):
+        usual = {"dataset": "glas", "data": str(miniatures["glas"]), "store": store, "device": "cpu"}
+        return RunRequest(method=method, preset="smoke", **{**usual, **changes})
+
+    return make
+
+
+def states(store, experiment="glas-synthetic"):
+    return {run.tags["bench.method"]: run.tags.get("bench.state") for run in Tracker(store).runs(experiment)}
+
+
+def reasons(store, experiment="glas-synthetic"):
+    return {run.tags["bench.method"]: run.tags.get("bench.reason", "") for run in Tracker(store).runs(experiment)}
+
+
+def test_every_way_to_go_wrong_is_told_apart_and_the_rest_goes_on(asked, store, capsys, tmp_path):
+    wrong = "raises,hangs,eats,gaps,shapes,outside,dies,leaves,idle,good"
+    code = matrix.run_all(asked(wrong, jobs=2, timeout="15s", memory="1.5GB"))
+    assert code == 1, "an error that nobody foresaw is among them"
+    assert states(store) == {
+        "raises": "failed",
+        "hangs": "timed out",
+        "eats": "out of memory",
+        "gaps": "failed",
+        "shapes": "failed",
+        "outside": "failed",
+        "dies": "failed",
+        "leaves": "failed",
+        "idle": "not applicable",
+        "good": "ok",
+    }
+    why = reasons(store)
+    assert "out of luck" in why["raises"] and "15 s" in why["hangs"] and "--memory" in why["eats"]
+    assert "(3, 3)" in why["shapes"] and "1.5" in why["outside"] and "SIGKILL" in why["dies"]
+    assert "all are NaN" in why["gaps"] and "exit code 3" in why["leaves"] and "mood" in why["idle"]
+    assert not [run for run in Tracker(store).runs("glas-synthetic") if run.status == "RUNNING"]
+    said = capsys.readouterr().out
+    assert "--method raises" in said and "--method hangs" in said and "--method good" not in said
+    child = int((tmp_path / "child").read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_only_the_failed_ones_run_again(asked, store, capsys):
+    assert matrix.run_all(asked("good,dies")) == 2
+    assert matrix.run_all(asked("good,dies")) == 2
+    assert "1 to do, 1 finished" in capsys.readouterr().out.replace("1 finished, 1 to do", "1 to do, 1 finished")
+    assert sorted(run.tags["bench.state"] for run in Tracker(store).runs("glas-synthetic")) == [
+        "failed",
+        "failed",
+        "ok",
+    ]
+
+
+def test_a_single_run_in_its_own_process_raises_its_error(asked, store):
+    with pytest.raises(RuntimeError, match="out of luck"):
+        matrix.run_all(asked("raises"))
+    with pytest.raises(BenchError, match="SIGKILL"):
+        matrix.run_all(asked("dies"))
+    with pytest.raises(BenchError, match="stopped after 3 s"):
+        matrix.run_all(asked("hangs", timeout="3s"))
+
+
+def test_a_dry_run_shows_the_plan_and_does_nothing(asked, store, capsys):
+    assert matrix.run_all(asked("good,idle,raises", seeds=(0, 1), dry_run=True)) == 0
+    said = capsys.readouterr().out
+    assert "6 runs: " in said and "4 to do" in said and "2 n/a" in said and "not in the mood" in said
+    assert Tracker(store).runs("glas-synthetic") == []
+
+
+def test_datasets_that_are_not_here_are_skipped_for_all_and_fail_by_name(asked, store, monkeypatch, tmp_path, capsys):
+    glas = tmp_path / "data" / "glas"
+    glas.parent.mkdir()
+    glas.symlink_to(asked("good").data)
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
+    assert matrix.run_all(asked("good", dataset="all", data=None)) == 0
+    assert "skipped" in capsys.readouterr().out
+    assert states(store, "paip2019") == {"good": "skipped"}
+    assert matrix.run_all(asked("good", dataset="glas,paip2019", data=None)) == 2
+    assert "failed" in {run.tags["bench.state"] for run in Tracker(store).runs("paip2019")}
+
+
+def test_a_full_disk_ends_the_matrix_and_says_so(asked, store, capsys):
+    assert matrix.run_all(asked("good,full,raises")) == 2
+    said = capsys.readouterr().out
+    assert "stopped early: no space left" in said and "/somewhere" in said
+    assert states(store) == {"good": "ok", "full": "failed"}, "what comes after the full disk was not begun"
+
+
+def test_a_grid_runs_each_value_once(asked, store):
+    assert matrix.run_all(asked("constant,good", settings=("value=0,0.5,1",), jobs=2)) == 0
+    found = [
+        (run.tags["bench.method"], run.tags.get("bench.variant", "")) for run in Tracker(store).runs("glas-synthetic")
+    ]
+    assert sorted(found) == [("constant", ""), ("constant", "value=0.0"), ("constant", "value=0.5"), ("good", "")]
+
+
+def begin(asked, tmp_path, name, *words, **extra):
+    """The command line as a process of its own."""
+    request = asked("good")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "site-bad"), "BENCH_CACHE": str(tmp_path / name), **extra}
+    command = [
+        sys.executable,
+        "-m",
+        "benchmark",
+        "run",
+        "--dataset",
+        "glas",
+        "--data",
+        request.data,
+        "--preset",
+        "smoke",
+    ]
+    return subprocess.Popen(
+        [*command, "--store", request.store, "--device", "cpu", *words],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def wait_for(path, lines=1):
+    deadline = time.monotonic() + 120
+    while not path.exists() or len(path.read_text().splitlines()) < lines:
+        assert time.monotonic() < deadline, f"{path} did not come"
+        time.sleep(0.05)
+    return path.read_text().splitlines()
+
+
+@pytest.mark.parametrize("caches", [("one", "one"), ("one", "two")])
+def test_two_matrices_on_one_store_do_nothing_twice(caches, asked, store, tmp_path):
+    words = ("--method", "slow", "--seeds", "0,1,2")
+    both = [begin(asked, tmp_path, cache, *words) for cache in caches]
+    outputs = [process.communicate(timeout=240)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    finished = Tracker(store).runs("glas-synthetic")
+    assert sorted(run.tags["bench.seed"] for run in finished) == ["0", "1", "2"], outputs
+    assert len((tmp_path / "slow").read_text().splitlines()) == 3, "nothing was computed twice"
+
+
+def test_a_process_killed_in_the_middle_harms_nobody_else(asked, store, tmp_path):
+    process = begin(asked, tmp_path, "c", "--method", "slow,good", SLOW_SECONDS="60")
+    (pid,) = wait_for(tmp_path / "slow")
+    os.kill(int(pid), signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2 and "SIGKILL" in output, output
+    assert states(store) == {"slow": "failed", "good": "ok"}
+
+
+def test_ctrl_c_stops_all_jobs_and_the_same_command_goes_on(asked, store, tmp_path):
+    words = ("--method", "slow", "--seeds", "0,1,2", "--jobs", "2")
+    process = begin(asked, tmp_path, "c", *words, SLOW_SECONDS="60")
+    pids = wait_for(tmp_path / "slow", 2)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in output, output
+    assert "not begun: interrupted" in output
+    assert not any(psutil.pid_exists(int(pid)) for pid in pids)
+    assert {run.status for run in Tracker(store).runs("glas-synthetic")} == {"KILLED"}
+    process = begin(asked, tmp_path, "c", *words, SLOW_SECONDS="0")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "3 ok" in output, output
+
+
+def test_jobs_die_with_a_matrix_that_is_killed(asked, store, tmp_path):
+    process = begin(asked, tmp_path, "c", "--method", "slow", SLOW_SECONDS="60")
+    (pid,) = wait_for(tmp_path / "slow")
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(int(pid)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not psutil.pid_exists(int(pid))
+    assert {run.tags["bench.state"] for run in Tracker(store).runs("glas-synthetic")} == {"interrupted"}
+
+
+def test_limits_are_read_and_nonsense_is_refused():
+    assert (read_seconds("90"), read_seconds("15m"), read_seconds("2h"), read_seconds("1.5 min")) == (90, 900, 7200, 90)
+    assert (read_bytes("8GB"), read_bytes("500 MiB"), read_bytes("2g")) == (8 * 10**9, 500 * 2**20, 2 * 2**30)
+    for text in ("soon", "-3s", "0", "3 weeks"):
+        with pytest.raises(ConfigError, match="--timeout"):
+            read_seconds(text)
+    for text in ("lots", "8", "0GB", "-1GB"):
+        with pytest.raises(ConfigError, match="--memory"):
+            read_bytes(text)
