@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark.commands import cache, catalogue, data, export, run, service
+from benchmark.commands import audit, cache, catalogue, compare, data, export, leaderboard, report, run, service
 from benchmark.commands.session import Session
 from benchmark.errors import BenchError
 
@@ -23,7 +23,8 @@ First steps:
   bench list                   methods and datasets
   bench info oeem              what a method is, and its parameters
   bench run --method oeem --dataset glas --data synthetic --preset quick
-  bench ui                     look at the results
+  bench leaderboard            which method is best, and what its labels cost
+  bench ui                     look at every run
 
 A verb's own help has more examples: bench run --help. Shell completion: bench --install-completion.
 """
@@ -72,6 +73,10 @@ app.add_typer(catalogue.listing, name="list")
 app.command(short_help="Show what a method or a dataset is, and its parameters.")(catalogue.info)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
+app.command(epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
+app.command(epilog=report.EXAMPLES)(report.report)
+app.command(epilog=compare.EXAMPLES)(compare.compare)
+app.command(epilog=audit.EXAMPLES)(audit.audit)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command()(service.ui)
 app.command(short_help="Check this machine; each fault comes with its fix.")(service.doctor)

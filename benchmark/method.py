@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -128,6 +128,13 @@ class Method(ABC):
     def budgets(self) -> Mapping[Supervision, int]:
         """How many labels of a kind the parameters allow at most (PIXEL and REVIEW)."""
         return {}
+
+    def encoders(self) -> Sequence[str] | None:
+        """What the networks have seen before, with these parameters: a `NAME: DATA` each (`encoders.seen_by`).
+
+        Empty where no network starts from weights; None, the default, where the method does not say.
+        """
+        return None
 
     @classmethod
     def not_applicable(cls, dataset: Dataset) -> str | None:

@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
@@ -29,7 +28,7 @@ from benchmark.reporting.address import shown, sqlite_path, store_uri
 from benchmark.reporting.live import NOTE, LiveRun, Number
 from benchmark.reporting.names import MAX_DIGEST, TABLE_SUFFIX, stored_name, stored_params, stored_tags
 from benchmark.reporting.owner import orphaned, owner_tags, user
-from benchmark.reporting.stored import StoredRun, read_sqlite, trimmed
+from benchmark.reporting.stored import DatasetInput, StoredRun, read_sqlite, trimmed
 from benchmark.reporting.ui import serve
 
 if TYPE_CHECKING:
@@ -53,16 +52,6 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 """What MLflow is told unless the environment says otherwise: less talk, nothing sent home, failures in a minute."""
-
-
-@dataclass(frozen=True)
-class DatasetInput:
-    """The data a run used. `digest` is cut to MLflow's 36 characters, `profile` is shown as JSON."""
-
-    name: str
-    source: str
-    digest: str
-    profile: Mapping[str, object]
 
 
 LOADED_BY_MLFLOW = (
@@ -91,6 +80,11 @@ class Tracker:
         self._path = sqlite_path(self.uri)
         self._cache = cache
         self._known: dict[str, str] = {}
+
+    @property
+    def shown(self) -> str:
+        """The address without a password."""
+        return str(self._path) if self._path is not None else shown(self.uri)
 
     def connect(self) -> None:
         """Reach the store now, and make its tables when it is new."""
@@ -127,7 +121,11 @@ class Tracker:
         """
         if self._path is not None:
             address.require_runs(self._path)
-            found = self._call(read_sqlite, self._path, experiments=experiments, identities=identities, metrics=metrics)
+            try:
+                # Not through `_call`: it loads MLflow, which takes longer than the reading.
+                found = read_sqlite(self._path, experiments=experiments, identities=identities, metrics=metrics)
+            except sqlite3.Error as error:
+                raise self._told(error) from error
             if found is not None:
                 return found
         names = self.experiments() if experiments is None else experiments
@@ -192,12 +190,13 @@ class Tracker:
         return runs[0]
 
     def download(self, run: StoredRun, path: str, folder: Path) -> list[Path]:
-        """Copy the files of a run's artifact folder `path` into `folder`/`path`; returns them, none if it has none."""
-        if not self._call(self._client.list_artifacts, run.id, path):
+        """Copy an artifact, a file or a folder, to `folder`/`path`; returns the files, none if the run has none."""
+        parent = path.rpartition("/")[0] or None
+        if path not in {found.path for found in self._call(self._client.list_artifacts, run.id, parent)}:
             return []
         folder.mkdir(parents=True, exist_ok=True)
         copied = Path(self._call(self._client.download_artifacts, run.id, path, str(folder)))
-        return sorted(file for file in copied.rglob("*") if file.is_file())
+        return [copied] if copied.is_file() else sorted(file for file in copied.rglob("*") if file.is_file())
 
     def reap(self, experiment: str) -> list[str]:
         """Mark as KILLED what a process of this machine left RUNNING when it died; returns the run ids."""

@@ -37,6 +37,10 @@ class Constant(Method):
     Params = ConstantParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "smoke": {}}
 
+    def encoders(self) -> tuple[str, ...]:
+        """There is no network."""
+        return ()
+
     def fit(self, train: View, validation: View, context: Context) -> None:
         """Nothing to learn."""
 

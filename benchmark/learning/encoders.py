@@ -38,6 +38,11 @@ def pretrained_on(name: str, *, pretrained: bool, weights: Path | None) -> str:
     return next((data for family, data in PRETRAINED_ON.items() if name.startswith(family)), "unknown")
 
 
+def seen_by(name: str, *, pretrained: bool, weights: Path | None) -> str:
+    """`NAME: DATA`, as `Method.encoders` answers."""
+    return f"{name}: {pretrained_on(name, pretrained=pretrained, weights=weights)}"
+
+
 class FrozenEncoder:
     """A network in evaluation mode that nothing trains: uint8 patches n × side × side × 3 → float32 n × dim.
 

@@ -6,12 +6,22 @@ Slides and units of one patient are not independent, so patients are drawn, neve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from benchmark.metrics.signed_rank import SignedRank, wilcoxon
 from benchmark.seeds import generator
+
+__all__ = [
+    "SignedRank",
+    "holm",
+    "patient_draws",
+    "percentile_interval",
+    "resampled_auc",
+    "stars",
+    "wilcoxon",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -80,33 +90,6 @@ def resampled_auc(labels: ArrayLike, scores: ArrayLike, patients: Ints, draws: F
     total = positives * negatives
     values: Floats = np.divide(wins, total, out=np.full(len(draws), np.nan), where=total > 0)
     return values
-
-
-@dataclass(frozen=True)
-class SignedRank:
-    """Result of `wilcoxon`: the smaller rank sum, the two-sided p value, and how many pairs differ."""
-
-    statistic: float
-    p: float
-    pairs: int
-
-
-def wilcoxon(one: ArrayLike, other: ArrayLike) -> SignedRank | None:
-    """Paired two-sided Wilcoxon signed-rank test over slides; None when no pair differs.
-
-    Equal pairs are left out (Wilcoxon's rule). Exact for small samples, normal approximation otherwise (SciPy).
-    Differences are rounded to 12 decimals first, so that rounding noise neither makes nor breaks a tie.
-    """
-    differences = np.round(np.asarray(one, dtype=np.float64) - np.asarray(other, dtype=np.float64), 12)
-    if differences.ndim != 1 or np.isnan(differences).any():
-        raise ValueError("the test needs two equally long lists of numbers, without gaps")
-    differences = differences[differences != 0]
-    if not differences.size:
-        return None
-    from scipy import stats
-
-    result = stats.wilcoxon(differences)
-    return SignedRank(float(result.statistic), float(result.pvalue), differences.size)
 
 
 STARS = (0.05, 1e-2, 1e-3, 1e-4)

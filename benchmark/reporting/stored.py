@@ -7,13 +7,23 @@ runs, tags and latest metrics have been the same since MLflow 1; a store that la
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 _BLOCK = 500
 """Keys asked for in one statement; SQLite takes 999 values."""
+
+
+@dataclass(frozen=True)
+class DatasetInput:
+    """The data a run used. `digest` is cut to MLflow's 36 characters, `profile` is shown as JSON."""
+
+    name: str
+    source: str
+    digest: str
+    profile: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class StoredRun:
 
 
 def trimmed(run: StoredRun, experiment: str, metrics: Collection[str] | None) -> StoredRun:
-    """A run with its experiment, without parameters, and with the wanted metrics: names, or prefixes that end in `/`."""
+    """A run with its experiment, without parameters, with the wanted metrics: names, or prefixes that end in `/`."""
     prefixes = tuple(name for name in metrics or () if name.endswith("/"))
     chosen = {
         name: value

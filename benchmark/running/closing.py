@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.reporting.command import run_command
 from benchmark.running.states import FAILURES
 
 if TYPE_CHECKING:
@@ -139,29 +139,23 @@ def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) 
         groups.setdefault(key, []).append(spec.seed)
     commands = []
     for (method, variant, dataset, settings, preset, data, device), seeds in groups.items():
-        words = ["bench", "run", "--method", method, "--dataset", dataset, "--preset", preset]
-        words += ["--seeds", ",".join(map(str, seeds))]
-        for owner, text in (("method", variant), ("dataset", settings)):
-            words += [word for setting in split_label(text) for word in ("--set", f"{owner}.{setting}")]
-        words += ["--data", data] if data else []
-        words += ["--device", device] if device != "auto" else []
-        if request is not None:
-            words += ["--store", request.store] if request.store else []
-            words += ["--timeout", request.timeout] if request.timeout else []
-            words += ["--memory", request.memory] if request.memory else []
-        commands.append(shlex.join(words))
+        extra = ["--data", data] if data else []
+        extra += ["--device", device] if device != "auto" else []
+        for option in ("store", "timeout", "memory"):
+            value = getattr(request, option, None)
+            extra += [f"--{option}", value] if value else []
+        commands.append(
+            run_command(
+                method=method,
+                variant=variant,
+                dataset=dataset,
+                settings=settings,
+                preset=preset,
+                seeds=seeds,
+                extra=extra,
+            )
+        )
     return commands
-
-
-def split_label(text: str) -> list[str]:
-    """The `name=value` parts of a label; a blank inside a value belongs to it."""
-    parts: list[str] = []
-    for word in text.split(" ") if text else []:
-        if "=" in word or not parts:
-            parts.append(word)
-        else:
-            parts[-1] += f" {word}"
-    return parts
 
 
 def _number(value: float | None) -> str:

@@ -66,6 +66,7 @@ def prepare(device: str, seed: int) -> None:
 
     torch.set_num_threads(threads())
     limit_threads(threads())
-    torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
+    # Not `use_deterministic_algorithms`: it imports the compiler, which nobody here uses, for two seconds.
+    torch.set_deterministic_debug_mode("error" if device == "cpu" else "warn")
     torch.backends.cudnn.benchmark = False
     torch.manual_seed(seed % 2**63)

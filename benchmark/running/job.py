@@ -46,6 +46,11 @@ class Job:
         return self.spec.title
 
     @property
+    def known(self) -> Known:
+        """What another process needs to open this job without reading the data's files again."""
+        return Known(self.dataset.root, self.data_digest, self.data_identity, self.identity)
+
+    @property
     def row(self) -> str:
         """Equal for the runs of one method with the same parameters, whatever the seed and the data."""
         return digest_of([self.spec.method, facts_of(self.spec.params)])
@@ -122,8 +127,25 @@ class OpenData:
     """Digest of the files, how they are read (options) and by which code."""
 
 
-def open_data(spec: RunSpec, cache: Path, content: str | None = None) -> OpenData:
-    """Open the dataset of a run; a miniature is made when it is not there yet. `content`: its digest where known.
+@dataclass(frozen=True)
+class Known:
+    """What another process found out about a run: where the data lie, and the digests."""
+
+    root: Path
+    content: str
+    data_identity: str
+    identity: str
+
+
+def reopen_job(spec: RunSpec, cache: Path, known: Known) -> Job:
+    """Open a run that was surveyed before. Raises `BenchError` when the data have gone since."""
+    dataset = datasets().load(spec.dataset)(known.root, spec.options)
+    method = methods().load(spec.method)(spec.params)
+    return Job(spec, method, dataset, known.content, known.data_identity, known.identity, cache)
+
+
+def open_data(spec: RunSpec, cache: Path) -> OpenData:
+    """Open the dataset of a run; a miniature is made when it is not there yet.
 
     Raises `BenchError` when the data cannot be used.
     """
@@ -133,7 +155,7 @@ def open_data(spec: RunSpec, cache: Path, content: str | None = None) -> OpenDat
     else:
         root = find_root(spec.dataset, spec.data)
     dataset = dataset_class(root, spec.options)
-    content = content or content_digest(dataset.root, dataset.files())
+    content = content_digest(dataset.root, dataset.files())
     code = code_digest(dataset_class, learning=False)
     return OpenData(dataset, content, digest_of([spec.dataset, facts_of(spec.options), content, code]))
 

@@ -130,7 +130,7 @@ class _Matrix:
             self._announce(number)
             try:
                 assert prospect.job is not None
-                way = Way(force=self._request.force)
+                way = Way(force=self._request.force, surveyed=True)
                 self._outcomes[number] = run_one(prospect.job, self._tracker, self._console, way)
             except Exception as error:
                 self._note(number, Outcome(prospect.spec, state_of(error), reason_of(error), error=error))
@@ -175,7 +175,7 @@ class _Matrix:
             spec=replace(prospect.spec, device=assigned_device(prospect.spec.device, slot)),
             store=self._tracker.uri,
             cache=self._cache,
-            content=prospect.job.data_digest,
+            known=prospect.job.known,
             force=request.force,
             debug=request.debug,
             threads=int(told) if told.isdigit() and int(told) else max(cores() // request.jobs, 1),

@@ -56,15 +56,21 @@ class RunResult:
         return f"{table}\n\nSee `summary.html` among the artifacts; `bench run --config config.yaml` repeats this run."
 
     def _costs(self) -> dict[str, float]:
+        reused = sum(stage.seconds for stage in self.stages if stage.reused)
+        alone = self.fitting.seconds + self.scoring.seconds + reused
         costs = {
             "cost/fit_seconds": self.fitting.seconds,
             "cost/score_seconds": self.scoring.seconds,
+            "cost/reused_seconds": reused,
+            "cost/seconds": alone,
+            "cost/cpu_seconds": self.fitting.cpu_seconds + self.scoring.cpu_seconds,
             "cost/peak_memory_mib": max(self.fitting.peak_mib, self.scoring.peak_mib),
             "cost/reused_stages": float(sum(stage.reused for stage in self.stages)),
         }
         gpu = max(self.fitting.peak_gpu_mib, self.scoring.peak_gpu_mib)
         if gpu:
             costs["cost/peak_gpu_memory_mib"] = gpu
+            costs["cost/gpu_seconds"] = alone
         for stage in merged(self.stages):
             costs[f"stage/{stage.name}_seconds"] = stage.seconds
             costs[f"stage/{stage.name}_peak_mib"] = stage.peak_mib

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import time
@@ -14,6 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from benchmark.audit import AuditReport, audit, declared_encoders
 from benchmark.config import RunSpec
 from benchmark.context import Context
 from benchmark.dataset import Split
@@ -65,11 +67,13 @@ class Way:
     """How a run is to be done.
 
     `force`: also when it is finished. `wait`: for another process that does it; else `ElsewhereError` is raised.
-    `opened` is told the number of the stored run as soon as there is one.
+    `opened` is told the number of the stored run as soon as there is one. `surveyed`: the store was looked through
+    just before, so that only what changed since has to be seen.
     """
 
     force: bool = False
     wait: bool = True
+    surveyed: bool = False
     opened: Callable[[str], None] = lambda run: None
 
 
@@ -108,10 +112,11 @@ def _alone(job: Job, console: Console, way: Way) -> Iterator[None]:
 
 def _run_alone(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
     spec = job.spec
-    tracker.reap(job.experiment)
-    done = None if way.force else tracker.finished(job.experiment, job.identity)
-    if done is not None:
-        return finished_before(spec, tracker, done)
+    if not way.surveyed:
+        tracker.reap(job.experiment)
+        done = None if way.force else tracker.finished(job.experiment, job.identity)
+        if done is not None:
+            return finished_before(spec, tracker, done)
     if spec.expected_data not in (None, job.data_digest):
         console.print("  note: the data differ from those that this configuration was made with", highlight=False)
     device = choose_device(spec.device)
@@ -177,6 +182,7 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
         examiner=examination,
         features=job.cache / "features",
     ).bind(job.method)
+    leaks = audit(job.dataset, encoders=declared_encoders(job.method), cache=job.cache)
     with Meter() as fitting:
         job.method.fit(job.view(Split.TRAIN, ledger), job.view(Split.VALIDATION, ledger), context)
     folder = fresh_folder(job.cache / "runs" / job.identity)
@@ -193,12 +199,13 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
         job, summary, ledger, context.records, reporter.history, examination.results(), fitting, scoring, complete
     )
     write_artifacts(folder, result, test.evidence)
-    return keep_result(folder, _delivery(result), home)
+    (folder / "audit.json").write_text(json.dumps(leaks.facts(), indent=1) + "\n", encoding="utf-8")
+    return keep_result(folder, _delivery(result, leaks), home)
 
 
-def _delivery(result: RunResult) -> Delivery:
+def _delivery(result: RunResult, leaks: AuditReport) -> Delivery:
     summary = result.summary
-    tags = {**result.complete.tags(), "bench.state": "ok"}
+    tags = {**result.complete.tags(), "bench.state": "ok", "bench.audit": leaks.tag}
     if summary.absent:
         tags["bench.absent"] = ", ".join(sorted(summary.absent))
     spreads = {f"{name}.std": spread for name, spread in summary.spreads.items()}

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from benchmark.config import RunSpec
+from benchmark.running.job import Known
 
 if TYPE_CHECKING:
     from benchmark.running.run import Outcome
@@ -28,12 +29,12 @@ WIDTH = 110
 
 @dataclass(frozen=True)
 class Task:
-    """All that a process has to know to do one run. `content`: digest of the data's files."""
+    """All that a process has to know to do one run."""
 
     spec: RunSpec
     store: str
     cache: Path
-    content: str
+    known: Known
     force: bool
     debug: bool
     threads: int
@@ -103,16 +104,15 @@ def _watch(pipe: Connection) -> None:
 
 
 def _outcome(task: Task, sender: _Sender) -> Outcome:
-    from benchmark.running.job import open_data, open_job
+    from benchmark.running.job import reopen_job
     from benchmark.running.run import ElsewhereError, Outcome, Way, run_one
     from benchmark.running.states import reason_of, state_of
     from benchmark.tracking import Tracker
 
     tracker = Tracker(task.store, cache=task.cache / "tracking")
-    way = Way(force=task.force, wait=False, opened=lambda run: sender.send("run", run))
+    way = Way(force=task.force, wait=False, surveyed=True, opened=lambda run: sender.send("run", run))
     try:
-        data = open_data(task.spec, task.cache, task.content)
-        done = run_one(open_job(task.spec, task.cache, data), tracker, _console(task, sender), way)
+        done = run_one(reopen_job(task.spec, task.cache, task.known), tracker, _console(task, sender), way)
     except ElsewhereError:
         raise _Elsewhere from None
     except (Exception, KeyboardInterrupt) as error:

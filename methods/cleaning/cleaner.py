@@ -116,6 +116,15 @@ class Cleaner(Method):
         spread = cells.spread(scores)
         return Prediction(ScoreMap(cells.grid, spread), mask=self.decide(spread, cells.tissue))
 
+    def encoders(self) -> tuple[str, ...]:
+        """The frozen encoder; VGG16's fully connected layers come from the same weights."""
+        from benchmark.learning.encoders import seen_by
+
+        params = self.params
+        if params.encoder_training == "self-supervised":
+            return (f"{params.encoder}: nothing but the training slides of the run, without labels",)
+        return (seen_by(params.encoder, pretrained=params.encoder_pretrained, weights=params.encoder_weights),)
+
     def rows(self, slide: Slide, cells: Cells, patches: Grid, context: Context) -> Features:
         """Frozen features of a slide's tissue cells."""
         return rows_of(cells, slide, self.encoder(context), patches, context)

@@ -36,6 +36,10 @@ class Coarse(Method):
     Params = CoarseParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "released": {}, "quick": {}, "smoke": {}}
 
+    def encoders(self) -> tuple[str, ...]:
+        """There is no network."""
+        return ()
+
     def fit(self, train: View, validation: View, context: Context) -> None:
         """Nothing to learn."""
 

@@ -81,6 +81,14 @@ class CamSeg(Segmenter):
 
         return context.stage(stage, masks, uses=tuple(ClassifierParams.model_fields), after=("classifier",))
 
+    def encoders(self) -> tuple[str, ...]:
+        """The backbones of the classifier and of the segmentation net."""
+        from benchmark.learning.encoders import seen_by
+
+        params = self.params
+        classifier = seen_by(params.cls_backbone, pretrained=params.cls_pretrained, weights=params.cls_weights)
+        return (classifier, *super().encoders())
+
     def weighting(self) -> Weighting:
         """All pixels alike."""
         from .weighting import Weighting

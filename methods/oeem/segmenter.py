@@ -46,6 +46,13 @@ class Segmenter(Method):
                 )
         return None
 
+    def encoders(self) -> tuple[str, ...]:
+        """The backbone of the segmentation net."""
+        from benchmark.learning.encoders import seen_by
+
+        params = self.params
+        return (seen_by(params.seg_backbone, pretrained=params.seg_pretrained, weights=params.seg_weights),)
+
     @abstractmethod
     def weighting(self) -> Weighting:
         """How the losses of the pixels are weighted."""

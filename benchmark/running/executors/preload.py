@@ -17,6 +17,10 @@ from benchmark.tracking import LOADED_BY_MLFLOW as TRACKING_MODULES
 for _name in (
     "alembic.command",
     "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "matplotlib.font_manager",
+    "jinja2.ext",
+    "sqlalchemy.dialects.sqlite.pysqlite",
     "sklearn.metrics",
     "skimage.measure",
     "scipy.stats",

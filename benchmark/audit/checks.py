@@ -1,0 +1,193 @@
+"""The audit of a dataset: what its splits share, what they lack, and what its figures must be read with."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.audit.contents import Comparison, Twins, compare
+from benchmark.audit.encoders import check_encoders
+from benchmark.audit.findings import (
+    CLASSES,
+    COMPLETENESS,
+    CONTENTS,
+    DUPLICATES,
+    KIND,
+    PATIENTS,
+    SLIDES,
+    AuditFinding,
+    AuditReport,
+    counted,
+    named,
+)
+from benchmark.dataset import Split
+from benchmark.errors import DataError
+
+if TYPE_CHECKING:
+    from benchmark.dataset import Dataset
+    from benchmark.slides import Slide
+
+Splits = Mapping[Split, Sequence["Slide"]]
+
+
+def audit(
+    dataset: Dataset, *, encoders: Sequence[str] = (), full: bool = False, cache: Path | None = None
+) -> AuditReport:
+    """Leaks between train, validation and test, missing slides, classes per split, and pre-training.
+
+    Quick (the default): files of equal size are compared by sampled blocks, which takes milliseconds; unit labels are
+    read until a split has shown both classes. `cache`: a folder that keeps pixel digests of tiles; with it tiles are
+    compared by their pixels too, decoded once and then only when a file changes. `full`: every byte of files that
+    seem equal, and all tiles decoded anew.
+
+    `encoders`: one `NAME: DATA IT HAS SEEN` for each pre-trained network (`declared_encoders` of a method).
+    """
+    slides = {split: tuple(dataset.slides(split)) for split in Split}
+    compared = compare(list(chain(*slides.values())), dataset.root, full=full, cache=cache)
+    return AuditReport(
+        (
+            *_kind(dataset),
+            *_completeness(dataset, slides, compared.unread),
+            *_patients(slides),
+            _slides(slides),
+            *_contents(slides, compared),
+            *_classes(dataset, slides, compared.unread),
+            *check_encoders(dataset, encoders),
+        )
+    )
+
+
+def _kind(dataset: Dataset) -> list[AuditFinding]:
+    if not dataset.synthetic:
+        return []
+    return [AuditFinding(KIND, None, "synthetic: figures on this data are no results on the real cohort")]
+
+
+def _completeness(dataset: Dataset, slides: Splits, unread: Mapping[str, str]) -> list[AuditFinding]:
+    findings = []
+    for split, used in slides.items():
+        missing = {**dataset.missing(split), **{slide.id: unread[slide.id] for slide in used if slide.id in unread}}
+        expected = len({slide.id for slide in used} | missing.keys())
+        if not expected:
+            findings.append(AuditFinding(CLASSES, None, f"{split} is empty"))
+        elif missing:
+            reasons = tuple(f"{slide}: {why}" for slide, why in missing.items())
+            text = f"{split}: {expected - len(missing)} of {expected} slides can be used; {named(reasons)}"
+            findings.append(AuditFinding(COMPLETENESS, False, text, reasons))
+        else:
+            findings.append(AuditFinding(COMPLETENESS, True, f"{split}: all {expected} slides"))
+    return findings
+
+
+def _patients(slides: Splits) -> list[AuditFinding]:
+    where = _places((slide.patient, split) for split, part in slides.items() for slide in part)
+    shared = tuple(patient for patient, splits in where.items() if len(splits) > 1)
+    everything = list(chain(*slides.values()))
+    findings = []
+    if shared:
+        known = {slide.patient for split in (Split.TRAIN, Split.VALIDATION) for slide in slides[split]}
+        test = slides[Split.TEST]
+        touched = sum(slide.patient in known for slide in test)
+        text = (
+            f"{counted(len(shared), 'patient')} in more than one split, of {len(where)} ({_pairs(where)}): "
+            f"{named(shared)}; {touched} of {len(test)} test slides are of patients with slides in train or validation"
+        )
+        findings.append(AuditFinding(PATIENTS, False, text, shared))
+    else:
+        findings.append(AuditFinding(PATIENTS, True, f"none of {len(where)} patients is in more than one split"))
+    if everything and all(slide.patient == slide.id for slide in everything):
+        text = "the patient of every slide is the slide: where the data do not name patients, none can be found twice"
+        findings.append(AuditFinding(PATIENTS, None, text))
+    return findings
+
+
+def _slides(slides: Splits) -> AuditFinding:
+    where = _places((slide.id, split) for split, part in slides.items() for slide in part)
+    shared = tuple(slide for slide, splits in where.items() if len(splits) > 1)
+    if shared:
+        text = f"{counted(len(shared), 'slide')} in more than one split ({_pairs(where)}): {named(shared)}"
+        return AuditFinding(SLIDES, False, text, shared)
+    return AuditFinding(SLIDES, True, f"none of {len(where)} slides is in more than one split")
+
+
+def _contents(slides: Splits, compared: Comparison) -> list[AuditFinding]:
+    """Equal contents under different names; the test slides among them are counted."""
+    holders = defaultdict(list)
+    for split, part in slides.items():
+        for slide in part:
+            holders[slide.path].append((split, slide.id))
+    groups = [(twins, [one for path in twins.paths for one in holders[path]]) for twins in compared.twins]
+    alone = {path for twins in compared.twins for path in twins.paths}
+    groups += [(Twins((path,), "one file"), held) for path, held in holders.items() if path not in alone]
+    groups = [(twins, held) for twins, held in groups if len({slide for _, slide in held}) > 1]
+    across = [(twins, held) for twins, held in groups if len({split for split, _ in held}) > 1]
+    inside = [(twins, held) for twins, held in groups if len({split for split, _ in held}) < len(held)]
+    total = sum(map(len, slides.values()))
+    findings = []
+    if across:
+        items = tuple(map(_equation, across))
+        touched = len({slide for _, held in across for split, slide in held if split is Split.TEST})
+        text = f"{counted(len(across), 'image')} in more than one split under different names: {named(items)}"
+        text += f"; {touched} of {len(slides[Split.TEST])} test slides are among them"
+        findings.append(AuditFinding(CONTENTS, False, text, items))
+    else:
+        pixels = "tiles not by their pixels (--full)"
+        if compared.decoded is not None:
+            pixels = f"{compared.decoded} tiles also by their pixels"
+        text = f"no image is in more than one split: {total} files compared by their bytes, {pixels}"
+        findings.append(AuditFinding(CONTENTS, True, text))
+    if inside:
+        items = tuple(map(_equation, inside))
+        text = f"{counted(len(inside), 'image')} more than once in one split: {named(items)}"
+        findings.append(AuditFinding(DUPLICATES, None, text, items))
+    return findings
+
+
+def _classes(dataset: Dataset, slides: Splits, unread: Mapping[str, str]) -> list[AuditFinding]:
+    """Splits whose units are all of one class; reading stops at the first slide that shows the other."""
+    findings, both = [], []
+    for split, part in slides.items():
+        seen: set[int] = set()
+        for slide in (slide for slide in part if slide.id not in unread):
+            try:
+                seen.update(map(int, set(dataset.unit_labels(slide).ravel().tolist())))
+            except DataError as error:
+                text = f"{split}: the labels of {slide.id} cannot be read: {error.what}"
+                findings.append(AuditFinding(COMPLETENESS, False, text, (slide.id,)))
+            if len(seen) > 1:
+                both.append(str(split))
+                break
+        else:
+            if part:
+                only = {frozenset({0}): "every unit is negative", frozenset({1}): "every unit is positive"}
+                findings.append(
+                    AuditFinding(CLASSES, None, f"{split}: {only.get(frozenset(seen), 'there is no unit')}")
+                )
+    if both:
+        findings.append(AuditFinding(CLASSES, True, f"positive and negative units in {', '.join(both)}"))
+    return findings
+
+
+def _places(pairs: Iterable[tuple[str, Split]]) -> dict[str, tuple[Split, ...]]:
+    """The splits in which each name occurs, in the order of the splits."""
+    found: dict[str, dict[Split, None]] = defaultdict(dict)
+    for name, split in pairs:
+        found[name][split] = None
+    return {name: tuple(splits) for name, splits in found.items()}
+
+
+def _pairs(where: Mapping[str, tuple[Split, ...]]) -> str:
+    """How many names lie in which splits at once: `train + test 15`."""
+    counts: dict[str, int] = defaultdict(int)
+    for splits in where.values():
+        if len(splits) > 1:
+            counts[" + ".join(splits)] += 1
+    return ", ".join(f"{splits} {count}" for splits, count in counts.items())
+
+
+def _equation(group: tuple[Twins, list[tuple[Split, str]]]) -> str:
+    twins, held = group
+    return f"{' = '.join(f'{slide} ({split})' for split, slide in held)}, {twins.how}"

@@ -1,0 +1,99 @@
+"""Slides that are one and the same image: by the bytes of their files, and tiles by their pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.audit.pixels import pixel_digests
+from benchmark.digest import BLOCK, SAMPLES
+from benchmark.slides import Slide
+
+CONFIRMED = 64_000_000
+"""Bytes up to which files that seem equal are read whole also by the quick audit."""
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Slides with one content, by path, and what tells that it is one."""
+
+    paths: tuple[Path, ...]
+    how: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`decoded`: tiles compared by their pixels, None where pixels were not looked at. `unread`: slide → why."""
+
+    twins: tuple[Twins, ...]
+    decoded: int | None
+    unread: Mapping[str, str]
+
+
+def compare(slides: Sequence[Slide], root: Path, *, full: bool, cache: Path | None) -> Comparison:
+    """Find slides of different paths with one content.
+
+    Files of equal size are compared by sampled blocks, and where these agree by every byte: always with `full`,
+    else up to `CONFIRMED` bytes. Pixels of tiles are compared with `full`, or where `cache` can keep their digests.
+    Memory is bounded by a few tiles. A slide that cannot be read is named in `unread`, and compared no further.
+    """
+    unread: dict[str, str] = {}
+    there: dict[Path, int] = {}
+    for slide in slides:
+        try:
+            there[slide.path] = slide.path.stat().st_size
+        except OSError as error:
+            unread[slide.id] = f"{slide.path} cannot be read: {error.strerror or error}"
+    files = _file_digests(there, full)
+    pixels: Mapping[Path, str] = {}
+    looked = full or cache is not None
+    if looked:
+        found = pixel_digests([slide for slide in slides if slide.path in there], root, cache=cache, anew=full)
+        pixels = found.digests
+        unread |= found.unread
+    groups = defaultdict(list)
+    for path in there:
+        if key := pixels.get(path) or files.get(path):
+            groups[key].append(path)
+    twins = [Twins(tuple(paths), _how(paths, files)) for paths in groups.values() if len(paths) > 1]
+    return Comparison(tuple(twins), len(pixels) if looked else None, unread)
+
+
+def _how(paths: Sequence[Path], files: Mapping[Path, str]) -> str:
+    keys = {files.get(path) for path in paths}
+    if len(keys) > 1 or None in keys:
+        return "the same pixels in different files"
+    return "the same bytes" if str(keys.pop()).startswith("every") else "the same size and sampled bytes"
+
+
+def _file_digests(sizes: Mapping[Path, int], full: bool) -> dict[Path, str]:
+    """Digests that are equal for equal files; a file whose content no other file can have gets none."""
+    sampled = {path: f"sampled {sizes[path]} {_sampled(path, sizes[path])}" for path in _alike(sizes)}
+    return {
+        path: f"every {_whole(path)}" if full or sizes[path] <= CONFIRMED else sampled[path] for path in _alike(sampled)
+    }
+
+
+def _alike(keys: Mapping[Path, object]) -> Iterable[Path]:
+    groups = defaultdict(list)
+    for path, key in keys.items():
+        groups[key].append(path)
+    return [path for paths in groups.values() if len(paths) > 1 for path in paths]
+
+
+def _sampled(path: Path, size: int) -> str:
+    """Of blocks at the places that the quick content digest reads."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for sample in range(SAMPLES):
+            stream.seek(max(0, sample * (size - BLOCK) // (SAMPLES - 1)))
+            digest.update(stream.read(BLOCK))
+    return digest.hexdigest()
+
+
+def _whole(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

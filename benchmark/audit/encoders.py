@@ -1,0 +1,63 @@
+"""Encoders that were trained on the very cohort they are tested on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchmark.audit.findings import ENCODER, AuditFinding
+
+if TYPE_CHECKING:
+    from benchmark.dataset import Dataset
+    from benchmark.method import Method
+
+SHORTEST = 3
+"""Letters and digits of a word that may name a cohort."""
+
+
+def declared_encoders(method: Method) -> tuple[str, ...]:
+    """What the networks of a method, with its parameters, have seen before: one `NAME: DATA` each.
+
+    Asks the method's `encoders()`. One that has none, or answers None, is unknown.
+    """
+    hook = getattr(method, "encoders", None)
+    declared: Sequence[str] | None = hook() if hook is not None else None
+    if declared is None:
+        return (f"{method.name}: unknown, the method does not say",)
+    return tuple(declared) or (f"{method.name}: nothing, it starts from no weights",)
+
+
+def check_encoders(dataset: Dataset, encoders: Sequence[str]) -> list[AuditFinding]:
+    """Warn of every encoder whose description names the dataset; note those of which nothing is known."""
+    names = cohort_words(dataset.name, dataset.card.title)
+    findings = []
+    for encoder in dict.fromkeys(encoders):
+        hits = tuple(sorted(names & _words(encoder)))
+        if hits:
+            text = f"pre-training of {encoder}; that names this dataset ({', '.join(hits)})"
+            findings.append(AuditFinding(ENCODER, False, text, (encoder,)))
+        elif not encoder.strip() or re.search(r"(^|: )unknown\b", encoder):
+            text = f"pre-training of {encoder or 'an encoder: unknown'}; it may have seen this dataset"
+            findings.append(AuditFinding(ENCODER, None, text, (encoder,)))
+        else:
+            text = f"pre-training of {encoder}; that does not name this dataset"
+            findings.append(AuditFinding(ENCODER, True, text, (encoder,)))
+    return findings
+
+
+def cohort_words(name: str, title: str) -> frozenset[str]:
+    """Small-letter words that name a cohort: of its registry name, and the acronyms at the head of its title.
+
+    Each counts with and without its number, for releases of one cohort overlap: an encoder trained on "CAMELYON"
+    has seen camelyon16, one trained on "CAMELYON17" is not known to have.
+    """
+    head = re.split(r" [–—-] |[:(]", title)[0]
+    acronyms = [word for word in re.findall(r"[^\W_]+", head) if re.search(r"\d|(?<=.)[A-Z]", word)]
+    found = _words(name) | {word.lower() for word in acronyms}
+    stems = {word.rstrip("0123456789") for word in found}
+    return frozenset(word for word in found | stems if len(word) >= SHORTEST and not word.isdigit())
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[^\W_]+", text.lower()))

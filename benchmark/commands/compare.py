@@ -1,0 +1,114 @@
+"""`bench compare`: the difference of two finished runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.commands.service import Store
+
+if TYPE_CHECKING:
+    from benchmark.dataset import Dataset
+    from benchmark.reporting.difference import Difference
+    from benchmark.reporting.report.files import Files
+
+EXAMPLES = """\
+Examples:
+
+\b
+  bench compare 3f2a9c41 9b01d2ee                  # tables here, pictures in compare.html
+  bench compare 3f2a 9b01 --metric pixel/miou --slides 12 --out oeem.html
+  bench compare 3f2a 9b01 --data /data/glas        # where the slides are now
+  bench compare 3f2a 9b01 --format json            # nothing rounded
+
+The id of a run is on its page (bench ui); the first four or more of its characters are enough. Every difference is
+that of the first run minus the second. Runs on different data, or different slides of them, are not tested.
+"""
+
+
+class Format(StrEnum):
+    """How `bench compare` writes to the terminal."""
+
+    table = "table"
+    json = "json"
+
+
+def compare(
+    one: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its beginning.")],
+    other: Annotated[str, typer.Argument(metavar="RUN", help="The run to compare it with.")],
+    metric: Annotated[str, typer.Option(metavar="NAME", help="The metric by which slides are chosen.")] = "pixel/dice",
+    slides: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100, help="Slides by the metric, and as many by differing cells.")
+    ] = 6,
+    data: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where the slides are. Default: where the run found them.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the page goes.")] = Path("compare.html"),
+    form: Annotated[Format, typer.Option("--format", help="How to write the tables.")] = Format.table,
+    store: Store = None,
+) -> None:
+    """Compare two runs: settings, metrics with paired tests, cost, and the slides they disagree on most."""
+    import tempfile
+
+    from rich.console import Console
+    from rich.progress import track
+    from rich.text import Text
+
+    from benchmark.reporting.difference import compare_runs, require_pair, write_page
+    from benchmark.reporting.difference.page import require_place
+    from benchmark.reporting.difference.show import WIDTH, as_json, as_tables
+    from benchmark.reporting.report.files import StoreFiles
+    from benchmark.tracking import Tracker
+
+    require_place(out)
+    tracker, talk = Tracker(store), Console(highlight=False, stderr=True)
+
+    def shown(names: Iterable[str]) -> Iterable[str]:
+        quiet = not talk.is_terminal
+        return track(list(names), "comparing slides", console=talk, transient=True, disable=quiet)
+
+    with tempfile.TemporaryDirectory(prefix="bench-compare-") as folder:
+        files, pair = StoreFiles(tracker, Path(folder)), require_pair(tracker, one, other)
+        found = compare_runs(tracker, files, pair, metric=metric, count=slides, track=shown)
+        with talk.status("drawing"):
+            datasets, closed = _opened(found, files, data)
+            write_page(found, out, datasets, closed)
+    if form is Format.json:
+        sys.stdout.write(as_json(found))
+    else:
+        terminal = Console(highlight=False)
+        terminal = terminal if terminal.is_terminal else Console(highlight=False, width=WIDTH)
+        for part in as_tables(found):
+            terminal.print(part)
+    if closed:
+        talk.print(Text(f"note: drawn without tissue, because the data could not be opened: {closed}", "yellow"))
+    talk.print(Text(f"written: {out.absolute()}"), soft_wrap=True)
+
+
+def _opened(found: Difference, files: Files, data: str | None) -> tuple[list[Dataset], str]:
+    """The data as the two runs read them, as `draw` takes them, or none and the reason why."""
+    from benchmark.datahome import cache_home
+    from benchmark.errors import BenchError, ConfigError
+    from benchmark.running.reopen import reopen
+
+    if not found.shown:
+        return [], ""
+    alike = not any(pair.kind == "option" for pair in found.settings)
+    datasets: list[Dataset] = []
+    reason = ""
+    for run in (found.one, found.other):
+        try:
+            path = next(iter(files.fetch(run, "config.yaml")), None)
+            if path is None:
+                raise ConfigError(f"run {run.id[:8]} has no config.yaml among its artifacts")
+            datasets.append(reopen(path, run.tags["bench.data_digest"], cache_home(), data))
+        except BenchError as error:
+            reason = reason or str(error)
+        if datasets and alike:
+            return datasets, ""
+    return ([], reason) if reason else (datasets, "")

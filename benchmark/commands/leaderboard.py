@@ -1,0 +1,172 @@
+"""`bench leaderboard`: which method is best, by how much, is it significant, and what did its labels cost."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.commands import complete
+from benchmark.commands.service import Store
+from benchmark.errors import ConfigError
+
+if TYPE_CHECKING:
+    from benchmark.reporting.leaderboard.rows import Filters
+
+EXAMPLES = """\
+Examples:
+
+\b
+  bench leaderboard                                     # everything in the store
+  bench leaderboard --dataset glas --supervision patch
+  bench leaderboard --metric pixel/miou --metric object/f1
+  bench leaderboard --preset quick --tag device=cpu
+  bench leaderboard --format csv --out results.csv      # nothing rounded
+  bench leaderboard --cost-model ours.yaml --references ours.yaml
+
+Rows stand on one board only when they stand on the same slides of the same data, measured alike; synthetic and real
+data are never mixed. bench report writes the same with curves and pictures.
+"""
+
+WIDTH = 140
+
+
+class Format(StrEnum):
+    """How the leaderboard is written."""
+
+    table = "table"
+    markdown = "markdown"
+    csv = "csv"
+    json = "json"
+
+
+Methods = Annotated[
+    str | None,
+    typer.Option("--method", metavar="NAMES", help="Only these methods.", autocompletion=complete.method_list),
+]
+Datasets = Annotated[
+    str | None,
+    typer.Option("--dataset", metavar="NAMES", help="Only these datasets.", autocompletion=complete.dataset_list),
+]
+Metrics = Annotated[
+    list[str] | None, typer.Option("--metric", metavar="NAME", help="Only this metric (pixel/miou); repeatable.")
+]
+Supervisions = Annotated[
+    str | None, typer.Option("--supervision", metavar="TRACKS", help="Only these tracks: patch, coarse, none, …")
+]
+Presets = Annotated[str | None, typer.Option("--preset", metavar="NAMES", help="Only these presets.")]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="Only runs with this tag; repeatable.")
+]
+CostFile = Annotated[
+    Path | None, typer.Option("--cost-model", metavar="FILE", help="YAML: minutes per label. Default: the shipped one.")
+]
+ReferenceFile = Annotated[
+    Path | None, typer.Option("--references", metavar="FILE", help="YAML: more published numbers to stand beside ours.")
+]
+
+
+def leaderboard(
+    method: Methods = None,
+    dataset: Datasets = None,
+    metric: Metrics = None,
+    supervision: Supervisions = None,
+    preset: Presets = None,
+    tag: Tags = None,
+    form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to. Default: the terminal.")] = None,
+    cost_model: CostFile = None,
+    references: ReferenceFile = None,
+    tests: Annotated[bool, typer.Option("--tests/--no-tests", help="Make the paired tests that ranks rest on.")] = True,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Show every paired test.")] = False,
+    rows: Annotated[int, typer.Option(metavar="N", min=1, help="Rows of a track in one table.")] = 15,
+    store: Store = None,
+) -> None:
+    """Rank the methods of the store: figures with intervals, tests, label cost, seconds, published numbers."""
+    from benchmark.reporting.label_cost import read_cost_model
+    from benchmark.reporting.leaderboard import show
+    from benchmark.reporting.leaderboard.build import leaderboard as build
+    from benchmark.reporting.references import references as published
+    from benchmark.tracking import Tracker
+
+    filters = chosen(method, dataset, metric, supervision, preset, tag)
+    cost = read_cost_model(cost_model)
+    found = build(Tracker(store), filters, cost=cost, published=published(references), tested=tests)
+    if not found.boards and not found.failures:
+        raise nothing_found(found.store)
+    if form is Format.table and out is None:
+        _print(show.as_tables(found, filters, pairs=pairs, rows=rows), show.NOTES)
+        return
+    text = {
+        Format.table: lambda: show.as_markdown(found, filters, pairs=pairs, rows=rows),
+        Format.markdown: lambda: show.as_markdown(found, filters, pairs=pairs, rows=rows),
+        Format.csv: lambda: show.as_csv(found, filters),
+        Format.json: lambda: show.as_json(found),
+    }[form]()
+    _write(text, out)
+
+
+def chosen(
+    method: str | None,
+    dataset: str | None,
+    metric: list[str] | None,
+    supervision: str | None,
+    preset: str | None,
+    tag: list[str] | None,
+) -> Filters:
+    """The filters of the options. Raises `ConfigError` for an unknown metric or a tag without a value."""
+    from benchmark.reporting.leaderboard.rows import Filters
+
+    pairs = [text.partition("=") for text in tag or ()]
+    for name, equals, _ in pairs:
+        if not equals or not name:
+            raise ConfigError(f"cannot read --tag {name!r}", fix="--tag device=cpu")
+    return Filters(
+        methods=_names(method),
+        datasets=_names(dataset),
+        metrics=tuple(metric or ()),
+        supervision=_names(supervision),
+        presets=_names(preset),
+        tags=tuple((name, value) for name, _, value in pairs),
+    )
+
+
+def nothing_found(store: str) -> ConfigError:
+    """The error when no run fits."""
+    return ConfigError(f"no run in {store} fits", fix="bench leaderboard without filters; bench run … makes runs")
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    return () if names == ("all",) else names
+
+
+def _print(tables: object, notes: tuple[str, ...]) -> None:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+    from rich.text import Text
+
+    terminal = Console(highlight=False)
+    terminal = terminal if terminal.is_terminal else Console(highlight=False, width=WIDTH)
+    assert isinstance(tables, Iterable)
+    for table in tables:
+        terminal.print(table)
+    for note in notes:
+        terminal.print(Text(note, style="dim"))
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.write(text)
+        return
+    from benchmark.storage import whole_file
+
+    if not out.absolute().parent.is_dir():
+        raise ConfigError(f"there is no folder {out.absolute().parent}", fix=f"mkdir -p {out.absolute().parent}")
+    with whole_file(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    typer.echo(f"written: {out.absolute()}")

@@ -1,0 +1,69 @@
+"""`bench report`: the leaderboard with curves and pictures, as one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.commands.leaderboard import (
+    CostFile,
+    Datasets,
+    Methods,
+    Presets,
+    ReferenceFile,
+    Supervisions,
+    Tags,
+    chosen,
+)
+from benchmark.commands.service import Store
+
+EXAMPLES = """\
+Examples:
+
+\b
+  bench report                                   # report.html: everything in the store
+  bench report --dataset glas --out glas.html
+  bench report --method oeem,pspnet --preset paper
+  bench report --store http://127.0.0.1:5000
+
+The file needs nothing else: it can be sent, opened from disk and printed.
+"""
+
+
+def report(
+    dataset: Datasets = None,
+    method: Methods = None,
+    supervision: Supervisions = None,
+    preset: Presets = None,
+    tag: Tags = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to.")] = Path("report.html"),
+    cost_model: CostFile = None,
+    references: ReferenceFile = None,
+    store: Store = None,
+) -> None:
+    """Write the leaderboard with curves, overlays, failures and commands as one HTML file."""
+    import tempfile
+
+    from rich.text import Text
+
+    from benchmark.commands.tables import console
+    from benchmark.reporting.label_cost import read_cost_model
+    from benchmark.reporting.leaderboard.build import leaderboard
+    from benchmark.reporting.references import references as published
+    from benchmark.reporting.report import StoreFiles, write_report
+    from benchmark.reporting.report.write import require_place
+    from benchmark.tracking import Tracker
+
+    require_place(out)
+    tracker, terminal = Tracker(store), console()
+    filters = chosen(method, dataset, None, supervision, preset, tag)
+    with terminal.status("reading the store"):
+        found = leaderboard(tracker, filters, cost=read_cost_model(cost_model), published=published(references))
+    with terminal.status("drawing"), tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
+        write_report(found, StoreFiles(tracker, Path(folder)), out)
+    rows = sum(len(board.rows) for board in found.boards)
+    size = f"{out.stat().st_size / 1e6:.1f} MB"
+    said = f"{len(found.boards)} boards, {rows} rows, {len(found.failures)} not finished, {size}: {out.absolute()}"
+    terminal.print(Text(said), soft_wrap=True)

@@ -1,0 +1,56 @@
+"""Over datasets: mean ranks of the rows that stand on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.metrics import comparison
+from benchmark.metrics.catalogue import METRICS
+from benchmark.reporting.leaderboard.model import Board, MeanRanks
+from benchmark.reporting.leaderboard.standings import primary
+
+
+def mean_ranks(boards: Sequence[Board]) -> list[MeanRanks]:
+    """Per metric and track, real and synthetic data apart, over complete boards.
+
+    Only rows that stand on every one of at least two boards have a mean rank; a board that lacks one of two rows says
+    nothing about which is better. With fewer than two such rows there is none.
+    """
+    found = []
+    for synthetic in (False, True):
+        chosen = [board for board in boards if board.synthetic == synthetic and board.complete]
+        metrics = dict.fromkeys(metric for board in chosen for metric in primary(board))
+        tracks = dict.fromkeys(row.supervision for board in chosen for row in board.rows)
+        for metric in metrics:
+            for track in tracks:
+                ranks = _ranks(chosen, metric, track)
+                found += [ranks] if ranks is not None else []
+    return found
+
+
+def _ranks(boards: Sequence[Board], metric: str, track: str) -> MeanRanks | None:
+    tables = {
+        board.title: {
+            row.label: row.figures[metric].mean
+            for row in board.rows
+            if row.supervision == track and metric in row.figures
+        }
+        for board in boards
+    }
+    tables = {title: values for title, values in tables.items() if len(values) > 1}
+    if len(tables) < 2:
+        return None
+    shared = sorted(set.intersection(*(set(values) for values in tables.values())))
+    if len(shared) < 2:
+        return None
+    values = [[table[label] for label in shared] for table in tables.values()]
+    means = comparison.ranks(values, higher_is_better=METRICS[metric].direction != "down")
+    return MeanRanks(
+        metric=metric,
+        synthetic=boards[0].synthetic,
+        boards=tuple(tables),
+        ranks=dict(zip(shared, map(float, means), strict=True)),
+        critical_difference=comparison.critical_difference(len(shared), len(tables)),
+        friedman_p=comparison.friedman(values),
+        track=track,
+    )

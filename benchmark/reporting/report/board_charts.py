@@ -1,0 +1,134 @@
+"""The charts of a board, drawn from its rows and their artifacts, with what has to be said where one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.metrics.catalogue import METRICS
+from benchmark.reporting.leaderboard.model import TASKS, Board, MeanRanks
+from benchmark.reporting.report.charts import roc_chart, scatter_chart, specificity_at_100
+from benchmark.reporting.report.cost_chart import CostPoint, cost_chart, front, labelled
+from benchmark.reporting.report.evidence import Evidence, MissingError, number
+from benchmark.reporting.report.looks import Look, look
+from benchmark.reporting.report.svg import drawing, inline
+from benchmark.reporting.report.tables import metric_title
+from benchmark.supervision import Supervision
+
+AUC, BEFORE, AFTER = "image/auc", "coarse_f1", "pixel/f1"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture with its legend (look, text) and sentences under it. `svg` is empty where nothing can be drawn."""
+
+    title: str
+    svg: str = ""
+    legend: tuple[tuple[Look, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def board_charts(board: Board, evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
+    """ROC, F1 against the coarse annotation, and a metric against label cost per task.
+
+    Args:
+        board: its rows give the looks.
+        evidence: of each row, in the board's order.
+        prefix: unique in the page, for ids.
+    """
+    yield from _roc(evidence, f"{prefix}-roc")
+    yield from _scatter(evidence, f"{prefix}-coarse")
+    for place, metrics in enumerate(TASKS.values()):
+        present = [name for name in metrics if any(name in row.figures for row in board.rows)]
+        if present:
+            yield from _cost(board, present[0], f"{prefix}-cost{place}")
+
+
+def rank_chart(ranks: MeanRanks, prefix: str) -> Chart:
+    """Mean ranks over boards with the critical difference."""
+    from benchmark.reporting.rank_figure import critical_difference_figure
+
+    kind = "synthetic" if ranks.synthetic else "real"
+    track = f", {ranks.track}" if ranks.track else ""
+    title = f"Mean ranks by {metric_title(ranks.metric)} over {len(ranks.boards)} boards of {kind} data{track}"
+    with drawing():
+        drawn = critical_difference_figure(ranks.ranks, ranks.critical_difference, title="")
+        picture = inline(drawn, prefix, title)
+    friedman = "no p" if ranks.friedman_p is None else f"p = {ranks.friedman_p:.3g}"
+    said = f"Friedman test: {friedman}. Critical difference (Nemenyi): {ranks.critical_difference:.2f}."
+    return Chart(title, picture, notes=(said, f"Boards: {'; '.join(ranks.boards)}."))
+
+
+def _roc(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
+    curves, legend, notes = [], [], []
+    for index, each in enumerate(evidence):
+        if AUC not in each.row.figures:
+            continue
+        try:
+            labels, scores = each.units
+        except MissingError as missing:
+            notes.append(missing.what)
+            continue
+        if set(np.unique(labels).tolist()) != {0, 1}:
+            notes.append(f"{each.row.label}: a ROC curve needs positive and negative units.")
+            continue
+        curves.append((look(index), labels, scores))
+        said = f"{each.row.label}: specificity {specificity_at_100(labels, scores):.1%} at 100 % sensitivity"
+        legend.append((look(index), said))
+    if curves or notes:
+        title = "ROC of the units, lowest seed, with the point of 100 % sensitivity"
+        with drawing():
+            picture = inline(roc_chart(curves), prefix, title) if curves else ""
+        yield Chart(title, picture, tuple(legend), tuple(notes))
+
+
+def _scatter(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
+    marks, legend, notes = [], [], []
+    for index, each in enumerate(evidence):
+        if Supervision.COARSE.value not in each.row.supervision.split("+"):
+            continue
+        try:
+            pairs = [(number(slide.get(BEFORE)), number(slide.get(AFTER))) for slide in each.slides]
+        except MissingError as missing:
+            notes.append(missing.what)
+            continue
+        known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
+        if not len(known):
+            notes.append(f"{each.row.label}: no slide has both F1.")
+            continue
+        before, after = known.T
+        marks.append((look(index), before, after))
+        count = f"{len(known)} slides, {int((after > before).sum())} better, {int((after < before).sum())} worse"
+        legend.append((look(index), f"{each.row.label}: {count}"))
+    if marks or notes:
+        title = "F1 of every slide against its coarse annotation's, lowest seed"
+        with drawing():
+            picture = inline(scatter_chart(marks), prefix, title) if marks else ""
+        yield Chart(title, picture, tuple(legend), tuple(notes))
+
+
+def _cost(board: Board, metric: str, prefix: str) -> Iterator[Chart]:
+    points, without = [], []
+    for index, row in enumerate(board.rows):
+        figure = row.figures.get(metric)
+        if figure is None:
+            continue
+        if row.minutes is None:
+            without.append(row.label)
+            continue
+        points.append(CostPoint(row.label, look(index), row.minutes, figure.mean, figure.std))
+    if not points and not without:
+        return
+    info = METRICS[metric]
+    title = f"{info.title} against label time"
+    notes = [f"Without a label time: {', '.join(without)}."] if without else []
+    picture = ""
+    if points:
+        up = info.direction != "down"
+        notes.append(f"On the line: {', '.join(point.label for point in front(points, up=up))}.")
+        with drawing():
+            picture = inline(cost_chart(points, info.title, up=up), prefix, title)
+    legend = () if labelled(points) else tuple((point.look, point.label) for point in points)
+    yield Chart(title, picture, legend, tuple(notes))

@@ -1,0 +1,277 @@
+"""The leaderboard: which runs stand together, how they are ranked, and that reading is the same by every way."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.config import RunRequest
+from benchmark.errors import BenchError, ConfigError
+from benchmark.metrics.statistics import holm, wilcoxon
+from benchmark.reporting.leaderboard import show
+from benchmark.reporting.leaderboard.build import Filters, leaderboard
+from benchmark.reporting.leaderboard.rows import boards
+from benchmark.reporting.leaderboard.standings import judged
+from benchmark.reporting.references import Reference
+from benchmark.reporting.stored import StoredRun
+from benchmark.running import matrix
+from benchmark.tracking import Tracker
+
+SLIDES = [f"slide{number:02d}" for number in range(20)]
+
+
+def stored(method, value, *, seed=0, ended=0, metrics=None, **tags):
+    """A finished run as the store has it; what matters can be changed."""
+    usual = {
+        "bench.method": method,
+        "bench.dataset": "tiles",
+        "bench.supervision": "patch",
+        "bench.preset": "quick",
+        "bench.seed": str(seed),
+        "bench.row": f"row of {method}",
+        "bench.board": "data1",
+        "bench.slides": "all",
+        "bench.complete": "true",
+        "bench.data_kind": "real",
+        "bench.metrics_schema": "1",
+        "bench.code": "1.0",
+    }
+    numbers = {"pixel/miou": value, "data/slides_used": 20, "data/slides_expected": 20, **(metrics or {})}
+    tags = {**usual, **{f"bench.{name}": text for name, text in tags.items()}}
+    identity = f"{method}-{seed}-{ended}-{tags['bench.slides']}"
+    return StoredRun(identity, method, "FINISHED", numbers, {}, tags, "", ended=ended)
+
+
+def test_seeds_become_one_row_with_mean_spread_and_interval():
+    ends = [{"pixel/miou.low": low, "pixel/miou.high": low + 0.2} for low in (0.3, 0.4, 0.5)]
+    runs = [stored("a", value, seed=seed, metrics=ends[seed]) for seed, value in enumerate((0.4, 0.5, 0.6))]
+    (board,) = boards(runs, None)
+    (row,) = board.rows
+    figure = row.figures["pixel/miou"]
+    assert row.seeds == (0, 1, 2) and figure.mean == pytest.approx(0.5) and figure.std == pytest.approx(0.1)
+    assert (figure.low, figure.high) == (pytest.approx(0.4), pytest.approx(0.6))
+
+
+def test_the_newest_complete_run_of_a_seed_counts():
+    old, new = stored("a", 0.4, ended=1), stored("a", 0.6, ended=2)
+    broken = stored("a", 0.9, ended=3, complete="false", slides="some", metrics={"data/slides_used": 19})
+    (board,) = boards([broken, new, old], None)
+    assert board.rows[0].mean("pixel/miou") == 0.6 and board.complete
+    (only,) = boards([broken], None)
+    assert not only.complete and "19 of 20 slides, incomplete" in only.title
+
+
+def test_what_must_not_be_ranked_together_stands_apart():
+    base = stored("a", 0.5)
+    others = [
+        stored("b", 0.5, data_kind="synthetic"),
+        stored("b", 0.5, slides="others"),
+        stored("b", 0.5, board="data2"),
+        stored("b", 0.5, metrics_schema="2"),
+    ]
+    for other in others:
+        assert len(boards([base, other], None)) == 2
+    assert len(boards([base, stored("b", 0.5)], None)) == 1
+
+
+def test_a_preset_that_changed_leaves_its_older_runs_out():
+    new, old = stored("a", 0.6, ended=2), stored("a", 0.4, seed=1, ended=1, row="as it was")
+    (board,) = boards([new, old], None)
+    assert board.rows[0].seeds == (0,) and "older runs with other parameters" in board.notes[0]
+
+
+def tables(**values):
+    """Slide rows by method: a value per slide."""
+    return lambda run: [{"slide": s, "pixel/miou": v} for s, v in zip(SLIDES, values[run.name], strict=True)]
+
+
+def test_ranks_follow_from_corrected_tests_and_ties_are_ties():
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.4, 0.6, 20)
+    values = {"a": base, "b": base + rng.normal(0, 0.01, 20), "c": base - 0.2 + rng.normal(0, 0.01, 20)}
+    (board,) = boards([stored(name, float(np.mean(v))) for name, v in values.items()], None)
+    board = judged(board, tables(**values), lambda run: [])
+    ranks = {label.split()[0]: standing for label, standing in board.standings["pixel/miou"].items()}
+    assert ranks["a"].rank == ranks["b"].rank == 1 and ranks["a"].tied and ranks["a"].text == "1="
+    assert ranks["c"].rank == 3 and not ranks["c"].tied and ranks["c"].tested
+    expected = holm([wilcoxon(values[x], values[y]).p for x, y in (("a", "b"), ("a", "c"), ("b", "c"))])
+    found = {frozenset((t.one.split()[0], t.other.split()[0])): t.p for t in board.tests}
+    assert [found[frozenset(pair)] for pair in ("ab", "ac", "bc")] == pytest.approx(expected)
+
+
+def test_tracks_are_never_tested_against_each_other():
+    values = {"a": np.linspace(0.4, 0.6, 20), "b": np.linspace(0.1, 0.2, 20)}
+    (board,) = boards([stored("a", 0.5), stored("b", 0.15, supervision="full")], None)
+    board = judged(board, tables(**values), lambda run: [])
+    assert not board.tests and {s.rank for s in board.standings["pixel/miou"].values()} == {1}
+    assert list(board.tracks()) == ["full", "patch"]
+
+
+def test_rows_beyond_the_contenders_are_ranked_by_their_mean_and_said_to_be():
+    names = [f"m{number}" for number in range(6)]
+    values = {name: np.linspace(0.3, 0.5, 20) + place / 100 for place, name in enumerate(names)}
+    (board,) = boards([stored(name, float(v.mean())) for name, v in values.items()], None)
+    board = judged(board, tables(**values), lambda run: [], contenders=3)
+    last = board.standings["pixel/miou"]["m0 quick"]
+    assert last.rank == 6 and not last.tested and last.text == "(6)"
+    assert len(board.tests) == 3
+
+
+def test_auc_is_compared_by_delong_on_units():
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 80)
+    good, bad = labels + rng.normal(0, 0.4, 80), labels * 0.2 + rng.normal(0, 1, 80)
+    units = {"a": good, "b": bad}
+    fetch = lambda run: [(f"u{n}", int(labels[n]), float(units[run.name][n])) for n in range(80)]  # noqa: E731
+    (board,) = boards(
+        [stored("a", 0.5, metrics={"image/auc": 0.9}), stored("b", 0.5, metrics={"image/auc": 0.6})], None
+    )
+    board = judged(board, lambda run: [], fetch)
+    (test,) = [test for test in board.tests if test.metric == "image/auc"]
+    assert test.kind == "DeLong, seed 0" and test.pairs == 80 and test.p < 0.01 and test.difference > 0
+    assert board.standings["image/auc"]["b quick"].rank == 2
+
+
+def test_lower_is_better_where_it_is():
+    runs = [stored("a", 0.5, metrics={"object/hausdorff": 10.0}), stored("b", 0.5, metrics={"object/hausdorff": 90.0})]
+    for run in runs:
+        del run.metrics["pixel/miou"]
+    (board,) = boards(runs, None)
+    near = {"a": np.linspace(5, 15, 20), "b": np.linspace(80, 100, 20)}
+    rows = lambda run: [{"slide": s, "object/hausdorff": v} for s, v in zip(SLIDES, near[run.name], strict=True)]  # noqa: E731
+    board = judged(board, rows, lambda run: [])
+    ranks = {label: standing.rank for label, standing in board.standings["object/hausdorff"].items()}
+    assert ranks == {"a quick": 1, "b quick": 2}
+
+
+@pytest.fixture
+def filled(store, miniatures):
+    """A store with real runs: two constants and two seeds on a miniature, one failure."""
+    common = {"dataset": "glas", "data": str(miniatures["glas"]), "store": store, "device": "cpu", "preset": "smoke"}
+    matrix.run_all(RunRequest(method="constant,constant:value=0", seeds=(0, 1), jobs=0, **common))
+    matrix.run_all(RunRequest(method="coarse", jobs=0, **common))
+    return store
+
+
+def test_a_real_store_on_every_way_of_showing_it(filled):
+    found = leaderboard(Tracker(filled), Filters())
+    (board,) = found.boards
+    assert (
+        board.synthetic
+        and board.complete
+        and {row.label for row in board.rows}
+        == {
+            "constant smoke",
+            "constant value=0.0 smoke",
+            "coarse smoke",
+        }
+    )
+    row = next(row for row in board.rows if row.method == "coarse")
+    assert row.supervision == "coarse" and row.minutes and "image/auc" not in row.figures
+    assert not board.published, "published numbers say nothing about synthetic data"
+    text = show.as_markdown(found, Filters(), pairs=True)
+    assert "(synthetic)" in text and "| none | " in text and "paired tests" in text
+    lines = list(csv.DictReader(io.StringIO(show.as_csv(found, Filters(metrics=("pixel/miou",))))))
+    assert {line["metric"] for line in lines} == {"pixel/miou"} and len(lines) == 3
+    content = json.loads(show.as_json(found))
+    rows = {line["label"]: line for line in content["boards"][0]["rows"]}
+    assert rows["constant smoke"]["figures"]["pixel/miou"]["std"] is not None
+    (run,) = [run for run in Tracker(filled).runs("glas-synthetic") if run.tags["bench.method"] == "coarse"]
+    shown = next(line for line in lines if line["method"] == "coarse")
+    assert float(shown["mean"]) == run.metrics["pixel/miou"] and shown["runs"] == run.id
+
+
+def test_reading_quickly_and_through_mlflow_gives_the_same(filled, monkeypatch):
+    wanted = {"metrics": ("pixel/miou", "labels/", "cost/")}
+    tracker = Tracker(filled)
+    quick = tracker.stored(**wanted)
+    identity = quick[0].tags["bench.identity"]
+    quick_one = tracker.stored(experiments=["glas-synthetic"], identities=[identity], **wanted)
+    monkeypatch.setattr("benchmark.tracking.read_sqlite", lambda *args, **named: None)
+    assert tracker.stored(**wanted) == quick
+    assert tracker.stored(experiments=["glas-synthetic"], identities=[identity], **wanted) == quick_one
+    assert len(quick_one) == 1 and quick_one[0].metrics["pixel/miou"] == quick[0].metrics["pixel/miou"]
+
+
+def test_published_numbers_stand_beside_ours_with_the_gap():
+    reference = Reference(
+        paper="Nobody 2020",
+        source="Table 1",
+        label="A",
+        method="a",
+        dataset="tiles",
+        dataset_title="Tiles",
+        subset=None,
+        metric="pixel/miou",
+        value=0.7,
+        spread=None,
+        interval=None,
+        protocol="official split",
+        supervision=None,
+        note="",
+    )
+    from benchmark.reporting.leaderboard.build import _beside
+
+    (board,) = boards([stored("a", 0.6), stored("a", 0.8, preset="paper", row="other")], None)
+    beside = _beside(board, reference)
+    assert beside.row == "a paper" and beside.gap == pytest.approx(0.1), "the paper's parameters come first"
+    assert _beside(board, replace(reference, method="z")).ours is None
+
+
+def test_mean_ranks_over_datasets_keep_real_and_synthetic_apart(monkeypatch):
+    from benchmark.reporting.leaderboard.across import mean_ranks
+
+    runs = [
+        stored(method, value + 0.1 * place, dataset=f"d{place}", board=f"data{place}", data_kind=kind)
+        for kind in ("real", "synthetic")
+        for place in range(3)
+        for method, value in (("a", 0.5), ("b", 0.4), ("c", 0.3))
+    ]
+    found = mean_ranks(boards(runs, None))
+    assert [ranks.synthetic for ranks in found] == [False, True]
+    assert found[0].ranks == {"a quick": 1.0, "b quick": 2.0, "c quick": 3.0} and len(found[0].boards) == 3
+    assert found[0].critical_difference == pytest.approx(2.343 * np.sqrt(3 * 4 / 18), abs=1e-3)
+    one = [run for run in runs if not (run.name == "c" and run.tags["bench.dataset"] == "d1")]
+    assert set(mean_ranks(boards(one, None))[0].ranks) == {"a quick", "b quick"}, "a row must stand on every board"
+
+
+def test_failures_are_listed_until_they_are_mended(store, miniatures):
+    tracker = Tracker(store)
+    tags = stored("lost", 0.0, state="timed out", reason="stopped after 5 s", variant="V=2").tags
+    tracker.record(experiment="tiles", description="t", name="lost", tags=tags)
+    (failure,) = leaderboard(tracker, Filters()).failures
+    assert failure.state == "timed out" and failure.label == "lost V=2 quick"
+    assert failure.command == "bench run --method lost --dataset tiles --preset quick --seeds 0 --set method.V=2"
+
+
+def test_the_command_line(filled, tmp_path):
+    run = CliRunner().invoke
+    result = run(app, ["leaderboard", "--store", filled])
+    assert result.exit_code == 0 and "constant value=0.0" in result.output and "rank" in result.output
+    out = tmp_path / "board.md"
+    assert run(app, ["leaderboard", "--store", filled, "--format", "markdown", "--out", str(out)]).exit_code == 0
+    assert out.read_text().startswith("### glas")
+    for words, error in (
+        (["--metric", "pixel/miuo"], "did you mean 'pixel/miou'"),
+        (["--tag", "device"], "--tag"),
+        (["--method", "nobody"], "no run"),
+        (["--out", str(tmp_path / "no" / "x.csv"), "--format", "csv"], "no folder"),
+        (["--store", f"sqlite:///{tmp_path}/none.db"], "no runs are stored yet"),
+    ):
+        failed = run(app, ["leaderboard", "--store", filled, *words])
+        assert isinstance(failed.exception, BenchError) and error in str(failed.exception), (words, failed.exception)
+
+
+def test_filters_choose():
+    runs = [stored("a", 0.5), stored("b", 0.5, supervision="full"), stored("a", 0.5, preset="paper", device="cuda:0")]
+    chosen = lambda **wanted: [run.id for run in runs if Filters(**wanted).admits(run)]  # noqa: E731
+    assert len(chosen(methods=("a",))) == 2 and len(chosen(supervision=("full",))) == 1
+    assert len(chosen(presets=("paper",))) == 1 and len(chosen(tags=(("device", "cuda:0"),))) == 1
+    assert chosen(datasets=("elsewhere",)) == [] and len(chosen()) == 3
+    with pytest.raises(ConfigError, match="no metric"):
+        Filters(metrics=("nonsense",))
