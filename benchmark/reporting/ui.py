@@ -20,6 +20,9 @@ FILTERS = (
     "tags.`bench.method` = 'oeem'",
     "tags.`bench.supervision` = 'patch' and tags.`bench.data_kind` = 'real'",
     "metrics.`pixel/miou` > 0.6 and attributes.status = 'FINISHED'",
+    "tags.`bench.state` != 'ok'",
+    "tags.`bench.complete` = 'false'",
+    "tags.`bench.audit` != 'clean' and tags.`bench.preset` = 'paper'",
 )
 
 

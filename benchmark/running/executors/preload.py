@@ -1,30 +1,49 @@
 """What the server process loads once, so that every process forked from it starts with it in memory.
 
-Nothing here may start a thread or open a file: both do not survive a fork.
+Nothing here may start a thread or leave a file open: both do not survive a fork.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
+import numpy as np
 import torch  # noqa: F401
 
-import benchmark.reporting.page
 import benchmark.running.job
 import benchmark.running.run  # noqa: F401
-from benchmark.tracking import LOADED_BY_MLFLOW as TRACKING_MODULES
+from benchmark.reporting import curves, page, style
+from benchmark.reporting.tables import RunFacts
+from benchmark.tracking import LOADED_BY_MLFLOW
 
 for _name in (
     "alembic.command",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-    "matplotlib.font_manager",
-    "jinja2.ext",
-    "sqlalchemy.dialects.sqlite.pysqlite",
-    "sklearn.metrics",
+    "scipy.special",
     "skimage.measure",
-    "scipy.stats",
-    "sqlalchemy.dialects.sqlite",
-    *TRACKING_MODULES,
+    "sqlalchemy.dialects.sqlite.pysqlite",
+    *LOADED_BY_MLFLOW,
 ):
     importlib.import_module(_name)
+
+
+def rehearse() -> None:
+    """Draw and render once: fonts, layouts and templates are looked up at the first time, which takes longest."""
+    drawn = curves.roc(np.array([0, 1, 0, 1], np.int8), np.array([0.1, 0.4, 0.6, 0.9]), title="rehearsal", auc=0.75)
+    with tempfile.TemporaryDirectory() as folder:
+        style.save(drawn, Path(folder) / "rehearsal.png")
+    for size in (18, 24):
+        style.font(size)
+        style.font(size, bold=True)
+    page.render(RunFacts("rehearsal", "", "", True, {"pixel/miou": 0.5}))
+
+
+# An error here would end the server for all runs; the run that draws meets it again and tells of it.
+with suppress(Exception):
+    rehearse()
+# What is loaded stays: the collector of a forked process need not look at it, which would copy every page.
+gc.collect()
+gc.freeze()
