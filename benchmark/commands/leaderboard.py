@@ -31,7 +31,7 @@ Rows stand on one board only when they stand on the same slides of the same data
 data are never mixed. bench report writes the same with curves and pictures.
 """
 
-WIDTH = 140
+WIDTH = 150
 
 
 class Format(StrEnum):
@@ -83,6 +83,9 @@ def leaderboard(
     tests: Annotated[bool, typer.Option("--tests/--no-tests", help="Make the paired tests that ranks rest on.")] = True,
     pairs: Annotated[bool, typer.Option("--pairs", help="Show every paired test.")] = False,
     rows: Annotated[int, typer.Option(metavar="N", min=1, help="Rows of a track in one table.")] = 15,
+    everything: Annotated[
+        bool, typer.Option("--published", help="Also published numbers of methods that have no row.")
+    ] = False,
     store: Store = None,
 ) -> None:
     """Rank the methods of the store: figures with intervals, tests, label cost, seconds, published numbers."""
@@ -98,11 +101,11 @@ def leaderboard(
     if not found.boards and not found.failures:
         raise nothing_found(found.store)
     if form is Format.table and out is None:
-        _print(show.as_tables(found, filters, pairs=pairs, rows=rows), show.NOTES)
+        _print(show.as_tables(found, filters, pairs=pairs, rows=rows, published=everything), show.NOTES)
         return
     text = {
-        Format.table: lambda: show.as_markdown(found, filters, pairs=pairs, rows=rows),
-        Format.markdown: lambda: show.as_markdown(found, filters, pairs=pairs, rows=rows),
+        Format.table: lambda: show.as_markdown(found, filters, pairs=pairs, rows=rows, published=everything),
+        Format.markdown: lambda: show.as_markdown(found, filters, pairs=pairs, rows=rows, published=everything),
         Format.csv: lambda: show.as_csv(found, filters),
         Format.json: lambda: show.as_json(found),
     }[form]()

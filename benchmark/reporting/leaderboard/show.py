@@ -26,6 +26,16 @@ WIDE = frozenset(
 )
 """Columns of words; the others hold numbers."""
 
+SHORT = {
+    "image/specificity_at_100": "spec@100",
+    "image/specificity_at_99": "spec@99",
+    "image/sensitivity_at_val": "sens@val",
+    "image/specificity_at_val": "spec@val",
+    "object/hausdorff": "Hausdorff",
+    "slide/mis_modified": "mis-mod.",
+}
+"""Headings that fit; the notes say what they are."""
+
 _OVER = {"refinement": " (means over slides)"}
 
 CSV_COLUMNS = (
@@ -46,7 +56,7 @@ CSV_COLUMNS = (
     ),
 )
 
-LEAST = {"supervision": 11, "method": 22, "labels": 12, "pair": 30}
+LEAST = {"supervision": 8, "method": 20, "labels": 12, "pair": 30}
 """Columns that a narrow terminal must not squeeze further."""
 
 MOST_ROWS = 15
@@ -55,6 +65,7 @@ MOST_ROWS = 15
 NOTES = (
     "rank: 1 + rows of the same track that are significantly better (p ≤ 0.05, Holm); = a tie, ( ) not tested.",
     "±: standard deviation over seeds. [ ]: 95 % interval over patients, mean of the seeds' ends.",
+    "spec@100: specificity at 100 % sensitivity, threshold from the test units; @val: threshold from validation.",
     "label cost: minutes of an expert by the cost model (--cost-model), an estimate. s: wall seconds as if alone.",
 )
 
@@ -69,10 +80,13 @@ class Sheet:
     notes: tuple[str, ...] = ()
 
 
-def sheets(board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS) -> Iterator[Sheet]:
+def sheets(
+    board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
+) -> Iterator[Sheet]:
     """Every table of the leaderboard as text: per board and task the rows, then tests, published numbers, ranks.
 
     `pairs`: with every paired test; the ranks already say what follows from them. `rows`: of one track, at most.
+    `published`: also published numbers of methods that no row is.
     """
     for one in board.boards:
         for task in TASKS:
@@ -82,7 +96,7 @@ def sheets(board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOS
         if one.tests and pairs:
             yield _test_sheet(one)
         if one.published:
-            yield _published_sheet(one)
+            yield _published_sheet(one, published)
     for ranks in board.ranks:
         yield _rank_sheet(ranks, rows)
     if board.failures:
@@ -92,7 +106,7 @@ def sheets(board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOS
 
 
 def _task_sheet(board: Board, task: str, columns: Sequence[str], most: int) -> Sheet:
-    titles = [METRICS[name].title.removesuffix(" per slide") for name in columns]
+    titles = [SHORT.get(name, METRICS[name].title.removesuffix(" per slide")) for name in columns]
     head = ("supervision", "rank", "method", "seeds", *titles, "labels", "label cost", "s", "MiB")
     groups = []
     for track, rows in board.tracks().items():
@@ -146,14 +160,16 @@ def _test_line(test: PairTest) -> tuple[str, ...]:
     return (pair, test.kind, str(test.pairs), difference, f"{test.p:.2g}", stars(test.p))
 
 
-def _published_sheet(board: Board) -> Sheet:
+def _published_sheet(board: Board, everything: bool) -> Sheet:
     groups: dict[str, list[tuple[str, ...]]] = {}
-    for one in board.published:
-        reference = one.reference
-        source = f"{reference.paper}, {reference.source}"
-        groups.setdefault(f"{source}: {reference.protocol}", []).append((source, *_beside(one)))
+    shown = [one for one in board.published if everything or one.ours is not None]
+    for one in shown:
+        source = f"{one.reference.paper}, {one.reference.source}"
+        groups.setdefault(f"{source}: {one.reference.protocol}", []).append((source, *_beside(one)))
     columns = ("source", "method", "metric", "published", "ours", "gap", "our row")
-    return Sheet(f"{board.dataset}: published numbers", columns, tuple(map(_once, groups.values())), tuple(groups))
+    left = len(board.published) - len(shown)
+    more = (f"{left} published numbers of methods that have no row here: --published shows them",) if left else ()
+    return Sheet(f"{board.title}: published numbers", columns, tuple(map(_once, groups.values())), (*groups, *more))
 
 
 def _beside(one: Published) -> tuple[str, ...]:
@@ -176,13 +192,15 @@ def _rank_sheet(ranks: MeanRanks, most: int) -> Sheet:
     return Sheet(title, ("method", "mean rank"), (tuple(lines),), (note,))
 
 
-def as_tables(board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS) -> Iterator[RenderableType]:
+def as_tables(
+    board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
+) -> Iterator[RenderableType]:
     """For the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    for sheet in sheets(board, filters, pairs=pairs, rows=rows):
+    for sheet in sheets(board, filters, pairs=pairs, rows=rows, published=published):
         table = Table(box=SIMPLE_HEAD, pad_edge=False, title=sheet.title, title_justify="left", title_style="bold")
         for column in sheet.columns:
             wide = column in WIDE
@@ -194,14 +212,17 @@ def as_tables(board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = 
             for line in group:
                 table.add_row(*line)
             table.add_section()
-        yield table
+        if sheet.groups:
+            yield table
         yield from (Text(f"note: {note}", style="dim") for note in sheet.notes)
 
 
-def as_markdown(board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS) -> str:
+def as_markdown(
+    board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
+) -> str:
     """GitHub's tables."""
     lines: list[str] = []
-    for sheet in sheets(board, filters, pairs=pairs, rows=rows):
+    for sheet in sheets(board, filters, pairs=pairs, rows=rows, published=published):
         lines += [
             f"### {sheet.title}",
             "",
