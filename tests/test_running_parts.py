@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmark.config import RunSpec
-from benchmark.errors import PredictionError
+from benchmark.config import RunRequest, RunSpec, read_grid
+from benchmark.errors import PredictionError, TrackingError
 from benchmark.method import Prediction
+from benchmark.reporting.command import split_label
 from benchmark.running.artifacts import decided
+from benchmark.running.closing import rerun_commands
 from benchmark.running.comparisons import comparisons, refinement_tables
 from benchmark.running.completeness import Completeness
+from benchmark.running.device import assigned_device
 from benchmark.running.evaluate import decision
+from benchmark.running.plan import plan
 from benchmark.running.result import merged
 from benchmark.running.run import Outcome
+from benchmark.running.states import ends_all, reason_of, state_of
 from benchmark.slides import Grid, ScoreMap
 from benchmark.stages import StageRecord
 
@@ -101,3 +106,57 @@ def test_refiners_are_compared_pair_by_pair():
     tables = list(comparisons([outcome("coarse", low), outcome("lcmil", high), outcome("constant", low)]))
     text = shown(*tables)
     assert len(tables) == 2 and "coarse – lcmil" in text and "constant" not in text and "seed 0" in text
+
+
+def test_a_grid_splits_at_commas_that_belong_to_no_value():
+    assert read_grid("V=2,4,8") == ("V", [2, 4, 8])
+    assert read_grid("scales=[1, 1.5]") == ("scales", [[1, 1.5]])
+    assert read_grid("scales=[1,2],[3]") == ("scales", [[1, 2], [3]])
+    assert read_grid("name='a,b',c") == ("name", ["a,b", "c"])
+    assert read_grid("x=1") == ("x", [1])
+
+
+def test_the_command_for_the_failed_ones_does_exactly_them():
+    specs = [
+        RunSpec("oeem", None, "glas", None, "quick", seed, "auto", "synthetic", 6, "weighting=none", "target=malignant")
+        for seed in (1, 2)
+    ]
+    (command,) = rerun_commands(specs, RunRequest(timeout="2h", jobs=2))
+    assert command == (
+        "bench run --method oeem --dataset glas --preset quick --seeds 1,2 --set method.weighting=none "
+        "--set dataset.target=malignant --data synthetic --timeout 2h"
+    )
+
+
+def test_labels_round_trip_through_the_command_line():
+    asked = RunRequest(method="oeem", dataset="glas", settings=("cam_scales=[1,1.5]", "weighting=none"), preset="smoke")
+    (spec,) = plan(asked)
+    words = [word for setting in split_label(spec.variant) for word in (f"method.{setting}",)]
+    (again,) = plan(RunRequest(method="oeem", dataset="glas", settings=tuple(words), preset="smoke"))
+    assert again == spec and spec.variant == "cam_scales=[1.0,1.5] weighting=none"
+
+
+def test_jobs_share_the_devices_there_are(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [assigned_device("auto", slot) for slot in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert assigned_device("cpu", 1) == "cpu"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert assigned_device("auto", 1) == "auto"
+
+
+@pytest.mark.parametrize(
+    "error, state, last",
+    [
+        (MemoryError(), "out of memory", False),
+        (OSError(28, "No space left on device"), "failed", True),
+        (TrackingError("the tracking server http://x cannot be reached: no"), "failed", True),
+        (TrackingError("several runs start with 'a'"), "failed", False),
+        (ValueError("a\nb"), "failed", False),
+        (KeyboardInterrupt(), "interrupted", False),
+    ],
+)
+def test_errors_are_told_apart(error, state, last):
+    assert (state_of(error), ends_all(error)) == (state, last)
+    assert reason_of(error) and "\n" not in reason_of(error)

@@ -119,7 +119,8 @@ def _hints(outcomes: Sequence[Outcome], request: RunRequest | None) -> list[Text
     if failed:
         commands = rerun_commands([outcome.spec for outcome in failed], request)
         hints.append(Text("The same command does just what is missing. Only the failed ones:"))
-        hints += [Text(f"  {command}", style="cyan") for command in commands[:MOST_COMMANDS]]
+        # In one line each, however long: a command broken in two cannot be copied.
+        hints += [Text(f"  {c}", "cyan", no_wrap=True, overflow="ignore") for c in commands[:MOST_COMMANDS]]
         if len(commands) > MOST_COMMANDS:
             hints.append(Text(f"  … and {len(commands) - MOST_COMMANDS} more"))
     if any(outcome.run_id for outcome in outcomes):

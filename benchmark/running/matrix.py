@@ -233,6 +233,8 @@ class _Matrix:
             self._console.print(table)
         if self._end:
             self._console.print(f"stopped early: {self._end}", style="red", highlight=False, markup=False)
+            if "no space left" in self._end:
+                self._console.print("  → bench cache info; bench cache prune; or --cache DIR", style="cyan")
         return INTERRUPTED if interrupted else _exit_code(outcomes, bool(self._end))
 
     @property
