@@ -1,8 +1,8 @@
 """What a matrix adds to each run, and how soon it knows what is finished; benchopt doing the same beside it.
 
-    python benchmarks/matrix_overhead.py [--runs 30] [--finished 150] [--benchopt PYTHON]
+    python benchmarks/matrix_overhead.py [--runs 30] [--finished 150] [--slides 6] [--benchopt PYTHON]
 
-Runs `constant` on a miniature of 6 slides with many values and seeds. The work of a run (scoring, measuring, pictures)
+Runs `constant` on a miniature with many values and seeds. The work of a run (scoring, measuring, pictures)
 is timed apart, in one process, and subtracted. `--benchopt` names the Python of an environment that has benchopt: it
 then runs as many solvers that do nothing on one dataset, once to do them and once to find them done.
 """
@@ -30,7 +30,13 @@ from benchmark.running.plan import plan
 from benchmark.running.survey import Survey
 from benchmark.tracking import Tracker
 
-COMMON = {"dataset": "glas", "data": "synthetic", "synthetic_slides": 6, "preset": "smoke", "device": "cpu"}
+COMMON: dict[str, object] = {
+    "dataset": "glas",
+    "data": "synthetic",
+    "synthetic_slides": 6,
+    "preset": "smoke",
+    "device": "cpu",
+}
 
 
 def request(folder: Path, runs: int, **changes: object) -> RunRequest:
@@ -147,8 +153,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--finished", type=int, default=150)
+    parser.add_argument("--slides", type=int, default=6, help="of the miniature: more slides, longer runs")
     parser.add_argument("--benchopt", metavar="PYTHON")
     options = parser.parse_args()
+    COMMON["synthetic_slides"] = options.slides
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         quietly(request(folder, 1))  # imports, the miniature, the server process

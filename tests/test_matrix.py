@@ -263,13 +263,13 @@ def wait_for(path, lines=1):
 
 @pytest.mark.parametrize("caches", [("one", "one"), ("one", "two")])
 def test_two_matrices_on_one_store_do_nothing_twice(caches, asked, store, tmp_path):
-    words = ("--method", "slow", "--seeds", "0,1,2")
+    words = ("--method", "slow", "--seeds", "0,1")
     both = [begin(asked, tmp_path, cache, *words) for cache in caches]
     outputs = [process.communicate(timeout=240)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     finished = Tracker(store).runs("glas-synthetic")
-    assert sorted(run.tags["bench.seed"] for run in finished) == ["0", "1", "2"], outputs
-    assert len((tmp_path / "slow").read_text().splitlines()) == 3, "nothing was computed twice"
+    assert sorted(run.tags["bench.seed"] for run in finished) == ["0", "1"], outputs
+    assert len((tmp_path / "slow").read_text().splitlines()) == 2, "nothing was computed twice"
 
 
 def test_a_process_killed_in_the_middle_harms_nobody_else(asked, store, tmp_path):

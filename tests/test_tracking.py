@@ -139,7 +139,8 @@ def test_the_filters_we_advertise_find_the_run(store: str) -> None:
 
     tracker = Tracker(store)
     run = start(tracker)
-    run.set_tags({"bench.data_kind": "real"})
+    run.set_tags({"bench.data_kind": "real", "bench.state": "failed", "bench.complete": "false"})
+    run.set_tags({"bench.audit": "warnings: completeness", "bench.preset": "paper"})
     run.log_metrics({"pixel/miou": 0.75})
     run.finish()
     client = MlflowClient(tracking_uri=store)
