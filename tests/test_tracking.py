@@ -27,7 +27,7 @@ from benchmark.reporting import live as live_module
 from benchmark.reporting.live import LiveRun, Number
 from benchmark.reporting.names import MAX_NAME, MAX_PARAM, stored_name, stored_params
 from benchmark.reporting.owner import orphaned, owner_tags
-from benchmark.reporting.ui import free_port
+from benchmark.reporting.ui import FILTERS, free_port
 from benchmark.tracking import DatasetInput, Tracker, serve, store_uri
 
 DATA = DatasetInput("glas", "/data/glas", "0123456789abcdef" * 4, {"test_slides": 80})
@@ -134,8 +134,6 @@ def test_a_run_is_stored_with_all_that_belongs_to_it(store: str, tmp_path: Path)
 
 def test_the_filters_we_advertise_find_the_run(store: str) -> None:
     from mlflow import MlflowClient
-
-    from benchmark.reporting.ui import FILTERS
 
     tracker = Tracker(store)
     run = start(tracker)
@@ -460,7 +458,7 @@ def test_the_page_is_served_takes_runs_over_http_and_stops_cleanly(store: str, t
     command = [sys.executable, "-u", "-c", code, store, str(closed_port())]
     page = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert page.stdout is not None
-    said = [page.stdout.readline() for _ in range(6)]
+    said = [page.stdout.readline() for _ in range(len(FILTERS) + 3)]
     site = said[0].split()[-1].partition("/#")[0]
     assert any("bench.method" in line for line in said)
     family = psutil.Process(page.pid).children(recursive=True)
