@@ -5,7 +5,9 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -279,6 +281,18 @@ def test_a_process_killed_in_the_middle_harms_nobody_else(asked, store, tmp_path
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2 and "SIGKILL" in output, output
     assert states(store) == {"slow": "failed", "good": "ok"}
+
+
+def test_a_folder_of_the_same_name_where_the_command_is_typed_is_not_imported(asked, store, tmp_path):
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "__init__.py").write_text("raise RuntimeError('not the installed one')")
+    (tmp_path / "torch.py").write_text("raise RuntimeError('not the installed one')")
+    command = Path(sysconfig.get_path("scripts")) / "bench"
+    words = ["run", "--method", "constant", "--dataset", "glas", "--data", asked("good").data, "--preset", "smoke"]
+    words += ["--store", store, "--device", "cpu"]
+    done = subprocess.run([command, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert states(store) == {"constant": "ok"}
 
 
 def test_ctrl_c_stops_all_jobs_and_the_same_command_goes_on(asked, store, tmp_path):

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -19,6 +19,7 @@ from benchmark.running.states import State
 from benchmark.running.worker import Task, work
 
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+SAFE_PATH, SET_HERE = "PYTHONSAFEPATH", "for bench's server process"
 PERIOD, GRACE = 0.05, 8.0
 """Seconds between two looks at memory and clock; seconds a process gets to end by itself when asked to."""
 
@@ -83,7 +84,8 @@ class LocalExecutor:
         here, there = self._context.Pipe()
         process = self._context.Process(target=work, args=(task, there), name=f"bench {number}")
         kills = memory_kills()
-        process.start()
+        with _installed_modules():
+            process.start()
         there.close()
         self._running[number] = _Job(number, task, process, here, kills, MemoryWatch(process.pid))
 
@@ -182,7 +184,24 @@ def warm_up() -> None:
         _context()
         from multiprocessing import forkserver
 
-        forkserver.ensure_running()
+        with _installed_modules():
+            forkserver.ensure_running()
+
+
+@contextmanager
+def _installed_modules() -> Iterator[None]:
+    """Let a server process started within import what is installed, never a `benchmark/` of the working directory.
+
+    The server is a `python -c`, which looks into the working directory first; `preload` takes the variable away again.
+    """
+    if os.environ.get(SAFE_PATH):
+        yield
+        return
+    os.environ[SAFE_PATH] = SET_HERE
+    try:
+        yield
+    finally:
+        del os.environ[SAFE_PATH]
 
 
 def _signal(job: _Job, number: int) -> None:
