@@ -1,14 +1,17 @@
 """`bench compare`: two real runs side by side, the tests between them, and where they decide differently."""
 
 import csv
+import io
 import json
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from benchmark.commands.compare import compare
@@ -22,7 +25,8 @@ from benchmark.reporting.difference.model import Maps, SlideGap
 from benchmark.reporting.difference.page import render
 from benchmark.reporting.difference.pictures import kinds, placed, who_is_right
 from benchmark.reporting.difference.settings import refusals
-from benchmark.reporting.difference.show import as_json
+from benchmark.reporting.difference.show import WIDTH, as_json, as_tables
+from benchmark.reporting.difference.specificity import paired_specificities, units_of
 from benchmark.reporting.report.files import StoreFiles
 from benchmark.reporting.stored import StoredRun
 from benchmark.running import matrix
@@ -348,6 +352,115 @@ def test_delong_is_made_of_the_units_of_both_runs(home):
     ):
         (figure,) = figures.tested([figures.Figure("image/auc", 0.5, 0.7)], ([], []), (tables[0], wrong))
         assert reason in figure.test.refused and figure.test.p is None
+
+
+# --- specificities on the same negatives
+
+HEADER = "slide,patient,unit,label,score"
+
+
+def units_text(scores, labels=(1, 0, 0, 0, 0, 0), patients="pqrstu"):
+    lines = [
+        f"s{i},{patients[i]},0,{label},{score}" for i, (label, score) in enumerate(zip(labels, scores, strict=False))
+    ]
+    return "\n".join((HEADER, *lines))
+
+
+def run_with(text, threshold=0.5):
+    metrics = {
+        "image/specificity": 0.5,
+        "image/specificity_at_100": 0.5,
+        "image/specificity_at_val": 0.5,
+        "image/threshold_at_val": threshold,
+    }
+    return StoredRun("0" * 32, "", "FINISHED", metrics, {}, {}, ""), units_of(text)
+
+
+def compared(one, other):
+    return paired_specificities((one[0], other[0]), (one[1], other[1]))
+
+
+def test_specificities_are_compared_at_each_runs_own_threshold():
+    one = run_with(units_text([0.6, 0.1, 0.2, 0.3, 0.4, 0.5]), threshold=0.15)
+    other = run_with(units_text([0.25, 0.1, 0.2, 0.3, 0.4, 0.7]), threshold=0.65)
+    full, validation, half = compared(one, other)
+    assert (full.thresholds, validation.thresholds, half.thresholds) == ((0.6, 0.25), (0.15, 0.65), (0.5, 0.5))
+    assert (full.test.one, full.test.other, full.test.test.only_one, full.test.test.only_other) == (1.0, 0.4, 3, 0)
+    assert (full.test.test.p, validation.test.test.p) == (0.25, 0.25)  # 3 against 0 both times: 2 / 2^3
+    assert (validation.test.test.only_one, validation.test.test.only_other) == (0, 3)
+    assert (half.test.one, half.test.other) == (0.8, 0.8)  # 0.5 is an alarm
+    assert (full.corrected, validation.corrected, half.corrected) == (0.5, 0.5, None)
+    assert (full.test.negatives, full.test.patients) == (5, 5)
+
+
+def test_specificities_say_why_they_are_not_compared(found):
+    one, scores = run_with(units_text([0.6, 0.1, 0.2, 0.3, 0.4, 0.5])), [0.6, 0.1, 0.2, 0.3, 0.4, 0.5]
+    for text, reason in (
+        ("", "`other` has no readable units.csv"),
+        ("slide,label\na,1", "`other` has no readable units.csv"),
+        (units_text(scores[:5], patients="pqrst"), "not the same"),
+        (units_text(scores, (1, 1, 0, 0, 0, 0)), "not the same"),
+        (units_text([0.6, "nan", 0.2, 0.3, 0.4, 0.5]), "not a number"),
+    ):
+        pairs = compared(one, run_with(text))
+        assert len(pairs) == 3 and all(reason in pair.refused and pair.test is None for pair in pairs)
+        shown = replace(found, specificities=pairs)
+        assert reason in written(shown) and reason in Page(render(shown)).text
+    bare = run()
+    assert paired_specificities((bare, bare), (one[1], one[1])) == ()
+
+
+def written(difference, width=WIDTH):
+    terminal = Console(width=width, record=True, file=io.StringIO())
+    for part in as_tables(difference):
+        terminal.print(part)
+    return terminal.export_text()
+
+
+def test_specificities_are_shown_with_what_they_leave_out(found):
+    rng = np.random.default_rng(0)
+    labels = [1] * 20 + [0] * 80
+    tables = [units_text(0.3 * np.array(labels) + 0.7 * rng.random(100), labels, [f"p{i // 2}" for i in range(100)])]
+    tables.append(
+        units_text(0.2 * np.array(labels) + 0.7 * rng.random(100), labels, [f"p{i // 2}" for i in range(100)])
+    )
+    shown = replace(found, specificities=compared(*(run_with(text, 0.3 + 0.01234) for text in tables)))
+    text, page = written(shown), " ".join(Page(render(shown)).text.split())
+    assert max(map(len, text.splitlines())) <= WIDTH
+    for told in (" ".join(text.split()), page):
+        assert "Specificity on the same negatives" in told and "−0.025 to +0.250" in told and "23 : 14" in told
+        assert "McNemar's exact test, corrected for 3 tests (Holm)" in told
+        assert "80 negative units of 40 patients; right alone" in told
+        assert "hold the thresholds fixed" in told and "the interval allows for it" in told
+        assert "0.3123, 0.3123" in told
+    first = json.loads(as_json(shown))["specificities"][0]
+    pair = shown.specificities[0]
+    assert first["rule"] == "100 % sensitivity on these test units" and first["thresholds"] == list(pair.thresholds)
+    assert first["test"]["interval"] == list(pair.test.interval) and first["test"]["test"]["p"] == pair.test.test.p
+
+
+def test_specificities_of_two_real_runs(home, found):
+    _, _, (one, other, _) = home
+    pairs = {pair.metric: pair for pair in found.specificities}
+    assert set(pairs) >= {"image/specificity", "image/specificity_at_100"}
+    for name, pair in pairs.items():
+        kept = [json.loads(artifact(run, "metrics.json").read_text())["values"][name] for run in (one, other)]
+        assert [pair.test.one, pair.test.other] == kept
+    half, full = pairs["image/specificity"], pairs["image/specificity_at_100"]
+    assert (half.test.one, half.test.other) == (0.0, 1.0) and half.test.test.only_other == half.test.negatives
+    assert (full.test.one, full.test.other, full.corrected) == (0.0, 0.0, None)
+
+
+def test_a_run_says_which_unit_sets_the_threshold_and_how_sure_its_rates_are(home):
+    _, _, (one, *_) = home
+    facts = json.loads(artifact(one, "metrics.json").read_text())["facts"]
+    page = " ".join(Page(artifact(one, "summary.html").read_text()).text.split())
+    for ending in ("100", "99_5", "99"):
+        for what in ("threshold", "unit", "sensitivity", "threshold chosen again"):
+            name = f"image/specificity_at_{ending}:{what}"
+            assert f"{name}: {facts[name]}" in page
+    for name in ("image/auc:DeLong", "image/specificity:at declared thresholds"):
+        assert f"{name}: {facts[name]}" in page
 
 
 def test_a_mask_goes_before_the_scores_and_unscored_cells_are_left_out(tmp_path):

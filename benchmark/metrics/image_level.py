@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.metrics import classification
+from benchmark.metrics import classification, image_facts
+from benchmark.metrics.at_sensitivity import reselected
 from benchmark.metrics.catalogue import METRICS
 from benchmark.metrics.classification import OperatingPoint, clopper_pearson
 from benchmark.metrics.evidence import SlideEvidence, Units
@@ -29,6 +30,7 @@ class ImageLevel:
         self.units = Units.of(test)
         self.group = group
         self.patients = int(self.units.patients.max(initial=-1)) + 1
+        self.resamples, self.seed = resamples, seed
         self.draws = self._draws(resamples, seed)
 
     def add(self, validation: Sequence[SlideEvidence]) -> None:
@@ -40,7 +42,10 @@ class ImageLevel:
         one_class = self._one_class("AUC")
         auc = classification.auc(self.units.labels, self.units.scores)
         self.summary.put("image/auc", auc, one_class, self._auc_interval())
+        if auc is not None:
+            self.summary.facts["image/auc:DeLong"] = image_facts.delong_words(self.units)
         self._at_threshold(0.5, "image/sensitivity", "image/specificity")
+        self._at_declared()
         self._at_sensitivity()
         self._at_validation(validation)
 
@@ -54,8 +59,18 @@ class ImageLevel:
             if ending == "100":
                 self.summary.put("image/threshold_at_100", point.threshold if point else None, self._lacks(1))
             if point is not None and point.unit is not None:
-                self.summary.facts[f"{name}:unit"] = self.units.names[point.unit]
-                self.summary.facts[f"{name}:sensitivity"] = _proportion(point.true_positives, point.positives)
+                facts = self.summary.facts
+                facts[f"{name}:threshold"] = str(np.float32(point.threshold))
+                facts[f"{name}:unit"] = self.units.names[point.unit]
+                facts[f"{name}:sensitivity"] = image_facts.proportion(point.true_positives, point.positives)
+                self._reselected(name, target)
+
+    def _reselected(self, name: str, target: float) -> None:
+        """A second interval, in which the threshold is not held fixed."""
+        units = self.units
+        found = reselected(units.labels, units.scores, units.patients, target, resamples=self.resamples, seed=self.seed)
+        if found is not None:
+            self.summary.facts[f"{name}:threshold chosen again"] = image_facts.reselected_words(found)
 
     def _at_validation(self, validation: Sequence[SlideEvidence]) -> None:
         """Sensitivity and specificity at the threshold that finds every positive validation unit."""
@@ -78,6 +93,21 @@ class ImageLevel:
         self.summary.put(sensitivity, value, self._lacks(1), self._rate_interval(labels == 1, found))
         value = classification.specificity(labels, scores, threshold)
         self.summary.put(specificity, value, self._lacks(0), self._rate_interval(labels == 0, rejected))
+
+    def _at_declared(self) -> None:
+        """Both rates at a few more thresholds that nobody chose on these units."""
+        labels, scores = self.units.labels, self.units.scores
+        for name, label in (("image/sensitivity", 1), ("image/specificity", 0)):
+            members = labels == label
+            if not members.any():
+                continue
+            rates = {}
+            for threshold in image_facts.DECLARED:
+                # As the scores are stored: a score of 0.9 is one of at least 0.9.
+                right = (scores >= np.float64(np.float32(threshold))) == (label == 1)
+                counts = int(np.sum(members & right)), int(np.sum(members))
+                rates[threshold] = (*counts, self._rate_interval(members, right))
+            self.summary.facts[f"{name}:at declared thresholds"] = image_facts.rates_at(rates)
 
     def _draws(self, resamples: int, seed: int) -> Floats | None:
         """Patients drawn apart among those with and those without a positive unit, so that both stay in."""
@@ -130,8 +160,3 @@ def _unusable(units: Units, group: str) -> str | None:
     if missing.size:
         return f"{missing.size} of {units.scores.size} {group} units have no score (first: {units.names[missing[0]]})"
     return None
-
-
-def _proportion(successes: int, trials: int) -> str:
-    interval = clopper_pearson(successes, trials)
-    return f"{successes} of {trials}" + (f", 95 % interval {interval[0]:.4f} to {interval[1]:.4f}" if interval else "")

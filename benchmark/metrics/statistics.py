@@ -15,6 +15,7 @@ from benchmark.seeds import generator
 
 __all__ = [
     "SignedRank",
+    "draw_counts",
     "holm",
     "patient_draws",
     "percentile_interval",
@@ -43,11 +44,15 @@ def patient_draws(patients: int, resamples: int, seed: int, strata: ArrayLike | 
     draws = np.zeros((resamples, patients))
     for stratum in np.unique(groups):
         members = np.flatnonzero(groups == stratum)
-        chosen = rng.integers(len(members), size=(resamples, len(members)))
-        cells = (chosen + np.arange(resamples)[:, None] * len(members)).ravel()
-        counts = np.bincount(cells, minlength=resamples * len(members))
-        draws[:, members] = counts.reshape(resamples, len(members))
+        draws[:, members] = draw_counts(rng, len(members), len(members), resamples)
     return draws
+
+
+def draw_counts(rng: np.random.Generator, members: int, size: int, resamples: int) -> Ints:
+    """How often each member is among `size` drawn with replacement, resamples × members."""
+    chosen = rng.integers(members, size=(resamples, size))
+    cells = (chosen + np.arange(resamples)[:, None] * members).ravel()
+    return np.bincount(cells, minlength=resamples * members).reshape(resamples, members)
 
 
 def percentile_interval(samples: Floats) -> tuple[float, float] | None:

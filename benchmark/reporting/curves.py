@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.reporting.published_points import PublishedPoint, draw_published
 from benchmark.reporting.style import BLUE, CYCLE, FAINT, INK, VERMILION, figure, plain
 
 if TYPE_CHECKING:
@@ -31,8 +33,9 @@ def roc(
     title: str,
     auc: float,
     interval: tuple[float, float] | None = None,
+    published: Sequence[PublishedPoint] = (),
 ) -> Figure:
-    """The ROC curve with the point of 100 % sensitivity marked.
+    """The ROC curve with the point of 100 % sensitivity marked, and the operating points that papers print.
 
     Args:
         labels: n units, 1 positive, 0 negative; both must occur, else there is no curve (`ValueError`).
@@ -40,6 +43,7 @@ def roc(
         title: over the axes.
         auc: area under the curve, for the legend.
         interval: its 95 % interval, for the legend.
+        published: points of papers, which the legend names by letters and tells from our own.
     """
     from matplotlib.ticker import PercentFormatter
 
@@ -49,18 +53,23 @@ def roc(
     false_alarms, hits = roc_points(labels, scores)
     threshold = float(positive.min())
     specificity = float((negative < threshold).mean())
-    drawn = figure(5.6, 5.2)
+    drawn = figure(5.6, 6.5 if published else 6.0)
+    title = fill(title, 50)
     axes = drawn.add_subplot()
     plain(axes, title=title, x="1 − specificity", y="sensitivity")
     within = f" (95 %: {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)), label="chance")
     axes.plot(false_alarms, hits, color=BLUE, linewidth=2, label=f"AUC {auc:.3f}{within}", clip_on=False, zorder=3)
-    mark = f"100 % sensitivity: specificity {specificity:.1%} at score ≥ {threshold:.3g}"
+    mark = f"100 % sensitivity: specificity {specificity:.1%} at score ≥ {threshold:.4g}"
     axes.plot([1 - specificity], [1], "o", color=VERMILION, markersize=8, label=mark, clip_on=False, zorder=4)
+    if published:
+        room = draw_published(axes, published)
+        axes.set_title(title, loc="left", fontsize=10, color=INK, fontweight="bold", pad=9 + room)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0))
-    axes.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.9, edgecolor="none", labelcolor=INK)
+    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.12), "borderaxespad": 0.0}
+    axes.legend(**below, fontsize=8, frameon=False, labelcolor=INK)
     _footnote(drawn, f"{positive.size} positive and {negative.size} negative units")
     return drawn
 

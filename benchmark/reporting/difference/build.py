@@ -11,7 +11,8 @@ from benchmark.reporting.difference.decisions import Track, find_maps, most, sli
 from benchmark.reporting.difference.figures import Rows
 from benchmark.reporting.difference.model import Difference, Maps
 from benchmark.reporting.difference.settings import refusals, same_data, settings, tag
-from benchmark.reporting.fetched import PER_SLIDE, slide_rows, unit_rows
+from benchmark.reporting.difference.specificity import PairedSpecificity, paired_specificities, units_of
+from benchmark.reporting.fetched import PER_SLIDE, UNITS, artifact_text, slide_rows, unit_rows
 from benchmark.reporting.report.files import Files
 from benchmark.reporting.stored import StoredRun
 from benchmark.tracking import Tracker
@@ -65,10 +66,13 @@ def compare_runs(
     _require_metric(metric, rows)
     refused, notes = refusals(one, other), _missing(pair, rows)
     found = numbers.shared_figures(one, other)
+    specificities: tuple[PairedSpecificity, ...] = ()
     if not refused:
         needed = any(figure.name == numbers.AUC for figure in found)
         units = (unit_rows(tracker, one), unit_rows(tracker, other)) if needed else ([], [])
         found = numbers.tested(found, rows, units)
+        one_units, other_units = (units_of(artifact_text(tracker, run, UNITS)) if needed else [] for run in pair)
+        specificities = paired_specificities(pair, (one_units, other_units))
     apart = same_data(one, other)
     maps = {} if apart else _shared_maps(files, pair, notes)
     gaps = [] if apart else slide_gaps(metric, rows, maps, track)
@@ -94,6 +98,7 @@ def compare_runs(
         refused=refused,
         notes=tuple(notes),
         maps=maps,
+        specificities=specificities,
     )
 
 

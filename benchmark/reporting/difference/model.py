@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.metrics.catalogue import METRICS
+from benchmark.reporting.difference.specificity import PairedSpecificity
 from benchmark.reporting.stored import StoredRun
 
 Interval = tuple[float, float]
@@ -103,6 +104,7 @@ class Difference:
     `refused`: why there is no test between them; empty when there are tests. `notes`: what is missing, and why.
     `lacking`: metrics of the suite that only one of the runs has, its own first. `maps`: slide → both decisions.
     `by_metric`, `by_share`: the slides they disagree on most, the most first.
+    `specificities`: those of both runs on the same negatives, at thresholds held fixed.
     """
 
     one: StoredRun
@@ -120,6 +122,7 @@ class Difference:
     refused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     maps: dict[str, tuple[Maps, Maps]] = field(default_factory=dict)
+    specificities: tuple[PairedSpecificity, ...] = ()
 
     @property
     def folded(self) -> list[Setting]:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from benchmark.reporting.difference import words
 from benchmark.reporting.difference.model import Difference, Figure, SlideGap
+from benchmark.reporting.difference.specificity import PairedSpecificity
 from benchmark.reporting.stored import StoredRun
 
 WIDTH = 110
@@ -30,6 +31,7 @@ def as_tables(difference: Difference) -> Iterator[RenderableType]:
         yield Text(words.caption(difference), "bold yellow")
     yield from _configuration(difference)
     yield from _figures(difference)
+    yield from _specificities(difference)
     if difference.labels or difference.costs:
         yield _counts("Labels and cost", (*difference.labels, *difference.costs))
     yield from _slides(difference)
@@ -46,6 +48,7 @@ def as_json(difference: Difference) -> str:
         "settings": [asdict(setting) for setting in difference.settings],
         "equal_settings": difference.equal,
         "metrics": [_figure(figure) for figure in difference.figures],
+        "specificities": [_specificity(pair) for pair in difference.specificities],
         "only_one": list(difference.lacking[0]),
         "only_other": list(difference.lacking[1]),
         "labels": [_figure(figure) for figure in difference.labels],
@@ -81,6 +84,10 @@ def _figure(figure: Figure) -> dict[str, Any]:
         "other_interval": figure.other_interval,
         "test": None if figure.test is None else asdict(figure.test),
     }
+
+
+def _specificity(pair: PairedSpecificity) -> dict[str, Any]:
+    return {"rule": pair.rule, **asdict(pair)}
 
 
 def _gap(gap: SlideGap) -> dict[str, Any]:
@@ -130,6 +137,23 @@ def _figures(difference: Difference) -> Iterator[RenderableType]:
     for which, names in zip(("one", "other"), difference.lacking, strict=True):
         if names:
             yield Text(f"only `{which}` has: {', '.join(names)}", "dim")
+
+
+def _specificities(difference: Difference) -> Iterator[RenderableType]:
+    if not difference.specificities:
+        return
+    columns = ("thresholds", "one", "other", "difference", "95 %", "right alone", "p (Holm)")
+    heading = "Specificity on the same negatives, at 100 % sensitivity on the units that set the threshold"
+    table = _table(heading, ("threshold set by", True), *((name, False) for name in columns))
+    for pair in difference.specificities:
+        if pair.test is not None:
+            table.add_row(pair.short_rule, *words.specificity(pair))
+    if table.row_count:
+        yield table
+        yield Text(words.specificity_caption(difference.specificities), "dim")
+    for pair in difference.specificities:
+        if pair.refused:
+            yield Text(f"{pair.metric}: not compared on the same negatives: {pair.refused}", "dim")
 
 
 def _counts(heading: str, figures: Sequence[Figure]) -> Table:

@@ -55,6 +55,24 @@ _MACROS = """
 {% endfor %}
 </tbody></table></div>
 {% endmacro %}
+{% macro specificities(pairs, label) %}
+<div class="wide" tabindex="0" role="region" aria-label="{{ label }}"><table>
+<thead><tr><th scope="col">threshold set by</th><th scope="col" class="n">thresholds</th>
+<th scope="col" class="n">one</th><th scope="col" class="n">other</th><th scope="col" class="n">one − other</th>
+<th scope="col" class="n">95 %</th><th scope="col" class="n">right alone</th>
+<th scope="col" class="n">p (Holm)</th></tr></thead>
+<tbody>
+{% for pair in pairs %}
+<tr><th scope="row" class="name">{{ pair.rule }}<small><code>{{ pair.metric }}</code></small></th>
+{% if pair.refused %}
+<td colspan="7"><small>not compared: {{ pair.refused }}</small></td>
+{% else %}
+{% for cell in words.specificity(pair) %}<td class="n">{{ cell }}</td>{% endfor %}
+{% endif %}
+</tr>
+{% endfor %}
+</tbody></table></div>
+{% endmacro %}
 {% macro settings(pairs, label) %}
 <div class="wide" tabindex="0" role="region" aria-label="{{ label }}"><table>
 <thead><tr><th scope="col">setting</th><th scope="col">one</th><th scope="col">other</th></tr></thead>
@@ -169,6 +187,11 @@ TEMPLATE = (
 {% if rest %}
 <details><summary>{{ rest | length }} more figures: parts of the test slides, training</summary>
 {{ figures(rest, false, "figure") }}</details>
+{% endif %}
+{% if found.specificities %}
+<h2>Specificity on the same negatives</h2>
+{{ specificities(found.specificities, "Specificity on the same negatives") }}
+<p class="faint">{{ words.specificity_caption(found.specificities) }}</p>
 {% endif %}
 {% if found.labels or found.costs %}
 <h2>Labels and cost</h2>

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmark.metrics.catalogue import METRICS
 from benchmark.metrics.statistics import stars
 from benchmark.reporting.difference.model import Difference, Figure, Interval, PairedTest, SlideGap
+from benchmark.reporting.difference.specificity import AT_100, PairedSpecificity
 from benchmark.reporting.leaderboard.words import digits
 from benchmark.reporting.page import number
 from benchmark.reporting.stored import StoredRun
@@ -81,6 +84,45 @@ def caption(difference: Difference) -> str:
         return "Not tested against each other: " + "; ".join(difference.refused) + "."
     many = f"p corrected for {difference.tests} tests (Holm)"
     return f"Difference: one − other. Wilcoxon signed-rank test over slides, DeLong over units; {many}."
+
+
+def specificity(pair: PairedSpecificity) -> tuple[str, ...]:
+    """Thresholds, both rates, difference, interval, units on which only one of the runs is right, and p."""
+    test, thresholds = pair.test, pair.thresholds
+    if test is None or thresholds is None:
+        return ()
+    return (
+        ", ".join(f"{threshold:.4g}" for threshold in thresholds),
+        text(pair.metric, test.one),
+        text(pair.metric, test.other),
+        signed(pair.metric, test.difference),
+        _signed_interval(pair.metric, test.interval),
+        f"{number(test.test.only_one)} : {number(test.test.only_other)}",
+        p_value(pair.corrected),
+    )
+
+
+def specificity_caption(pairs: Sequence[PairedSpecificity]) -> str:
+    """What the comparisons on the same negatives are made of, and what they leave out."""
+    tests = [pair.test for pair in pairs if pair.test is not None]
+    if not tests:
+        return ""
+    negatives, patients = tests[0].negatives, tests[0].patients
+    many = sum(pair.corrected is not None for pair in pairs)
+    said = (
+        f"{number(negatives)} negative units of {number(patients)} patients; right alone: those that only one, only "
+        f"other calls negative; p: McNemar's exact test, corrected for {many} tests (Holm); 95 %: paired bootstrap "
+        "over patients. Both hold the thresholds fixed, so they leave out how uncertain those are"
+    )
+    if any(pair.metric == AT_100 and pair.test is not None for pair in pairs):
+        said += ", above all the first pair, which was chosen on these units"
+    if patients < negatives:
+        said += ". Units of one patient are not independent, so p is too small; the interval allows for it"
+    return f"{said}."
+
+
+def _signed_interval(name: str, interval: Interval | None) -> str:
+    return "" if interval is None else " to ".join(signed(name, end) for end in interval)
 
 
 def headline(difference: Difference) -> list[Figure]:

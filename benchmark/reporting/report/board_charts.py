@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.metrics.catalogue import METRICS
+from benchmark.metrics.image_facts import proportion
 from benchmark.reporting.leaderboard.model import TASKS, Board, MeanRanks
 from benchmark.reporting.report.charts import roc_chart, scatter_chart, specificity_at_100
 from benchmark.reporting.report.cost_chart import CostPoint, cost_chart, front, labelled
@@ -75,7 +76,9 @@ def _roc(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
             notes.append(f"{each.row.label}: a ROC curve needs positive and negative units.")
             continue
         curves.append((look(index), labels, scores))
-        said = f"{each.row.label}: specificity {specificity_at_100(labels, scores):.1%} at 100 % sensitivity"
+        positive = scores[labels == 1]
+        bound = f"score ≥ {positive.min():.4g}; found {proportion(positive.size, positive.size)}"
+        said = f"{each.row.label}: specificity {specificity_at_100(labels, scores):.1%} at 100 % sensitivity ({bound})"
         legend.append((look(index), said))
     if curves or notes:
         title = "ROC of the units, lowest seed, with the point of 100 % sensitivity"
