@@ -102,7 +102,7 @@ class RunSpec:
             "options": self.options.model_dump(mode="json"),
             "seed": self.seed,
             "device": self.device,
-            "data": self.data,
+            "data": self.data if self.data in (None, SYNTHETIC) else str(Path(self.data).expanduser().absolute()),
             **({"synthetic_slides": self.synthetic_slides} if self.data == SYNTHETIC else {}),
             "provenance": dict(provenance),
         }
@@ -194,15 +194,32 @@ def resolve(method: type[Method], preset: str, *layers: Mapping[str, Any]) -> Ba
         hint = f"did you mean {close[0]!r}? " if close else ""
         msg = f"{method.name} has no preset {preset!r}; {hint}it has: {', '.join(method.presets)}"
         raise ConfigError(msg, fix=f"bench info {method.name}")
-    return validated(method.Params, {**method.presets[preset], **_merged(layers)}, method.name)
+    given = _by_field(method.Params, _merged(layers))
+    return validated(method.Params, {**method.presets[preset], **given}, method.name)
 
 
 def validated(model: type[BaseModel], values: Mapping[str, Any], owner: str) -> BaseModel:
     """Validate, or raise `ConfigError` naming the field, what was given, the legal range and the nearest field."""
     try:
-        return model.model_validate(dict(values))
+        return model.model_validate(_by_field(model, values))
     except ValidationError as error:
         raise ConfigError(f"{owner}: {explain(error, model)}", fix=f"bench info {owner}") from None
+
+
+def _by_field(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values, those under a paper's symbol (`V`, `K`) under the name of their field."""
+    symbols = symbols_of(model)
+    return {symbols.get(name, name) if symbols.get(name) not in values else name: one for name, one in values.items()}
+
+
+def symbols_of(model: type[BaseModel]) -> dict[str, str]:
+    """Symbol → field, where one field alone has the symbol and no field is called so."""
+    found: dict[str, list[str]] = {}
+    for name, info in model.model_fields.items():
+        extra = info.json_schema_extra
+        if isinstance(extra, Mapping) and (symbol := str(extra.get("symbol") or "")):
+            found.setdefault(symbol, []).append(name)
+    return {symbol: names[0] for symbol, names in found.items() if len(names) == 1 and symbol not in model.model_fields}
 
 
 def share_settings(
@@ -210,7 +227,8 @@ def share_settings(
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """Split `--set` into a method's parameters, a dataset's options and names that neither has.
 
-    `method.x` and `dataset.x` say which one is meant; a bare name goes to the method if it has it.
+    `method.x` and `dataset.x` say which one is meant; a bare name goes to the method if it has it, as a field or as the
+    paper's symbol of one.
     """
     params: dict[str, Any] = {}
     options: dict[str, Any] = {}
@@ -223,6 +241,8 @@ def share_settings(
             params[key] = value
         elif key in dataset.Options.model_fields:
             options[key] = value
+        elif key in symbols_of(method.Params):
+            params[symbols_of(method.Params)[key]] = value
         else:
             unknown.append(key)
     return params, options, unknown

@@ -177,6 +177,10 @@ class Dataset(ABC):
         """Which cells of `grid` hold tissue and count in the metrics; None: all of them."""
         return None
 
+    def annotated(self, slide: Slide) -> bool:
+        """False where nobody drew what a slide may hold: `truth` raises `DataError`, its cells count nowhere."""
+        return True
+
     def unit_top(self, slide: Slide) -> int:
         """K of the top-K mean that makes unit scores of a score map (K = 16 as in hybrid supervision)."""
         return 16

@@ -27,6 +27,10 @@ class DataError(BenchError):
     """A data folder, slide or annotation that is missing, unreadable or at odds with its neighbours."""
 
 
+class BlankSlideError(DataError):
+    """A slide of glass alone. Scored 0 by definition (hybrid supervision), it stays among the results."""
+
+
 class SupervisionError(BenchError):
     """A label was asked for that the method did not declare, or that is sealed."""
 

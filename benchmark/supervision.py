@@ -49,6 +49,10 @@ TRANSDUCTIVE = frozenset({Supervision.COARSE, Supervision.REVIEW})
 """The kinds that may be asked for about a test slide."""
 
 
+PRESENCE = 0.05
+"""Share of a patch from which an expert finds it worth drawing, as with patch labels (OEEM)."""
+
+
 class LabelSource(Protocol):
     """What `Labels` reads from; every `Dataset` is one."""
 
@@ -63,6 +67,10 @@ class LabelSource(Protocol):
 
     def coarse(self, slide: Slide) -> Annotation:
         """The coarse annotation."""
+        ...
+
+    def annotated(self, slide: Slide) -> bool:
+        """False where nobody drew what a slide may hold."""
         ...
 
     def unit_labels(self, slide: Slide) -> NDArray[np.int8]:
@@ -169,6 +177,36 @@ class Labels:
         window = Grid.pixels((width, height), origin=(x, y))
         self.__ledger.record(Supervision.PIXEL, slide.id, item, width * height)
         return self.__source.truth(slide).labels(window)
+
+    def chosen(
+        self,
+        slide: Slide,
+        grid: Grid,
+        number: int,
+        rng: np.random.Generator,
+        *,
+        where: NDArray[np.bool_] | None = None,
+        lesion: bool = True,
+    ) -> list[tuple[int, int, NDArray[np.int8]]]:
+        """Patches that an expert chooses to draw: (row, col, class of every pixel), `number` of them at most.
+
+        They are drawn at random among the patches of `grid` (those of `where`, rows × cols) that hold lesion on more
+        than `PRESENCE` of their area, or on less where no patch has more; with `lesion` false, among those that hold
+        none. Each counts as one PIXEL label; where the expert finds nothing, nothing is told or counted.
+        """
+        self.__check(Supervision.PIXEL, slide)
+        share = self.__source.truth(slide).fractions(grid, len(self.__source.classes))[..., 1:].sum(axis=-1)
+        allowed = np.ones(grid.shape, np.bool_) if where is None else where
+        found = allowed & (share > PRESENCE if lesion else share <= 0)
+        if lesion and not found.any():
+            found = allowed & (share > 0)
+        cells = rng.permutation(np.argwhere(found))[:number]
+        x, y = grid.x.tolist(), grid.y.tolist()
+        return [(row, col, self.pixel(slide, x[col], y[row], grid.width, grid.height)) for row, col in cells.tolist()]
+
+    def drawn(self, slide: Slide) -> bool:
+        """Whether anybody drew what is on a slide; says nothing of what it is, and is not counted."""
+        return self.__source.annotated(slide)
 
     def full(self, slide: Slide) -> Annotation:
         """The whole fine annotation of a training slide."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmark.annotations import Annotation, Released, check_extent, noisy_coarse, simulate_coarse
 from benchmark.dataset import Dataset, Split, VerifyReport
 from benchmark.dataset import Options as BaseOptions
-from benchmark.errors import DataError
+from benchmark.errors import BlankSlideError, DataError
 from benchmark.seeds import generator
 from benchmark.slides import Grid, Slide, tissue_mask
 
@@ -56,9 +56,9 @@ class WsiDataset(Dataset):
         """Match slides and annotations, and try every slide once. Raises `DataError` when nothing can be used."""
         if not isinstance(options, WsiOptions):
             raise TypeError(f"{type(self).__name__} takes WsiOptions, got {type(options).__name__}")
+        self.settings = options
         index = self.index(root, read_mark(root, self.name))
         super().__init__(index.root, options)
-        self.settings = options
         self.contents = index
         self.mark = read_mark(index.root, self.name)
         cases = with_patients(list(index.cases), self.mark)
@@ -72,14 +72,20 @@ class WsiDataset(Dataset):
         self._parts: dict[str, Split] = lcmil_split(cases, self.expected_listed) if self.lcmil else self.split(cases)
         self._splits = self._usable()
 
-    @classmethod
     @abstractmethod
-    def index(cls, root: Path, patients: Mapping[str, str]) -> Index:
-        """Every slide the folder should have. `patients`: of a miniature, id → patient. Raises `DataError`."""
+    def index(self, root: Path, patients: Mapping[str, str]) -> Index:
+        """Every slide the folder should have. `patients`: of a miniature, id → patient. Raises `DataError`.
+
+        Of this object only the options (`settings`) are known by then.
+        """
 
     @abstractmethod
     def split(self, cases: Sequence[Case]) -> dict[str, Split]:
         """The split under protocol=official."""
+
+    def aside(self, training: Sequence[Case]) -> frozenset[str]:
+        """Ids of the training slides that validate: about `validation` of those that can be used, by patient."""
+        return set_aside(training, self.settings.validation, self.settings.split_seed)
 
     @property
     def lcmil(self) -> bool:
@@ -101,7 +107,7 @@ class WsiDataset(Dataset):
         sound = [case for case in expected if case.id not in self._missing]
         sound = self._included(sound)
         training = [case for case in sound if self._parts[case.id] is Split.TRAIN]
-        for slide in set_aside(training, self.settings.validation, self.settings.split_seed):
+        for slide in self.aside(training):
             self._parts[slide] = Split.VALIDATION
         parts = {split: [self._slide(case) for case in sound if self._parts[case.id] is split] for split in Split}
         for split in (Split.TRAIN, Split.TEST):
@@ -179,12 +185,12 @@ class WsiDataset(Dataset):
         return Grid.regular(slide.size, self.cell(slide), self.settings.patch)
 
     def tissue(self, slide: Slide, grid: Grid) -> NDArray[np.bool_]:
-        """Which cells hold tissue. Raises `DataError` for a slide of glass alone."""
+        """Which cells hold tissue. Raises `BlankSlideError` for a slide of glass alone."""
         mode = self.settings.tissue_mode
         mask = self._masks.get((slide.id, grid.digest), lambda: tissue_mask(slide, grid, mode))
         if not mask.any():
             msg = f"slide {slide.id!r} ({slide.path}) holds no tissue under tissue_mode={mode}"
-            raise DataError(msg, fix="--set tissue_mode=grey-otsu")
+            raise BlankSlideError(msg, fix="--set tissue_mode=grey-otsu")
         return mask
 
     def truth(self, slide: Slide) -> Annotation:

@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 from benchmark import config
-from benchmark.config import RunRequest
+from benchmark.config import RunRequest, resolve, share_settings
 from benchmark.errors import BenchError, ConfigError, RegistryError
+from benchmark.registry import datasets, methods
 from benchmark.running.plan import plan
 
 OEEM = {"method": "oeem", "dataset": "glas"}
@@ -106,3 +107,13 @@ def test_settings_are_yaml():
 
 def test_scientific_notation_is_a_number():
     assert ask(settings=("seg_lr=1e-3",))[0].params.seg_lr == yaml.safe_load("0.001")
+
+
+def test_a_papers_symbol_names_its_field():
+    hybrid, slides = methods().load("hybrid"), datasets().load("slides")
+    given, options, unknown = share_settings({"V": 2.0, "T": 0.2, "K": 4, "cell": 64, "Q": 1}, hybrid, slides)
+    assert given == {"reweight_constant": 2.0, "removal_threshold": 0.2, "top_patches": 4}
+    assert (options, unknown) == ({"cell": 64}, ["Q"])
+    assert resolve(hybrid, "smoke", {"V": 2.0, "T": 0.3}).removal_threshold == 0.3, "over the preset's own value"
+    with pytest.raises(ConfigError, match="reweight_constant"):
+        resolve(hybrid, "smoke", {"V": 0.5})

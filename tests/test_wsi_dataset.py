@@ -106,8 +106,9 @@ def test_scoring_goes_on_without_glass_and_broken_annotations(root: Path, tmp_pa
     trial = fit(methods().load("constant"), dataset, tmp_path / "stages")
     labels = labels_of(trial.method, dataset, Split.TEST, trial.ledger)
     done = evaluate(trial.method, dataset, dataset.slides(Split.TEST), labels, trial.context, what="test")
-    assert [evidence.slide for evidence in done.evidence] == [other.id]
-    assert "holds no tissue" in done.unreadable[glass.id] and annotation.name in done.unreadable[tumour.id]
+    assert [evidence.slide for evidence in done.evidence] == [other.id, glass.id]
+    assert (done.evidence[1].scored, done.evidence[1].unscored) == (0, 0), "no cell of a glass slide counts"
+    assert list(done.unreadable) == [tumour.id] and annotation.name in done.unreadable[tumour.id]
 
 
 def test_annotation_in_the_pixels_of_another_level_is_refused(root: Path) -> None:

@@ -18,7 +18,8 @@ from benchmark.metrics.segmentation import Confusion
 class SlideEvidence:
     """One slide's share in every metric.
 
-    `cells`: truth against prediction over the tissue cells that have a score; `unscored`: those that have none.
+    `cells`: truth against prediction over the tissue cells that have a score, None where nobody drew the truth;
+    `scored` and `unscored`: how many tissue cells have a score and how many have none.
     `objects`, `coarse`: None where there is no object annotation, or no coarse one. `annotation`: truth against the
     coarse annotation over the cells of `cells`, so that a refiner is compared with what it was given.
     `unit_labels` (n, 0 or 1) and `unit_scores` (n, NaN = not scored): the image-level part.
@@ -27,7 +28,8 @@ class SlideEvidence:
     slide: str
     patient: str
     subset: str | None
-    cells: Confusion
+    cells: Confusion | None
+    scored: int
     unscored: int
     objects: ObjectEvidence | None
     coarse: RefinementEvidence | None
@@ -40,7 +42,7 @@ def gather(
     slide: str,
     patient: str,
     *,
-    truth: NDArray[np.int8],
+    truth: NDArray[np.int8] | None,
     scores: NDArray[np.float32],
     mask: NDArray[np.bool_] | None = None,
     unit_labels: NDArray[np.int8],
@@ -54,17 +56,18 @@ def gather(
 
     A cell is predicted positive when its score > 0.5, strictly: a tie goes to the negative class, as with argmax.
     `mask`, the method's own decision (after its post-processing), takes the place of that rule; a cell without a
-    score stays out either way.
+    score stays out either way. Without a `truth`, which nobody drew, only the units count.
     In `truth` and `coarse` every class above 0 is positive. Cells outside `tissue` (default: everything is tissue)
     count nowhere. Predicted objects are the 8-connected components of the positive cells, holes left open; they are
     compared with the numbered objects of `instances` where the truth is positive. Units may come as a grid.
 
     Raises `PredictionError` when shapes or labels do not fit, naming the slide.
     """
+    like, whose = (scores, "scores") if truth is None else (truth, "truth")
     maps = {"scores": scores, "mask": mask, "tissue": tissue, "instances": instances, "coarse": coarse}
     for name, array in maps.items():
-        if array is not None and array.shape != truth.shape:
-            msg = f"slide {slide!r}: expected {name} of shape {truth.shape} (that of the truth), got {array.shape}"
+        if array is not None and array.shape != like.shape:
+            msg = f"slide {slide!r}: expected {name} of shape {like.shape} (that of the {whose}), got {array.shape}"
             raise PredictionError(msg)
     if mask is not None and mask.dtype != np.bool_:
         raise PredictionError(f"slide {slide!r}: expected a mask of bool, got {mask.dtype}")
@@ -75,22 +78,26 @@ def gather(
         raise PredictionError(f"slide {slide!r}: unit labels must be 0 or 1, got {sorted(set(labels.tolist()))}")
     scored = ~np.isnan(scores)
     where = scored if tissue is None else scored & tissue
+    number, total = int(np.count_nonzero(where)), scores.size if tissue is None else int(np.count_nonzero(tissue))
+    units = (labels.astype(np.int8), unit_values)
+    if truth is None:
+        return SlideEvidence(slide, patient, subset, None, number, total - number, None, None, *units)
     positive, predicted = truth > 0, (scores > 0.5 if mask is None else mask) & where
     objects = None
     if instances is not None:
         present = positive if tissue is None else positive & tissue
         objects = compare_objects(connected(predicted), np.where(present, instances, 0).astype(np.int32))
-    total = truth.size if tissue is None else int(np.count_nonzero(tissue))
     return SlideEvidence(
         slide=slide,
         patient=patient,
         subset=subset,
         cells=Confusion.of(positive, predicted, where),
-        unscored=total - int(np.count_nonzero(where)),
+        scored=number,
+        unscored=total - number,
         objects=objects,
         coarse=None if coarse is None else RefinementEvidence.of(positive, coarse > 0, predicted, where),
-        unit_labels=labels.astype(np.int8),
-        unit_scores=unit_values,
+        unit_labels=units[0],
+        unit_scores=units[1],
         annotation=None if coarse is None else Confusion.of(positive, coarse > 0, where),
     )
 

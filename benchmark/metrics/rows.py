@@ -19,13 +19,16 @@ FAMILIES = ("cells", "coverage", "objects", "coarse", "annotation")
 """Kinds of evidence that are sums of cells."""
 
 _BEFORE = {"accuracy": accuracy, "tpr": tpr, "ppv": ppv, "npv": npv, "f1": dice}
-_KINDS: dict[str, type[Counts]] = {"objects": ObjectEvidence, "coarse": RefinementEvidence, "annotation": Confusion}
+_KINDS: dict[str, type[Counts]] = {
+    "cells": Confusion,
+    "objects": ObjectEvidence,
+    "coarse": RefinementEvidence,
+    "annotation": Confusion,
+}
 
 
 def columns(slides: Sequence[SlideEvidence], needs: str) -> dict[str, Floats] | None:
     """The sums that a family of metrics is made of, one entry per slide; None when a slide lacks them."""
-    if needs == "cells":
-        return Confusion.columns([slide.cells for slide in slides])
     if needs == "coverage":
         return Coverage.columns([_coverage(slide) for slide in slides])
     evidence = [getattr(slide, needs) for slide in slides]
@@ -33,8 +36,7 @@ def columns(slides: Sequence[SlideEvidence], needs: str) -> dict[str, Floats] | 
 
 
 def _coverage(slide: SlideEvidence) -> Coverage:
-    cells = slide.cells
-    return Coverage(cells.tp + cells.fp + cells.fn + cells.tn, slide.unscored)
+    return Coverage(slide.scored, slide.unscored)
 
 
 def valid(slide: SlideEvidence) -> bool | None:
@@ -61,7 +63,7 @@ def rows(slides: Sequence[SlideEvidence]) -> list[dict[str, Any]]:
 
 
 def _row(slide: SlideEvidence) -> dict[str, Any]:
-    labels, scores, cells = slide.unit_labels, slide.unit_scores, slide.cells
+    labels, scores = slide.unit_labels, slide.unit_scores
     single, scored = labels.size == 1, not np.isnan(scores).any()
     return {
         "slide": slide.slide,
@@ -72,10 +74,7 @@ def _row(slide: SlideEvidence) -> dict[str, Any]:
         "label": int(labels[0]) if single else None,
         "score": float(scores[0]) if single and scored else None,
         "image/auc": classification.auc(labels, scores) if scored else None,
-        "tp": cells.tp,
-        "fp": cells.fp,
-        "fn": cells.fn,
-        "tn": cells.tn,
+        **{count: None if slide.cells is None else getattr(slide.cells, count) for count in ("tp", "fp", "fn", "tn")},
         "unscored": slide.unscored,
         "valid": valid(slide),
         **{
@@ -107,7 +106,8 @@ def facts(test: Sequence[SlideEvidence], resamples: int) -> dict[str, str]:
         "slides": f"{len(test)} slides of {patients} patients",
         "units": f"{units} units, {positive} of them positive",
         "intervals": f"95 %, percentiles of {resamples} resamples of {patients} patients; specificity at fixed "
-        "sensitivity: Clopper-Pearson with the threshold held fixed"
+        "sensitivity: Clopper-Pearson with the threshold held fixed; beside it, `…:threshold chosen again`, an "
+        "m-out-of-n bootstrap"
         if patients > 1
         else "none: all slides come from one patient",
     }

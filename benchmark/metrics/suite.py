@@ -20,7 +20,6 @@ from benchmark.metrics.evidence import SlideEvidence, gather, patient_numbers
 from benchmark.metrics.image_level import ImageLevel
 from benchmark.metrics.pooled import Floats
 from benchmark.metrics.rows import FAMILIES, columns, facts, rows, valid
-from benchmark.metrics.segmentation import Confusion
 from benchmark.metrics.slidewise import add_means, add_tests
 from benchmark.metrics.statistics import patient_draws, percentile_interval
 from benchmark.metrics.summary import Summary
@@ -28,6 +27,7 @@ from benchmark.metrics.summary import Summary
 __all__ = ["METRICS", "SCHEMA", "MetricInfo", "SlideEvidence", "Summary", "gather", "metric_info", "summarise"]
 
 _MISSING = {
+    "cells": "an annotation of what they hold",
     "objects": "numbered objects in the truth",
     "coarse": "a coarse annotation",
     "annotation": "a coarse annotation",
@@ -80,7 +80,7 @@ def _group(
             continue
         _pooled(summary, named["sums"], sums, draws)
         add_means(summary, named["slides"], sums, draws)
-        add_tests(summary, named["pairs"], Confusion.columns([slide.cells for slide in slides]), sums)
+        add_tests(summary, named["pairs"], columns(slides, "cells") or {}, sums)
     return summary
 
 

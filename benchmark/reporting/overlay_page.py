@@ -28,7 +28,8 @@ def compose(
 ) -> Pixels:
     """One page: title and scores, the panels (all of one size) in `columns`, the legend.
 
-    `shares`: of each kind of `ERRORS` among the scored cells. `lines`: name → colour of the outlines.
+    `shares`: of each kind of `ERRORS` among the scored cells, none without a truth. `lines`: name → colour of the
+    outlines.
     """
     high, wide = next(iter(panels.values())).shape[:2]
     top, label, foot = 50, 28, 40
@@ -60,9 +61,10 @@ def _fitting(text: str, room: float) -> str:
 
 def _legend(pen: ImageDraw.ImageDraw, width: int, y: int, shares: Sequence[float], lines: Mapping[str, str]) -> None:
     """Colours of the error map with their share of the scored cells; at the right the colours of the lines."""
-    kinds = [(name, colour, share) for (name, colour), share in zip(ERRORS, shares, strict=True)]
+    kinds = [(name, colour, share) for (name, colour), share in zip(ERRORS, shares, strict=bool(shares))]
+    right_ones = [("true negative", FAINT, 1.0 - sum(shares))] if shares else []
     x: float = MARGIN
-    for name, colour, share in [*kinds, ("true negative", FAINT, 1.0 - sum(shares))]:
+    for name, colour, share in [*kinds, *right_ones]:
         if name == "wrong class" and not share:
             continue
         text = f"{name} {share:.1%}"

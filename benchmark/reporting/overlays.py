@@ -28,7 +28,7 @@ Classes = NDArray[np.int8]
 
 def overlay(
     image: Pixels,
-    truth: Classes,
+    truth: Classes | None,
     predicted: Classes,
     *,
     title: str,
@@ -41,10 +41,11 @@ def overlay(
     """Four panels with a caption: image, truth, prediction with truth, error map.
 
     With `coarse` they are image, coarse annotation with truth, all three outlines, error map after refinement.
+    Without a truth there are two: image and prediction.
 
     Args:
         image: height × width × 3, of any size; shown no larger than it is.
-        truth: class per cell, rows × cols over the same region; 0 is negative, below 0 is left out.
+        truth: class per cell, rows × cols over the same region; 0 is negative, below 0 is left out. None: unknown.
         predicted: the same for the prediction; below 0 is not scored.
         title: the slide's id.
         scores: written beside the title, in order, with three digits.
@@ -61,7 +62,12 @@ def overlay(
     side = min(room, image.shape[1])
     size = (side, max(1, round(side * image.shape[0] / image.shape[1])))
     small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    wanted, found = _fitted(truth, size, place), _fitted(predicted, size, place)
+    found = _fitted(predicted, size, place)
+    if truth is None:
+        layers = [(found, PREDICTION_COLOUR)]
+        shown = {"image": small, "prediction": traced(small, layers)}
+        return compose(shown, title, scores or {}, columns, [], {"prediction": PREDICTION_COLOUR})
+    wanted = _fitted(truth, size, place)
     if coarse is None:
         legend = {"truth": TRUTH_COLOUR, "prediction": PREDICTION_COLOUR}
         layers = [(wanted, TRUTH_COLOUR), (found, PREDICTION_COLOUR)]

@@ -17,6 +17,7 @@ from benchmark.dataset import Split
 from benchmark.metrics.suite import SlideEvidence
 from benchmark.provenance import code_version
 from benchmark.reporting import curves, overlays, style
+from benchmark.reporting.published_points import published_points
 from benchmark.reporting.tables import write_report
 from benchmark.running.page_facts import run_facts
 from benchmark.running.result import RunResult
@@ -88,8 +89,9 @@ def _overlays(folder: Path, result: RunResult) -> dict[str, Path]:
     for rank, slide in enumerate(chosen_slides(result.summary.per_slide, dataset.slides(Split.TEST)), start=1):
         scores = ScoreMap.load(folder / "scores" / f"{slide.id}.png")
         found = np.where(np.isnan(scores.values), -1, decided(folder, slide.id, scores)).astype(np.int8)
-        wanted = (dataset.truth(slide).labels(scores.grid) > 0).astype(np.int8)
-        coarse = (dataset.coarse(slide).labels(scores.grid) > 0).astype(np.int8) if refines(result) else None
+        known = dataset.annotated(slide)
+        wanted = (dataset.truth(slide).labels(scores.grid) > 0).astype(np.int8) if known else None
+        coarse = (dataset.coarse(slide).labels(scores.grid) > 0).astype(np.int8) if known and refines(result) else None
         shown = {"mIoU": rows[slide.id].get("pixel/miou"), "Dice": rows[slide.id].get(RANKED_BY)}
         tissue = slide.thumbnail(OVERLAY_SIDE)
         picture = overlays.overlay(
@@ -127,7 +129,9 @@ def _curves(folder: Path, result: RunResult, evidence: Sequence[SlideEvidence]) 
     if auc is not None:
         labels = np.concatenate([slide.unit_labels for slide in evidence])
         scores = np.concatenate([slide.unit_scores for slide in evidence])
-        roc = curves.roc(labels, scores, title=title, auc=auc, interval=result.summary.intervals.get("image/auc"))
+        spec, interval = result.job.spec, result.summary.intervals.get("image/auc")
+        published = published_points(spec.method, spec.dataset)
+        roc = curves.roc(labels, scores, title=title, auc=auc, interval=interval, published=published)
         drawn["ROC of the units"] = folder / "roc.png"
         style.save(roc, folder / "roc.png")
     before_after = curves.refinement(result.summary.per_slide, title) if refines(result) else None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import DataError, PredictionError
+from benchmark.errors import BlankSlideError, DataError, PredictionError
 from benchmark.method import Prediction
 from benchmark.metrics.segmentation import Confusion, miou
 from benchmark.metrics.suite import SlideEvidence, gather
@@ -53,7 +53,7 @@ def evaluate(
     done = Evaluation()
     for slide in context.track(slides, f"scoring {what} slides", len(slides)):
         try:
-            prediction = checked(method.predict(slide, labels, context), method, slide)
+            prediction = _predicted(method, dataset, slide, labels, context)
             scores = prediction.scores.on(dataset.evaluation_grid(slide))
             mask = decision(prediction, scores, method, slide)
             done.evidence.append(_evidence(dataset, slide, prediction, scores, mask, subset.get(slide.id)))
@@ -69,10 +69,28 @@ def evaluate(
     if keep is not None and slides and not done.evidence:
         first = next(iter(done.unreadable.values()))
         raise DataError(f"none of the {len(slides)} {what} slides can be used; the first: {first}")
-    if keep is not None and done.evidence and not any(any(astuple(slide.cells)) for slide in done.evidence):
+    if keep is not None and done.evidence and not any(slide.scored for slide in done.evidence):
         msg = f"{method.name} scored no tissue cell of any of the {len(done.evidence)} {what} slides (all are NaN)"
         raise PredictionError(msg)
     return done
+
+
+def _predicted(method: Method, dataset: Dataset, slide: Slide, labels: Labels, context: Context) -> Prediction:
+    """What the method says; of a slide of glass alone, that nothing is there (hybrid supervision: it scores 0)."""
+    try:
+        return checked(method.predict(slide, labels, context), method, slide)
+    except BlankSlideError:
+        grid = dataset.evaluation_grid(slide)
+        nothing = ScoreMap(grid, np.full(grid.shape, np.nan, np.float32))
+        units = np.zeros(dataset.unit_grid(slide).shape, np.float32)
+        return Prediction(nothing, units, notes=("no tissue: its units score 0",))
+
+
+def _tissue(dataset: Dataset, slide: Slide, grid: Grid) -> NDArray[np.bool_] | None:
+    try:
+        return dataset.tissue(slide, grid)
+    except BlankSlideError:
+        return np.zeros(grid.shape, np.bool_)
 
 
 def decision(prediction: Prediction, scores: ScoreMap, method: Method, slide: Slide) -> NDArray[np.bool_] | None:
@@ -105,7 +123,6 @@ def _evidence(
     subset: str | None,
 ) -> SlideEvidence:
     grid = scores.grid
-    truth = dataset.truth(slide)
     units = dataset.unit_grid(slide)
     unit_scores = prediction.units
     if unit_scores is None:
@@ -113,19 +130,28 @@ def _evidence(
     if unit_scores.shape != units.shape:
         msg = f"unit scores of slide {slide.id!r} have shape {unit_scores.shape}, expected {units.shape}"
         raise PredictionError(msg)
+    tissue = _tissue(dataset, slide, grid)
+    drawn: dict[str, NDArray[Any] | None] = {"truth": None}
+    if tissue is not None and not tissue.any():
+        drawn = {"truth": np.zeros(grid.shape, np.int8), "coarse": np.zeros(grid.shape, np.int8)}
+    elif dataset.annotated(slide):
+        truth = dataset.truth(slide)
+        drawn = {
+            "truth": (truth.labels(grid) > 0).astype(np.int8),
+            "instances": truth.instances(grid) if dataset.objects else None,
+            "coarse": (dataset.coarse(slide).labels(grid) > 0).astype(np.int8),
+        }
     return gather(
         slide.id,
         slide.patient,
-        truth=(truth.labels(grid) > 0).astype(np.int8),
         scores=scores.values,
         mask=mask,
-        tissue=dataset.tissue(slide, grid),
-        instances=truth.instances(grid) if dataset.objects else None,
-        coarse=(dataset.coarse(slide).labels(grid) > 0).astype(np.int8),
+        tissue=tissue,
         unit_labels=dataset.unit_labels(slide).ravel(),
         # A unit without any scored cell (no tissue) scores 0, as in the hybrid paper.
         unit_scores=np.nan_to_num(unit_scores.ravel().astype(np.float32), nan=0.0),
         subset=subset,
+        **drawn,
     )
 
 

@@ -22,6 +22,7 @@ from benchmark.dataset import Split
 from benchmark.metrics.suite import summarise
 from benchmark.reporting.fetched import slide_rows
 from benchmark.resources import Meter
+from benchmark.running.applicable import not_applicable
 from benchmark.running.artifacts import write_artifacts
 from benchmark.running.completeness import completeness
 from benchmark.running.console import RunReporter
@@ -79,7 +80,7 @@ class Way:
 
 def run_one(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
     """Do one run, unless its identity is finished already. Errors mark the stored run FAILED and are raised."""
-    reason = type(job.method).not_applicable(job.dataset)
+    reason = not_applicable(type(job.method), job.dataset)
     if reason is not None:
         return Outcome(job.spec, "not applicable", reason)
     while True:
@@ -195,6 +196,8 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
         row["note"] = test.notes.get(row["slide"])
     complete = completeness(job.dataset, Split.TEST, test)
     summary.facts["completeness"] = complete.text
+    if complete.missing:
+        reporter.say(complete.text)
     result = RunResult(
         job, summary, ledger, context.records, reporter.history, examination.results(), fitting, scoring, complete
     )

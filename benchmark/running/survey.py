@@ -12,6 +12,7 @@ from benchmark.identity import digest_of, facts_of
 from benchmark.registry import datasets, methods
 from benchmark.reporting.fetched import slide_rows
 from benchmark.reporting.stored import StoredRun
+from benchmark.running.applicable import not_applicable
 from benchmark.running.delivery import kept
 from benchmark.running.job import Job, OpenData, experiment_note, open_data, open_job
 from benchmark.running.run import Outcome
@@ -75,7 +76,7 @@ class Survey:
             absent = self.lenient and error is data
             ended = Outcome(spec, "skipped", error.what) if absent else Outcome(spec, "failed", error.what, error=error)
             return Prospect(spec, digest_of(facts), spec.dataset, outcome=ended)
-        reason = type(job.method).not_applicable(job.dataset)
+        reason = not_applicable(type(job.method), job.dataset)
         outcome = None if reason is None else Outcome(spec, "not applicable", reason)
         return Prospect(spec, job.identity, job.experiment, job, outcome)
 

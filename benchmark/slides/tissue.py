@@ -19,8 +19,10 @@ GREY_LIMIT = 204
 """Fixed limit where Otsu has nothing to separate (hybrid supervision, released code)."""
 
 
-def tissue_mask(slide: Slide, grid: Grid, mode: Mode) -> NDArray[np.bool_]:
+def tissue_mask(slide: Slide, grid: Grid, mode: Mode, *, least: float = 0.0) -> NDArray[np.bool_]:
     """True for every patch of `grid` that holds tissue, rows × cols.
+
+    `least`: with `grey-otsu`, the share of a patch that must be tissue; 0 asks for any pixel.
 
     * `all`: every patch (tiles, which are tissue throughout).
     * `hsv-otsu`: the mean colour of the patch has hue and saturation above their Otsu thresholds over the
@@ -38,7 +40,9 @@ def tissue_mask(slide: Slide, grid: Grid, mode: Mode) -> NDArray[np.bool_]:
         return np.ones(grid.shape, np.bool_)
     if mode == "grey-otsu":
         pixels, rows, cols = _thumbnail(slide, grid, max(1.0, min(32.0, min(grid.width, grid.height) / 8)))
-        found: NDArray[np.bool_] = box_sums(_dark(pixels).astype(np.float64), rows, cols) > 0.5
+        dark = box_sums(_dark(pixels).astype(np.float64), rows, cols)
+        area = np.outer(np.diff(rows), np.diff(cols))
+        found: NDArray[np.bool_] = (dark > 0.5) & (dark >= least * area - 1e-6)
         return found
     pixels, rows, cols = _thumbnail(slide, grid, max(1.0, min(grid.width, grid.height) / 4))
     area = np.outer(np.diff(rows), np.diff(cols))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from benchmark.dataset import Dataset, Split
 from benchmark.errors import SupervisionError
 from benchmark.method import Method, Prediction
 from benchmark.registry import datasets, methods
+from benchmark.running.applicable import not_applicable
 from benchmark.running.device import prepare
 from benchmark.slides import Slide
 from benchmark.supervision import COUNTERS, TRANSDUCTIVE, Labels, Ledger, Supervision, View
@@ -99,9 +100,20 @@ def fit(
     context = Context(geometry=dataset, folder=folder, ledger=ledger, seed=seed, data_digest="mini", reporter=reporter)
     context.bind(method)
     parts = (Split.TRAIN, Split.VALIDATION)
-    views = [View(dataset.slides(split)[:most], labels_of(method, dataset, split, ledger)) for split in parts]
+    views = [View(_some(dataset, split, most), labels_of(method, dataset, split, ledger)) for split in parts]
     method.fit(views[0], views[1], context)
     return Trial(method, dataset, context, ledger, reporter)
+
+
+def _some(dataset: Dataset, split: Split, most: int | None) -> Sequence[Slide]:
+    """The first slides of a split, but one with and one without positive units where there are both."""
+    slides = dataset.slides(split)
+    if most is None or len(slides) <= most:
+        return slides
+    labels = [dataset.unit_labels(slide) for slide in slides]
+    first = [next((n for n, units in enumerate(labels) if (units == value).any()), 0) for value in (1, 0)]
+    chosen = list(dict.fromkeys([*first, *range(len(slides))]))[:most]
+    return [slides[number] for number in sorted(chosen)]
 
 
 def run(
@@ -133,7 +145,7 @@ class MethodContract(Contract):
         made = {}
         for name in datasets().names():
             dataset = shared_miniature(datasets().load(name), tmp_path_factory)
-            if kind.not_applicable(dataset) is None:
+            if not_applicable(kind, dataset) is None:
                 made[name] = dataset
         assert made, f"{kind.name} is not applicable to any registered dataset"
         return dict(sorted(made.items(), key=lambda item: max(math.prod(s.size) for s in item[1].slides(Split.TEST))))
