@@ -48,7 +48,8 @@ def _slides(report: VerifyReport, dataset: WsiDataset) -> None:
         if slide not in absent:
             report.check(False, f"{slide}: {why}")
     if absent:
-        report.check(False, f"{len(absent)} expected slides are not there: {named(absent)}")
+        first = missing[absent[0]] if len(absent) == 1 else f"the first: {missing[absent[0]]}"
+        report.check(False, f"{len(absent)} expected slides are not there: {named(absent)}; {first}")
     total = sum(map(len, usable.values()))
     parts = ", ".join(f"{len(slides)} {split}" for split, slides in usable.items())
     report.check(total > 0, f"{total} slides can be read: {parts}")
@@ -72,23 +73,28 @@ def _resolutions(report: VerifyReport, dataset: WsiDataset) -> None:
 
 def _annotations(report: VerifyReport, dataset: WsiDataset) -> None:
     """Read every annotation; extents that do not fit are faults, repairs are notes."""
-    read = faults = 0
+    read = faults = silent = 0
     for slide in (slide for split in Split for slide in dataset.slides(split)):
-        if not dataset.cases[slide.id].lesion:
+        case = dataset.cases[slide.id]
+        if case.annotation is None and (not case.lesion or not dataset.annotated(slide)):
+            silent += bool(case.lesion)
             continue
         try:
             truth = dataset.truth(slide)
             read += 1
-            if truth.count() == 0:
+            if case.lesion and truth.count() == 0:
                 report.check(False, f"{slide.id}: the annotation holds no lesion")
-            if dataset.coarse_files.in_files:
+            if case.lesion and dataset.coarse_files.in_files:
                 dataset.coarse(slide)
         except DataError as error:
             faults += 1
             report.check(False, error.what if slide.id in error.what else f"{slide.id}: {error.what}")
         for note in dataset.notes.get(slide.id, ()):
             report.note(f"{slide.id}: {note}")
-    report.check(not faults, f"{read} of {read + faults} annotations can be read and fit their slides")
+    if read or faults or not silent:
+        report.check(not faults, f"{read} of {read + faults} annotations can be read and fit their slides")
+    if silent:
+        report.note(f"{silent} positive slides have no annotation: they count by their label alone")
 
 
 def _patients(report: VerifyReport, dataset: WsiDataset) -> None:

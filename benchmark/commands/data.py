@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
-from benchmark.commands import complete
+from benchmark.commands import complete, data_init
 from benchmark.errors import DataError, RegistryError
 from benchmark.registry import datasets
 
 if TYPE_CHECKING:
-    from benchmark.dataset import TissueSource, VerifyReport
+    from pydantic import BaseModel
+
+    from benchmark.dataset import Dataset, TissueSource, VerifyReport
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Where data is, what it is, whether it is sound.")
 
 Name = Annotated[str, typer.Argument(help="A dataset (bench list datasets).", autocompletion=complete.dataset_name)]
 Root = Annotated[str | None, typer.Option(metavar="ROOT", help="Folder of the data, or one that holds NAME/.")]
+
+
+@runtime_checkable
+class Checksummed(Protocol):
+    """A dataset whose provider lists the checksum of every file."""
+
+    def verify_bytes(self, report: VerifyReport) -> None:
+        """Read every byte and add what differs to the report."""
+        ...
+
 
 SMALLEST_SIDE = 1024
 """Below this a slide has too few cells to hold lesion and normal tissue."""
@@ -86,19 +98,28 @@ def info(name: Name) -> None:
 def verify(
     name: Name,
     data: Root = None,
-    full: Annotated[bool, typer.Option("--full", help="Also read every byte for the full content digest.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A dataset option; repeatable.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also read every byte: the provider's checksums, the full content digest.")
+    ] = False,
 ) -> None:
     """Check a dataset against the official counts; exit code 2 when something is wrong."""
     from benchmark.commands.tables import console
     from benchmark.datahome import find_root
 
     component = datasets().load(name)
+    options = _options(component, settings or [])
     root = find_root(name, data)
     out = console()
     with out.status(f"reading {root}"):
-        dataset = component(root, component.Options())
+        dataset = component(root, options)
         report = dataset.verify()
-    _print_report(name, root, report, synthetic=dataset.synthetic)
+    if full and isinstance(dataset, Checksummed):
+        with out.status("comparing checksums"):
+            dataset.verify_bytes(report)
+    _print_report(name, dataset.root, report, synthetic=dataset.synthetic)
     if full:
         from benchmark.digest import content_digest
 
@@ -107,6 +128,17 @@ def verify(
         out.print(f"full digest  {digest}", markup=False)
     if not report.ok:
         raise typer.Exit(2)
+
+
+def _options(component: type[Dataset], settings: list[str]) -> BaseModel:
+    """The dataset's options. Raises `ConfigError` for one that it does not have."""
+    from benchmark import config
+
+    own = {key.removeprefix("dataset."): value for key, value in map(config.read_setting, settings)}
+    unknown = [key for key in own if key not in component.Options.model_fields]
+    if unknown:
+        raise config.refuse_unknown(unknown[0], {component.name: component.Options})
+    return config.validated(component.Options, own, component.name)
 
 
 SYNTH = """\
@@ -187,3 +219,6 @@ def _print_report(name: str, root: Path, report: VerifyReport, *, synthetic: boo
     faults = sum(finding.ok is False for finding in report.findings)
     closing = (f"{faults} of {len(report.findings)} findings are faults", "red") if faults else ("sound", "green")
     out.print(Text(*closing))
+
+
+app.command(epilog=data_init.EXAMPLES)(data_init.init)

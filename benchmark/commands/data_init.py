@@ -1,0 +1,128 @@
+"""`bench data init`: a table for the user to complete, made of what names and folders tell."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+import typer
+
+from benchmark.commands import complete
+from benchmark.errors import DataError
+from benchmark.registry import datasets
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXAMPLES = """\
+Examples:
+
+\b
+  bench data init slides /data/stomach
+  bench data init slides /data/stomach --force     # begin again; the table that is there is lost
+
+Labels and splits are taken from folders named normal, tumor …, train, validation, test; annotations are files of the
+slide's name; patients are TCGA barcodes or the slide's name. What is not known stays empty.
+"""
+
+SHOWN = 8
+"""Rows, files and notes that are shown; the table holds them all."""
+
+
+class Template(Protocol):
+    """What a dataset's `template(folder)` returns; it goes into the file that its `table` names."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Its columns."""
+        ...
+
+    @property
+    def rows(self) -> Sequence[Mapping[str, str]]:
+        """Its rows: column → cell, empty where nothing is known."""
+        ...
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Files without a row → why they cannot be read."""
+        ...
+
+    @property
+    def lacks(self) -> Sequence[tuple[int, str]]:
+        """What the user must or may fill in: in how many rows, and what."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was guessed or passed over."""
+        ...
+
+
+def init(
+    name: Annotated[
+        str, typer.Argument(help="A dataset that reads a table of yours.", autocompletion=complete.dataset_name)
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the slides; the table goes into it.")],
+    force: Annotated[bool, typer.Option("--force", help="Write over the table that is there.")] = False,
+) -> None:
+    """Write the table of a folder of slides as far as it can be told, and say what is missing."""
+    from benchmark.commands.tables import console
+
+    component: Any = datasets().load(name)
+    if not hasattr(component, "template"):
+        able = ", ".join(other for other in datasets().names() if hasattr(datasets().load(other), "template"))
+        msg = f"{name} reads the official folders and no table of yours; init is for: {able or 'no dataset here'}"
+        raise DataError(msg, fix=f"bench data info {name}")
+    folder = folder.expanduser()
+    target = folder / component.table
+    if target.exists() and not force:
+        msg = f"{target} exists and is not written over"
+        raise DataError(
+            msg, fix=f"bench data init {name} {folder} --force, or bench data verify {name} --data {folder}"
+        )
+    out = console()
+    with out.status(f"looking for slides in {folder}"):
+        template: Template = component.template(folder)
+    _write(target, template)
+    _print(out, target, template)
+    edit = f"edit {target}, then: " if template.lacks else ""
+    out.print(f"  → {edit}bench data verify {name} --data {folder}", markup=False, soft_wrap=True)
+
+
+def _write(target: Path, template: Template) -> None:
+    from benchmark.storage import whole_file
+
+    try:
+        with whole_file(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, template.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(template.rows)
+    except OSError as error:
+        raise DataError(f"cannot write {target}: {error.strerror or error}", fix=f"ls -ld {target.parent}") from error
+
+
+def _print(out: Console, target: Path, template: Template) -> None:
+    from rich.text import Text
+
+    from benchmark.commands.tables import MARKS, table
+
+    shown = table(*template.columns)
+    for row in template.rows[:SHOWN]:
+        shown.add_row(*(Text(row[column] or "–", overflow="fold") for column in template.columns))
+    out.print(shown)
+    out.print(Text(f"{len(template.rows)} rows in {target}{' (the first are shown)' * (len(template.rows) > SHOWN)}"))
+    lines = [(False, f"{file}: {why}") for file, why in template.unreadable.items()]
+    for mark, text in (*_first(lines), *((None, text) for text in template.notes)):
+        out.print(Text.assemble(MARKS[mark], " ", text), soft_wrap=True)
+    for count, text in template.lacks:
+        out.print(Text.assemble((f"{count:6d} ", "bold yellow"), text), soft_wrap=True)
+    if not template.lacks:
+        out.print(Text("nothing is missing", "green"))
+
+
+def _first(lines: Sequence[tuple[bool, str]]) -> list[tuple[bool, str]]:
+    """The first lines, and how many more there are."""
+    more = [(False, f"and {len(lines) - SHOWN} more images that cannot be read")] if len(lines) > SHOWN else []
+    return [*lines[:SHOWN], *more]

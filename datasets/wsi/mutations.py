@@ -1,0 +1,57 @@
+"""The table of mutations: patient → whether a gene is mutated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmark.errors import DataError
+
+from .barcode import patient_of
+from .table import Row, read_table, refuse_rows
+
+TABLE = "labels.csv"
+GENES = ("EGFR", "KRAS", "STK11", "TP53")
+
+WORDS: Mapping[str, bool | None] = {
+    **dict.fromkeys(("0", "wildtype", "wild type", "wild-type", "wt"), False),
+    **dict.fromkeys(("1", "mutated", "mutant", "mut"), True),
+    **dict.fromkeys(("", "na", "nan", "n/a", "not profiled"), None),
+}
+"""Cell → mutated or not; None where nobody looked."""
+
+FIX = "columns patient,EGFR,KRAS,STK11,TP53 with 0 or 1; bench data info tcga-luad tells where the mutations are"
+
+
+def read_mutations(path: Path, gene: str) -> dict[str, bool]:
+    """Patient → mutated, for patients with a label. The key column is `patient` or `slide`, any barcode in it.
+
+    Raises `DataError` when the table is not there, has no such column, a cell that is no label, a key that is no
+    barcode, or rows of one patient that contradict each other.
+    """
+    if not path.is_file():
+        msg = (
+            f"the label table {path} is not there: slides of {path.parent.name} say nothing about {gene} by themselves"
+        )
+        raise DataError(msg, fix=f"write {TABLE}: {FIX}")
+    table = read_table(path, (gene,), fix=FIX)
+    key = next((column for column in ("patient", "slide") if column in table.columns), None)
+    if key is None:
+        msg = f"{path} has no column patient or slide; its columns are: {', '.join(table.columns)}"
+        raise DataError(msg, fix=FIX)
+    edit = f"edit {path}"
+    bad = [f"{row.where}: {row[key]!r} is no TCGA barcode" for row in table.rows if patient_of(row[key]) is None]
+    refuse_rows(bad, f"{edit}: barcodes such as TCGA-05-4244")
+    column = gene.lower()
+    odd = [f"{row.where}: {gene} is {row[column]!r}" for row in table.rows if row[column].lower() not in WORDS]
+    refuse_rows(odd, f"{edit}: expected 0 or wildtype, 1 or mutated, nothing where it is not known")
+    known: dict[str, tuple[bool, Row]] = {}
+    for row in table.rows:
+        patient, mutated = patient_of(row[key]), WORDS[row[column].lower()]
+        if patient is None or mutated is None:
+            continue
+        said, first = known.setdefault(patient, (mutated, row))
+        if said is not mutated:
+            msg = f"{row.where}: {gene} of {patient} contradicts {first.where}"
+            raise DataError(msg, fix=f"{edit}: one answer per patient")
+    return {patient: mutated for patient, (mutated, _) in known.items()}

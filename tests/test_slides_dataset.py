@@ -1,0 +1,341 @@
+"""The dataset `slides`: manifests, their mistakes, splits, and slides without an outline."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.annotations import Polygons, read_geojson, write_asap, write_geojson
+from benchmark.dataset import SYNTHETIC_MARK, Split
+from benchmark.datasets.slides import Slides, plan
+from benchmark.datasets.wsi.manifest import inside
+from benchmark.errors import DataError
+from benchmark.registry import methods
+from benchmark.running.evaluate import evaluate
+from benchmark.slides.pyramid import write_pyramid
+from benchmark.testing.methods import fit, labels_of
+
+Rows = list[dict[str, str]]
+TOOLS = ("slide", "patient", "label", "split", "annotation", "mpp", "id")
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("slides") / "mini"
+    Slides.synthesize(root, slides=9, seed=7)
+    return root
+
+
+@pytest.fixture
+def root(miniature: Path, tmp_path: Path) -> Path:
+    """A copy that a test may break, without the mark: as a user's own folder."""
+    copy = Path(shutil.copytree(miniature, tmp_path / "mine"))
+    (copy / SYNTHETIC_MARK).unlink()
+    return copy
+
+
+def rows_of(root: Path) -> Rows:
+    with (root / "manifest.csv").open(newline="") as stream:
+        return [{column: row.get(column, "") for column in TOOLS} for row in csv.DictReader(stream)]
+
+
+def write_rows(root: Path, rows: Rows, columns: tuple[str, ...] = TOOLS) -> None:
+    with (root / "manifest.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def changed(root: Path, change: Callable[[Rows], object], columns: tuple[str, ...] = TOOLS) -> None:
+    rows = rows_of(root)
+    change(rows)
+    write_rows(root, rows, columns)
+
+
+def open_set(root: Path, **options: object) -> Slides:
+    return Slides(root, Slides.Options(**options))
+
+
+def ids(dataset: Slides, split: Split) -> set[str]:
+    return {slide.id for slide in dataset.slides(split)}
+
+
+MISTAKES: dict[str, tuple[Callable[[Rows], object], str]] = {
+    "no patient": (lambda rows: rows[1].update(patient=""), r"manifest\.csv, line 3: no patient"),
+    "no label": (
+        lambda rows: [row.update(label="") for row in rows[2:4]],
+        r"line 4: no label \(and 1 more such rows\)",
+    ),
+    "twice": (lambda rows: rows.append(dict(rows[0])), r"line 11: the slide slide_001\.tif is there twice, .* line 2"),
+    "other words, same file": (
+        lambda rows: rows.append({**rows[0], "slide": "images/../images/slide_001.tif", "id": "other"}),
+        "is there twice",
+    ),
+    "same id": (lambda rows: rows[3].update(id="slide_001"), r"line 5: the id 'slide_001' is there twice, .* line 2"),
+    "two splits": (
+        lambda rows: rows[8].update(patient=rows[0]["patient"]),
+        r"line 10: patient 'patient_001' is in test, but in train in manifest\.csv, line 2",
+    ),
+    "label": (
+        lambda rows: rows[0].update(label="grade 3"),
+        r"line 2: the label 'grade 3' .*Labels found: 'normal' \(6",
+    ),
+    "annotation": (
+        lambda rows: rows[0].update(annotation="annotations/x.xml"),
+        r"line 2: the annotation .*x\.xml is not",
+    ),
+    "above": (lambda rows: rows[4].update(slide="../slide.tif"), r"line 6: the slide \.\./slide\.tif lies outside"),
+    "absolute": (
+        lambda rows: rows[4].update(annotation="/etc/passwd"),
+        r"line 6: the annotation /etc/passwd lies outside",
+    ),
+    "split": (lambda rows: rows[0].update(split="fold 1"), r"line 2: the split 'fold 1' is not known"),
+    "some splits": (lambda rows: rows[5].update(split=""), r"line 7: no split, but 8 of 9 rows have one"),
+    "no test": (
+        lambda rows: [row.update(split="train") for row in rows],
+        r"manifest\.csv names no test slides; it has 9 train",
+    ),
+    "no train": (lambda rows: [row.update(split="test") for row in rows], "names no train slides"),
+    "all gone": (
+        lambda rows: [row.update(slide=f"gone/{number}.tif") for number, row in enumerate(rows)],
+        r"none of the 9 slides of .* is there; the first: manifest\.csv, line 2",
+    ),
+    **{
+        f"mpp {text}": (lambda rows, text=text: rows[2].update(mpp=text), rf"line 4: mpp is '{text}'; expected microns")
+        for text in ("0", "-0.5", "nan", "inf", "fine", "250")
+    },
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_in_the_manifest_are_told_with_line_and_fix(root: Path, mistake: str) -> None:
+    change, message = MISTAKES[mistake]
+    changed(root, change)
+    with pytest.raises(DataError, match=message) as refused:
+        open_set(root)
+    assert refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty; expected the columns slide, patient, label"),
+        ("slide,patient,label\n", "has a header and no rows"),
+        ("slide,label\na.svs,normal\n", "has no column patient; its columns are: slide, label"),
+        ("slide;patient;label\na.svs;p;normal\n", "its columns are: slide;patient;label"),
+        ("slide,patient,label,label\na.svs,p,1,1\n", "the column label is there twice"),
+        ("slide,patient,label\na.svs,p\n", "line 2: 2 cells, but the header has 3"),
+        ('slide,patient,label\n"a.svs,p,1\n', "cannot be read as a table"),
+    ],
+)
+def test_tables_that_are_none_are_refused(root: Path, content: str, message: str) -> None:
+    (root / "manifest.csv").write_text(content)
+    with pytest.raises(DataError, match=message) as refused:
+        open_set(root)
+    assert refused.value.fix
+
+
+def test_a_folder_without_manifest_or_with_two_is_refused(root: Path) -> None:
+    shutil.copy(root / "manifest.csv", root / "manifest.parquet")
+    with pytest.raises(DataError, match="both") as refused:
+        open_set(root)
+    assert "--set manifest=" in str(refused.value)
+    assert len(open_set(root, manifest="manifest.csv").cases) == 9
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        open_set(root, manifest="manifest.parquet")
+    for path in root.glob("manifest.*"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"holds no manifest\.csv or manifest\.parquet") as refused:
+        open_set(root)
+    assert f"bench data init slides {root}" in str(refused.value)
+    with pytest.raises(DataError, match="expected the name of a .csv or .parquet file inside"):
+        open_set(root, manifest="../manifest.csv")
+    with pytest.raises(DataError, match=r"other\.csv is not there"):
+        open_set(root, manifest="other.csv")
+
+
+def test_missing_empty_and_broken_slides_are_listed_and_the_others_go_on(root: Path) -> None:
+    (root / "images/slide_003.tif").unlink()
+    (root / "images/slide_004.tif").write_bytes(b"")
+    dataset = open_set(root)
+    missing = dataset.missing(Split.TRAIN)
+    assert missing.keys() == {"slide_003", "slide_004"} and "manifest.csv, line 4" in missing["slide_003"]
+    assert ids(dataset, Split.TRAIN) == {"slide_001", "slide_002", "slide_005"} and not dataset.missing(Split.TEST)
+    faults = [finding.text for finding in dataset.verify().findings if finding.ok is False]
+    assert any("slide_003" in fault for fault in faults) and any("slide_004" in fault for fault in faults)
+
+
+def test_train_slides_of_one_class_are_refused(root: Path) -> None:
+    changed(root, lambda rows: [row.update(label="normal", annotation="") for row in rows if row["split"] == "train"])
+    with pytest.raises(DataError, match="all 5 train slides that can be used are normal, none is tumor"):
+        open_set(root)
+
+
+def test_parquet_says_the_same_as_csv(root: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = rows_of(root)
+    table: dict[str, list[object]] = {column: [row[column] or None for row in rows] for column in TOOLS[:5]}
+    table["label"] = [int(row["label"] == "tumor") for row in rows]
+    table["mpp"] = [0.5, *[float("nan")] * 8]
+    csv_set = open_set(root)
+    (root / "manifest.csv").unlink()
+    pyarrow.parquet.write_table(pyarrow.table(table), root / "manifest.parquet")
+    parquet = open_set(root)
+    for split in Split:
+        assert ids(parquet, split) == ids(csv_set, split)
+    assert parquet.classes == ("0", "1") and parquet.slide("slide_001").mpp == 0.5
+    assert {case.id for case in parquet.cases.values() if case.lesion} == {"slide_001", "slide_002", "slide_007"}
+    table["label"][3] = None
+    pyarrow.parquet.write_table(pyarrow.table(table), root / "manifest.parquet")
+    with pytest.raises(DataError, match=r"manifest\.parquet, row 4: no label"):
+        open_set(root)
+
+
+def test_labels_of_ones_own_are_named_by_option(root: Path) -> None:
+    words = {"normal": "MSS", "tumor": "MSI-high"}
+    changed(root, lambda rows: [row.update(label=words[row["label"]]) for row in rows])
+    with pytest.raises(DataError, match=r"'MSS' \(6 rows\), 'MSI-high' \(3 rows\)") as refused:
+        open_set(root)
+    assert "--set negative=" in str(refused.value)
+    dataset = open_set(root, negative="mss", positive="msi-high")
+    assert dataset.classes == ("mss", "msi-high")
+    assert [int(dataset.unit_labels(slide)[0, 0]) for slide in dataset.slides(Split.TEST)] == [1, 0, 0]
+    with pytest.raises(DataError, match="cannot mean both classes"):
+        open_set(root, positive="normal")
+
+
+def test_a_positive_slide_without_annotation_counts_by_its_label_alone(root: Path) -> None:
+    changed(root, lambda rows: rows[6].update(annotation=""))
+    dataset = open_set(root)
+    slide = dataset.slide("slide_007")
+    assert not dataset.annotated(slide) and dataset.unit_labels(slide).item() == 1
+    for ask in (dataset.truth, dataset.coarse):
+        with pytest.raises(DataError, match=r"slide_007.*manifest\.csv, line 8"):
+            ask(slide)
+    assert [slide.id for slide in dataset.subsets()["annotated"]] == ["slide_008", "slide_009"]
+    report = dataset.verify()
+    assert report.ok and report.facts["annotated_positive"] == 2
+    assert "1 positive slides have no annotation: they count by their label alone" in [f.text for f in report.findings]
+    assert not open_set(root, manifest="manifest.csv").missing(Split.TEST)
+
+
+def test_scoring_takes_slides_with_and_without_outline(root: Path, tmp_path: Path) -> None:
+    changed(root, lambda rows: rows[6].update(annotation=""))
+    dataset = open_set(root)
+    trial = fit(methods().load("constant"), dataset, tmp_path / "stages")
+    labels = labels_of(trial.method, dataset, Split.TEST, trial.ledger)
+    done = evaluate(trial.method, dataset, dataset.slides(Split.TEST), labels, trial.context, what="test")
+    assert not done.unreadable
+    assert {one.slide: (one.unit_labels.tolist(), one.scored > 0) for one in done.evidence} == {
+        "slide_007": ([1], True),
+        "slide_008": ([0], True),
+        "slide_009": ([0], True),
+    }
+
+
+def test_no_subset_where_all_or_none_are_annotated(root: Path) -> None:
+    assert open_set(root).subsets() == {}
+    changed(root, lambda rows: [row.update(label="tumor", annotation="") for row in rows if row["split"] == "test"])
+    assert open_set(root).subsets() == {}
+
+
+def test_annotations_are_read_in_any_format_that_is_known(root: Path) -> None:
+    drawn = read_geojson(root / "annotations/slide_001.geojson")
+    write_asap(root / "annotations/outline.xml", drawn)
+    before = open_set(root)
+    expected = before.truth(before.slide("slide_001")).labels(before.evaluation_grid(before.slide("slide_001")))
+    changed(root, lambda rows: rows[0].update(annotation="annotations/outline.xml"))
+    after = open_set(root)
+    slide = after.slide("slide_001")
+    assert expected.any()
+    np.testing.assert_array_equal(after.truth(slide).labels(after.evaluation_grid(slide)), expected)
+
+
+def test_an_outline_on_a_negative_slide_is_a_fault_and_an_empty_file_is_none(root: Path) -> None:
+    shutil.copy(root / "annotations/slide_001.geojson", root / "annotations/slide_009.geojson")
+    write_geojson(root / "annotations/slide_008.geojson", Polygons())
+    for number in (7, 8):
+        changed(root, lambda rows, n=number: rows[n].update(annotation=f"annotations/slide_00{n + 1}.geojson"))
+    dataset = open_set(root)
+    assert dataset.truth(dataset.slide("slide_008")).count() == 0
+    with pytest.raises(DataError, match=r"'slide_009' is normal, but .*slide_009\.geojson outlines"):
+        dataset.truth(dataset.slide("slide_009"))
+    faults = [finding.text for finding in dataset.verify().findings if finding.ok is False]
+    assert any("slide_009" in fault for fault in faults) and not any("slide_008" in fault for fault in faults)
+
+
+def test_the_manifests_resolution_wins_over_the_files(root: Path) -> None:
+    plain = root / "images/slide_002.tif"
+    before = open_set(root)
+    pixels = before.slide("slide_002").read(0, 0, *before.slide("slide_002").size)
+    write_pyramid(plain, [pixels], (pixels.shape[1], pixels.shape[0]), mpp=None)
+    changed(root, lambda rows: [rows[0].update(mpp="0.25"), rows[1].update(mpp="1")])
+    dataset = open_set(root)
+    assert [dataset.slide(f"slide_00{n}").mpp for n in (1, 2)] == [0.25, 1.0]
+    assert [dataset.cell(dataset.slide(f"slide_00{n}")) for n in (1, 2, 3)] == [256, 64, 128]
+    assert "no resolution" not in "".join(finding.text for finding in dataset.verify().findings)
+
+
+def test_splits_are_cut_by_patient_where_the_manifest_names_none(root: Path) -> None:
+    def cut(rows: Rows) -> None:
+        for number, row in enumerate(rows):
+            row.update(split="", patient=f"p{number // 2 if row['label'] == 'normal' else number}")
+
+    changed(root, cut)
+    parts = {seed: open_set(root, split_seed=seed, test=0.4) for seed in range(6)}
+    for dataset in parts.values():
+        patients = [{slide.patient for slide in dataset.slides(split)} for split in Split]
+        assert all(patients) and len(set().union(*patients)) == sum(map(len, patients))
+        for split in (Split.TRAIN, Split.TEST):
+            assert {int(dataset.unit_labels(slide).item()) for slide in dataset.slides(split)} == {0, 1}
+        assert 2 <= len(dataset.slides(Split.TEST)) <= 5
+    assert ids(open_set(root, split_seed=3, test=0.4), Split.TEST) == ids(parts[3], Split.TEST)
+    assert len({frozenset(ids(dataset, Split.TEST)) for dataset in parts.values()}) > 1
+    changed(root, lambda rows: None, TOOLS[:3])
+    assert ids(open_set(root, split_seed=3, test=0.4), Split.TEST) == ids(parts[3], Split.TEST), "no column split"
+    changed(root, lambda rows: [row.update(patient="one") for row in rows], TOOLS[:3])
+    with pytest.raises(DataError, match="one patient cannot be split"):
+        open_set(root)
+
+
+def test_validation_is_the_manifests_or_cut_from_train(root: Path) -> None:
+    assert ids(open_set(root, validation=0.5), Split.VALIDATION) == {"slide_006"}
+    changed(root, lambda rows: rows[5].update(split="train"))
+    assert not open_set(root, validation=0).slides(Split.VALIDATION)
+    cut = open_set(root, validation=0.3)
+    assert ids(cut, Split.VALIDATION) and not ids(cut, Split.VALIDATION) & ids(cut, Split.TRAIN)
+    assert ids(cut, Split.TEST) == {"slide_007", "slide_008", "slide_009"}
+
+
+def test_a_folder_named_slides_below_the_manifest_leads_to_it(root: Path) -> None:
+    (root / "images").rename(root / "slides")
+    changed(root, lambda rows: [row.update(slide=row["slide"].replace("images", "slides")) for row in rows])
+    assert open_set(root / "slides").root == root and open_set(root).root == root
+
+
+def test_paths_are_judged_by_their_words_so_that_links_may_lead_elsewhere(root: Path, tmp_path: Path) -> None:
+    (root / "images").rename(tmp_path / "disk")
+    (root / "images").symlink_to(tmp_path / "disk")
+    assert len(ids(open_set(root), Split.TRAIN)) == 5
+    assert inside(root, "images\\a.svs") == root / "images/a.svs" and inside(root, "a/../b.svs") == root / "b.svs"
+    assert [inside(root, text) for text in ("a/../../b.svs", "/a.svs", "..", "a/..")] == [None] * 4
+
+
+def test_other_columns_are_passed_over_and_it_is_said(root: Path) -> None:
+    rows = [{**row, "scanner": "A"} for row in rows_of(root)]
+    write_rows(root, rows, (*TOOLS, "scanner"))
+    assert "manifest.csv: columns passed over: scanner" in [f.text for f in open_set(root).verify().findings]
+
+
+def test_every_split_of_a_miniature_has_both_classes_where_slides_allow() -> None:
+    for slides in (4, 9, 24, 120):
+        for split in Split:
+            kinds = [slide.lesion for slide in plan(slides) if slide.split is split]
+            assert len(set(kinds)) == min(2, len(kinds)) and 2 * sum(kinds) <= len(kinds) + 1
