@@ -1,0 +1,185 @@
+"""The networks of both stages around a timm encoder, with weights that are loaded or refused aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmark.errors import ConfigError, WeightsError
+from benchmark.learning.augment import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.learning.backbones import check_name
+from benchmark.learning.training import autocast, place
+from benchmark.learning.weights import fit_state, load_state
+
+from .dla import DlaUp
+from .khened import MEMBERS, create_khened, mean_over_views
+from .khened import scaled as khened_scaled
+
+if TYPE_CHECKING:
+    from benchmark.method import WatchedParams
+
+Pixels = NDArray[np.uint8]
+State = dict[str, Tensor]
+
+REDUCTIONS = [2, 4, 8, 16, 32]
+"""Strides of the maps that the decoder needs."""
+CACHED = 512 * 512
+"""Pixels that go through a net at once on a CPU; sixteen patches of 512 px take three times as long each."""
+MAPS: dict[str, Any] = {"features_only": True}
+"""How timm is asked for them."""
+
+
+def encoder_of(name: str, *, pretrained: bool, weights: Path | None, maps: bool) -> nn.Module:
+    """The timm model `name`: as an encoder with five maps, or (`maps` false) with pooling and one logit.
+
+    `weights`, a local file, wins over `pretrained`, which downloads timm's own. Raises `ConfigError` for a model
+    without maps of stride 2 to 32, `WeightsError` when weights cannot be had or do not fit.
+    """
+    import timm
+
+    check_name(name)
+    overlay = None
+    if weights is not None:
+        whole = timm.create_model(name, num_classes=0)
+        fit_state(whole, load_state(weights), origin=weights)
+        overlay = {"state_dict": whole.state_dict()}
+    options: dict[str, Any] = {"num_classes": 1}
+    if maps:
+        options = MAPS
+        _check_maps(name)
+    try:
+        model: nn.Module = timm.create_model(
+            name, pretrained=pretrained or overlay is not None, pretrained_cfg_overlay=overlay, **options
+        )
+    except Exception as error:
+        if not pretrained or overlay is not None:
+            raise
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        local, random = f"--set encoder_weights={name}.safetensors", "--set encoder_pretrained=false"
+        what = f"the pretrained weights of {name!r} could not be had: {text}"
+        raise WeightsError(what, fix=f"give a local file with {local}, or start at random with {random}") from error
+    return model
+
+
+@lru_cache
+def _check_maps(name: str) -> None:
+    """Raise `ConfigError` unless the model has maps of stride 2 to 32."""
+    import timm
+
+    try:
+        with torch.device("meta"):
+            found = timm.create_model(name, **MAPS).feature_info.reduction()  # type: ignore[union-attr, operator]
+    except Exception as error:
+        what = f"the timm model {name!r} cannot give five maps: {error or type(error).__name__}"
+        raise ConfigError(what, fix="choose a convolutional model, for example --set encoder=resnet18") from error
+    if found != REDUCTIONS:
+        what = f"the maps of {name!r} have strides {found}, expected {REDUCTIONS}"
+        raise ConfigError(what, fix="--set encoder=dla34")
+
+
+def members(params: WatchedParams) -> int:
+    """How many patch models are averaged."""
+    if _khened(params):
+        return len(MEMBERS)
+    return int(params.ensemble)
+
+
+def patch_net(params: WatchedParams, member: int, *, initialise: bool) -> nn.Module:
+    """One of the patch models θ1, whose mean is taken: DLA34up, or a member of the Khened-style ensemble."""
+    if _khened(params):
+        net: nn.Module = create_khened(MEMBERS[member], pretrained=params.encoder_pretrained and initialise)
+        return net
+    encoder = encoder_of(
+        params.encoder,
+        pretrained=params.encoder_pretrained and initialise,
+        weights=params.encoder_weights if initialise else None,
+        maps=True,
+    )
+    return DlaUp(encoder, encoder.feature_info.channels())  # type: ignore[union-attr, operator]
+
+
+def slide_net(params: WatchedParams, *, initialise: bool) -> nn.Module:
+    """θ2: the encoder, global average pooling, one logit per patch."""
+    return encoder_of(
+        params.encoder,
+        pretrained=params.encoder_pretrained and initialise,
+        weights=params.encoder_weights if initialise else None,
+        maps=False,
+    )
+
+
+def scaled(pixels: Pixels, params: WatchedParams, device: str, *, patch_model: bool = True) -> Tensor:
+    """uint8 n × side × side × 3 → float32 n × 3 × side × side on the device, as the nets were trained to see it."""
+    images = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device).permute(0, 3, 1, 2).float()
+    if patch_model and _khened(params):
+        return khened_scaled(images)
+    if params.scaling == "unit":
+        return images / 255
+    mean, deviation = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images - mean) / deviation
+
+
+def _khened(params: WatchedParams) -> bool:
+    return bool(params.nets == "khened")
+
+
+class PatchModel:
+    """θ1 in evaluation mode: the probability of every pixel of a patch, averaged over the ensemble."""
+
+    def __init__(self, params: WatchedParams, states: list[Mapping[str, Any]], device: str) -> None:
+        self._params, self._device = params, device
+        self._nets = [patch_net(params, member, initialise=False) for member in range(len(states))]
+        for net, state in zip(self._nets, states, strict=True):
+            net.load_state_dict(dict(state))
+            place(net.eval(), device)
+
+    @torch.inference_mode()
+    def logits(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Patches n × side × side × 3 → logits n × h × w at the nets' own stride, float32."""
+        parts = [self._logits(part) for part in portions(pixels, self._device)]
+        return np.concatenate(parts)
+
+    def _logits(self, pixels: Pixels) -> NDArray[np.float32]:
+        images = scaled(pixels, self._params, self._device)
+        with autocast(self._device):
+            if len(self._nets) == 1 and not self._params.turns:
+                return np.asarray(_maps(self._nets[0], images)[:, 0].cpu().numpy())
+            found = [self._mean(partial(_maps, net), images) for net in self._nets]
+        mean = torch.stack([one.double() for one in found]).mean(dim=0)[:, 0]
+        return np.asarray(torch.logit(mean, eps=1e-12).float().cpu().numpy())
+
+    def _mean(self, net: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        return mean_over_views(net, images) if self._params.turns else torch.sigmoid(net(images))
+
+
+def portions(pixels: Pixels, device: str) -> Iterator[Pixels]:
+    """The patches as they go through a net at once: all of them, or on a CPU as many as its cache likes."""
+    number = len(pixels) if device != "cpu" else max(1, CACHED // (pixels.shape[1] * pixels.shape[2]))
+    for start in range(0, len(pixels), number):
+        yield pixels[start : start + number]
+
+
+def _maps(net: nn.Module, images: Tensor) -> Tensor:
+    """Logits B × 1 × h × w."""
+    found: Tensor = net(images).float()
+    return found.reshape(len(images), 1, *found.shape[-2:])
+
+
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """σ of logits, float32."""
+    return np.asarray(torch.sigmoid(torch.from_numpy(logits)).numpy())
+
+
+def enlarged(maps: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Maps n × h × w brought to n × side × side by repeating pixels (nearest neighbour)."""
+    if maps.shape[-1] == side:
+        return maps
+    index = ((np.arange(side) + 0.5) * maps.shape[-1] / side).astype(np.int64)
+    return maps[:, index[:, None], index[None, :]]

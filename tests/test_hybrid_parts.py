@@ -1,0 +1,196 @@
+"""Parts of hybrid supervision against the numbers of the fact sheet (§8)."""
+
+import math
+
+import numpy as np
+import pytest
+import timm
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.methods.hybrid.augment import augmented, coloured, turned
+from benchmark.methods.hybrid.dla import DlaUp
+from benchmark.methods.hybrid.pools import by_slide, composition, drawn_pools
+from benchmark.methods.hybrid.pseudo import kept, pseudo_label
+from benchmark.methods.hybrid.slide_model import slide_loss, unit_loss, unit_means
+from benchmark.methods.hybrid.topk import TopK, top
+from benchmark.slides import Grid
+
+P = np.array([0.0, 0.0009, 0.0024, 0.0025, 0.0026, 0.01, 0.1, 0.2, 0.2499, 0.25, 0.4, 0.9, 1.0], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("constant", "expected"),
+    [
+        (4.0, [0.0, 0.0, 0.0, 0.01, 0.0104, 0.04, 0.4, 0.8, 0.9996, 1.0, 1.0, 1.0, 1.0]),
+        (1.5, [0.0, 0.0, 0.0, 0.0, 0.0, 0.015, 0.15, 0.3, 0.37485, 0.375, 0.6, 1.0, 1.0]),
+    ],
+)
+def test_pseudo_labels_of_a_positive_slide(constant, expected):
+    np.testing.assert_allclose(pseudo_label(P, constant=constant, lower=0.01), expected, atol=1e-6)
+
+
+def test_pseudo_labels_in_eight_bits_as_released():
+    values = np.array([0.0, 0.0025, 0.0039, 0.00393, 0.01, 0.1, 0.2499, 0.25, 0.4, 1.0], np.float32)
+    made = pseudo_label(values, constant=4.0, lower=0.01, quantise=True)
+    np.testing.assert_array_equal(np.rint(made * 255), [0, 0, 0, 4, 8, 100, 252, 252, 255, 255])
+
+
+def test_patches_at_the_threshold_are_kept():
+    assert np.flatnonzero(kept(np.array([0.39, 0.40, 0.41, 0.05], np.float32), 0.4)).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("start", "rounds"), [(0.3, 1), (0.25, 1), (0.1, 2), (0.05, 3), (0.02, 3), (0.01, 4), (0.005, 4)]
+)
+def test_a_pixel_that_is_fitted_exactly_saturates_after_so_many_rounds(start, rounds):
+    value, passed = np.array([start], np.float32), 0
+    while value[0] < 1:
+        value, passed = pseudo_label(value, constant=4.0, lower=0.01), passed + 1
+    assert passed == rounds == math.ceil(math.log(1 / start) / math.log(4) - 1e-9)
+
+
+@given(st.floats(0, 1), st.floats(1.01, 100), st.floats(0, 0.5))
+def test_pseudo_labels_are_probabilities_that_never_fall(value, constant, lower):
+    made = float(pseudo_label(np.array([value], np.float32), constant=constant, lower=lower)[0])
+    assert made == 0 or (lower * (1 - 1e-6) <= made <= 1 and made >= value * (1 - 1e-6))
+
+
+@pytest.mark.parametrize(
+    ("batch", "counts"),
+    [
+        (8, [1, 1, 6]),
+        (10, [2, 1, 7]),
+        (16, [3, 2, 11]),
+        (20, [4, 2, 14]),
+        (24, [5, 2, 17]),
+        (32, [6, 3, 23]),
+        (64, [13, 6, 45]),
+        (100, [20, 10, 70]),
+    ],
+)
+def test_batch_composition_by_largest_remainder(batch, counts):
+    assert composition(batch, (2, 1, 7), (9, 9, 9)) == counts
+
+
+def test_empty_pools_give_their_share_away():
+    assert composition(10, (2, 1, 7), (5, 0, 5)) == [2, 0, 8]
+    assert composition(10, (2, 1, 7), (5, 5, 0)) == [7, 3, 0]
+    assert composition(32, (2, 1, 7), (5, 5, 0)) == [21, 11, 0]
+    assert composition(8, (0, 1, 7), (5, 0, 0)) == [8, 0, 0], "the only pool there is, though its share is 0"
+
+
+@given(st.integers(1, 300), st.tuples(*[st.floats(0.01, 50)] * 3), st.tuples(*[st.integers(0, 3)] * 3))
+def test_every_composition_fills_the_batch_from_pools_that_hold_something(batch, ratio, sizes):
+    if not any(sizes):
+        return
+    counts = composition(batch, ratio, sizes)
+    assert sum(counts) == batch and all(count >= 0 for count in counts)
+    assert all(size or not count for count, size in zip(counts, sizes, strict=True))
+
+
+def test_the_released_sampler_draws_with_its_own_probabilities():
+    rng = np.random.default_rng(0)
+    counts = np.sum([drawn_pools(1000, (1, 1, 1), rng) for _ in range(400)], axis=0)
+    np.testing.assert_allclose(counts / counts.sum(), [0.514851, 0.089109, 0.396040], atol=0.004)
+    assert drawn_pools(50, (1, 0, 1), rng)[1] == 0
+    slides = np.array([0] * 99 + [1])
+    picks = [by_slide(slides, rng) for _ in range(600)]
+    assert 0.4 < np.mean(np.array(picks) == 99) < 0.6, "a slide is drawn first, so small ones are over-sampled"
+
+
+def test_soft_cross_entropy():
+    labels, found = torch.tensor([1.0, 0.8, 0.0, 0.4]), torch.tensor([0.9, 0.6, 0.2, 0.4])
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(torch.logit(found), labels, reduction="none")
+    np.testing.assert_allclose(loss.numpy(), [0.105361, 0.591919, 0.223144, 0.673012], atol=1e-5)
+    assert loss.mean().item() == pytest.approx(0.398359, abs=1e-6)
+
+
+HIGHEST = np.array([0.91, 0.40, 0.97, 0.97, 0.12, 0.88], np.float32)
+THETA2 = np.array([0.80, 0.10, 0.95, 0.70, 0.02, 0.60])
+
+
+@pytest.mark.parametrize(
+    ("size", "order", "mean"),
+    [
+        (1, [2], 0.95),
+        (2, [2, 3], 0.825),
+        (3, [2, 3, 0], 0.8166667),
+        (4, [2, 3, 0, 5], 0.7625),
+        (16, [2, 3, 0, 5, 1, 4], 0.5283333),
+    ],
+)
+def test_top_patches_and_their_mean(size, order, mean):
+    assert top(HIGHEST, np.arange(6), size) == order
+    owners = torch.zeros(len(order), dtype=torch.long)
+    assert unit_means(torch.tensor(THETA2[order]), owners, 1).item() == pytest.approx(mean, abs=1e-6)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(1, 20), st.integers(1, 7))
+def test_the_heap_agrees_with_sorting_however_the_stream_is_cut(values, size, cut):
+    array, numbers = np.array(values, np.float32), np.arange(len(values))
+    heap = TopK(size)
+    for start in range(0, len(values), cut):
+        heap.add(array[start : start + cut], numbers[start : start + cut])
+    assert heap.numbers() == sorted(numbers.tolist(), key=lambda number: (-values[number], number))[:size]
+
+
+def test_stage_2_loss_is_that_of_the_mean_probability():
+    found = torch.tensor([0.95, 0.70, 0.80])
+    owners, label = torch.zeros(3, dtype=torch.long), torch.ones(1)
+    assert slide_loss(torch.logit(found), owners, label).item() == pytest.approx(0.202524, abs=1e-5)
+    several = slide_loss(
+        torch.logit(torch.cat([found, 1 - found])), torch.tensor([0, 0, 0, 1, 1, 1]), torch.tensor([1.0, 0])
+    )
+    assert several.item() == pytest.approx(0.202524, abs=1e-5)
+    assert unit_loss(torch.tensor([0.0]), label).item() == pytest.approx(-math.log(1e-7), rel=1e-3), "finite"
+
+
+def test_dla34up_has_the_published_shape_and_size():
+    encoder = timm.create_model("dla34", features_only=True)
+    net = DlaUp(encoder, encoder.feature_info.channels()).eval()
+
+    def size(module):
+        return sum(value.numel() for value in module.parameters())
+
+    assert [size(unit) for unit in net.units] == [1315840, 660480, 249600, 84480]
+    assert (size(net.head), size(encoder), size(net)) == (33, 15229104, 17539537)
+    assert size(net) - size(encoder) == 2310433
+    with torch.inference_mode():
+        maps = encoder(torch.zeros(1, 3, 64, 64))
+        assert [list(one.shape[1:]) for one in maps] == [
+            [32, 32, 32],
+            [64, 16, 16],
+            [128, 8, 8],
+            [256, 4, 4],
+            [512, 2, 2],
+        ]
+        assert net(torch.zeros(2, 3, 64, 64)).shape == (2, 32, 32)
+    assert size(timm.create_model("dla34", num_classes=1)) == 15229617
+    taps = net.units[0].upsample[0].weight[0, 0].detach()
+    torch.testing.assert_close(
+        taps, torch.outer(torch.tensor([0.25, 0.75, 0.75, 0.25]), torch.tensor([0.25, 0.75, 0.75, 0.25]))
+    )
+
+
+def test_grids_of_a_hundred_thousand_pixels():
+    size = (100_000, 100_000)
+    assert np.prod(Grid.windows(size, 512, 384).shape) == 68121
+    assert np.prod(Grid.windows(size, 512, 128).shape) == 606841
+    assert np.prod(Grid.windows(size, 512, 512).shape) == 38416
+
+
+def test_augmentation_moves_image_and_labels_together():
+    rng = np.random.default_rng(3)
+    labels = np.zeros((64, 64), np.float32)
+    labels[10:30, 5:25] = 1
+    image = np.repeat((labels * 255).astype(np.uint8)[..., None], 3, axis=2)
+    for _ in range(20):
+        moved, soft = augmented(image, labels, rng, crop_min=0.4, colour=False)
+        assert moved.shape == image.shape and soft.shape == labels.shape
+        assert np.mean((moved[..., 0] > 127) != (soft > 0.5)) < 0.05
+    seen = {turned(image, labels, rng)[1].tobytes() for _ in range(100)}
+    assert len(seen) == 8
+    same = [coloured(image, np.random.default_rng(5)) for _ in range(2)]
+    np.testing.assert_array_equal(*same)
