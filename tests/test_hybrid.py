@@ -245,7 +245,8 @@ def test_the_khened_style_ensemble_runs_as_the_baseline(camelyon, tmp_path, monk
     monkeypatch.setattr(
         nets, "create_khened", lambda member, pretrained: real(member, pretrained=False, encoder=small[member])
     )
-    method, context, _ = trained(Pixel, camelyon, tmp_path, nets="khened", tissue="khened", turns=True)
+    few = {"patch": 32, "overlap": 0, "mpp": 8.0}
+    method, context, _ = trained(Pixel, camelyon, tmp_path, nets="khened", tissue="khened", turns=True, **few)
     assert len(method.state()["theta1"]) == 3
     found = predicted(method, camelyon, context, camelyon.slides(Split.TEST)[0])
     scored = ~np.isnan(found.scores.values)

@@ -72,6 +72,9 @@ def closing_table(outcomes: Sequence[Outcome], request: RunRequest | None = None
         table.add_column(column, no_wrap=True)
     for column in (*titles, "s"):
         table.add_column(column, justify="right", no_wrap=True)
+    several = len(outcomes) > 1
+    if several:
+        table.add_column("id", no_wrap=True)
     listed = outcomes if len(outcomes) <= MOST_ROWS else [o for o in outcomes if o.state not in _WELL]
     for outcome in listed:
         table.add_row(
@@ -80,6 +83,7 @@ def closing_table(outcomes: Sequence[Outcome], request: RunRequest | None = None
             _coloured(outcome.state),
             *(_number(outcome.metrics.get(name)) for name in shown),
             f"{outcome.seconds:.0f}" if outcome.seconds else "",
+            *([(outcome.run_id or "")[:ID]] if several else []),
         )
     counts = Counter(outcome.state for outcome in outcomes)
     total = [Text(", ".join(f"{count} {_STATES.get(state, state)}" for state, count in counts.items()))]
@@ -87,6 +91,8 @@ def closing_table(outcomes: Sequence[Outcome], request: RunRequest | None = None
     return Group(*parts, *_reasons(outcomes), *_hints(outcomes, request))
 
 
+ID = 8
+"""So many characters of a run's id are shown; `bench compare` takes them."""
 _WELL = frozenset({"ok", "finished before"})
 
 
