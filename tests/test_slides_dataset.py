@@ -127,7 +127,7 @@ def test_mistakes_in_the_manifest_are_told_with_line_and_fix(root: Path, mistake
         ("", "is empty; expected the columns slide, patient, label"),
         ("slide,patient,label\n", "has a header and no rows"),
         ("slide,label\na.svs,normal\n", "has no column patient; its columns are: slide, label"),
-        ("slide;patient;label\na.svs;p;normal\n", "its columns are: slide;patient;label"),
+        ("slide;patient;label\na.svs;p;normal\n", "separates its columns by semicolons.*; expected commas"),
         ("slide,patient,label,label\na.svs,p,1,1\n", "the column label is there twice"),
         ("slide,patient,label\na.svs,p\n", "line 2: 2 cells, but the header has 3"),
         ('slide,patient,label\n"a.svs,p,1\n', "cannot be read as a table"),
