@@ -68,8 +68,9 @@ def roc(
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0))
-    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.12), "borderaxespad": 0.0}
-    axes.legend(**below, fontsize=8, frameon=False, labelcolor=INK)
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(0, -0.12), borderaxespad=0.0, fontsize=8, frameon=False, labelcolor=INK
+    )
     _footnote(drawn, f"{positive.size} positive and {negative.size} negative units")
     return drawn
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from benchmark.errors import ConfigError, WeightsError
 from benchmark.learning.augment import IMAGENET_MEAN, IMAGENET_STD
@@ -21,6 +23,7 @@ from benchmark.learning.weights import fit_state, load_state
 from .dla import DlaUp
 from .khened import MEMBERS, create_khened, mean_over_views
 from .khened import scaled as khened_scaled
+from .side_by_side import begun
 
 if TYPE_CHECKING:
     from benchmark.method import WatchedParams
@@ -30,8 +33,11 @@ State = dict[str, Tensor]
 
 REDUCTIONS = [2, 4, 8, 16, 32]
 """Strides of the maps that the decoder needs."""
-CACHED = 512 * 512
-"""Pixels that go through a net at once on a CPU; sixteen patches of 512 px take three times as long each."""
+CACHED = 2**17
+"""Pixels that go through a net at once on a CPU, unless one patch has more; sixteen patches of 512 px take three times
+as long each."""
+SETTLING = 20
+"""Training batches over which BatchNorm statistics are taken anew."""
 MAPS: dict[str, Any] = {"features_only": True}
 """How timm is asked for them."""
 
@@ -126,6 +132,13 @@ def scaled(pixels: Pixels, params: WatchedParams, device: str, *, patch_model: b
     return (images - mean) / deviation
 
 
+def settle(net: nn.Module, batches: Iterator[Tensor]) -> None:
+    """Take the mean and variance of every BatchNorm anew: their averages over some training batches."""
+    from torch.optim.swa_utils import update_bn
+
+    update_bn(batches, net)
+
+
 def _khened(params: WatchedParams) -> bool:
     return bool(params.nets == "khened")
 
@@ -138,14 +151,20 @@ class PatchModel:
         self._nets = [patch_net(params, member, initialise=False) for member in range(len(states))]
         for net, state in zip(self._nets, states, strict=True):
             net.load_state_dict(dict(state))
-            place(net.eval(), device)
+            place(folded(net.eval()), device)
+            if device == "cpu":  # also with grouped convolutions: without gradients it is faster
+                net.to(memory_format=torch.channels_last)
 
-    @torch.inference_mode()
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
         """Patches n × side × side × 3 → logits n × h × w at the nets' own stride, float32."""
-        parts = [self._logits(part) for part in portions(pixels, self._device)]
-        return np.concatenate(parts)
+        return self.begin(pixels)()
 
+    def begin(self, pixels: Pixels) -> Callable[[], NDArray[np.float32]]:
+        """`logits` that are worked on while the caller does something else; what is returned waits for them."""
+        wait = begun(self._logits, portions(pixels, self._device), self._device)
+        return lambda: np.concatenate(wait())
+
+    @torch.inference_mode()
     def _logits(self, pixels: Pixels) -> NDArray[np.float32]:
         images = scaled(pixels, self._params, self._device)
         with autocast(self._device):
@@ -157,6 +176,15 @@ class PatchModel:
 
     def _mean(self, net: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         return mean_over_views(net, images) if self._params.turns else torch.sigmoid(net(images))
+
+
+def folded(net: nn.Module) -> nn.Module:
+    """The net in evaluation mode with every BatchNorm that follows a convolution in a sequence folded into it."""
+    for chain in [module for module in net.modules() if isinstance(module, nn.Sequential)]:
+        for number, (one, two) in enumerate(pairwise(list(chain))):
+            if isinstance(one, nn.Conv2d) and type(two) is nn.BatchNorm2d:
+                chain[number], chain[number + 1] = fuse_conv_bn_eval(one, two), nn.Identity()
+    return net
 
 
 def portions(pixels: Pixels, device: str) -> Iterator[Pixels]:

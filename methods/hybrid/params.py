@@ -93,6 +93,12 @@ class PixelParams(PlaceParams):
         le=1.0,
     )
     colour: bool = param(True, "colour, contrast and sharpness are varied in training", source=CODE)
+    norm_statistics: Literal["running", "anew"] = param(
+        "running",
+        "mean and variance of BatchNorm in evaluation: running ones of training, or taken anew when training has ended,"
+        " which short trainings need: the running ones lag behind the weights",
+        source=SILENT,
+    )
     ensemble: int = param(1, "patch models whose probabilities are averaged", source=CODE, ge=1)
     turns: bool = param(
         False, "probabilities are averaged over the eight flips and turns of a patch, an option of Khened's package"
@@ -139,7 +145,7 @@ class HybridParams(PixelParams):
 PLACE_FIELDS = tuple(PlaceParams.model_fields)
 NET_FIELDS = ("nets", "encoder", "encoder_pretrained", "encoder_weights", "scaling", "ensemble", "turns")
 FINE_FIELDS = ("fine_patches", "fine_choice", "fine_negatives")
-THETA1_FIELDS = ("theta1_epochs", "theta1_batch", "theta1_lr", "crop_min", "colour", "crop_cache")
+THETA1_FIELDS = ("theta1_epochs", "theta1_batch", "theta1_lr", "crop_min", "colour", "norm_statistics", "crop_cache")
 SCORE_FIELDS = (*PLACE_FIELDS, *NET_FIELDS, "score_batch")
 """Parameters behind the probabilities of a given patch model."""
 ROUND0_FIELDS = (*PLACE_FIELDS, *NET_FIELDS, *FINE_FIELDS, *THETA1_FIELDS)
@@ -151,5 +157,5 @@ ROUND_FIELDS = (
 THETA2_FIELDS = (
     *PLACE_FIELDS,
     *("encoder", "encoder_pretrained", "encoder_weights", "scaling", "score_batch", "crop_cache"),
-    *("top_patches", "theta2_epochs", "theta2_batch", "theta2_lr", "theta2_augment"),
+    *("top_patches", "theta2_epochs", "theta2_batch", "theta2_lr", "theta2_augment", "norm_statistics"),
 )

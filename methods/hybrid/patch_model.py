@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from .augment import augmented
 from .cohort import Cohort, Scored
 from .fine import FinePatch, overridden
 from .lattice import Lattice, Numbers
-from .nets import PatchModel, State, enlarged, patch_net, probabilities, scaled
+from .nets import SETTLING, PatchModel, State, enlarged, patch_net, probabilities, scaled, settle
 from .pools import FINE, PSEUDO, by_slide, composition, drawn_pools
 from .pseudo import kept, pseudo_label
 
@@ -139,13 +139,25 @@ def train_patch_model(
     context.log(f"{name}/steps_per_epoch", batches.steps_per_epoch)
     training = Training(name, steps, batches.batch, loss, lambda step: params.theta1_lr, save_every=100)
     train_steps(net, optimiser, training, context)
+    if params.norm_statistics == "anew":
+        drawn = (batches.batch(step, context.generator(name, "statistics", step)) for step in range(SETTLING))
+        settle(net, (scaled(images, params, context.device) for images, _ in drawn))
     return {key: value.detach().cpu() for key, value in net.state_dict().items()}
 
 
 def look(model: PatchModel, lattice: Lattice, batch: int) -> Iterator[tuple[Numbers, Floats]]:
-    """θ1 over the tissue patches of a slide: numbers n and logits n × h × w, batch by batch."""
+    """θ1 over the tissue patches of a slide: numbers n and logits n × h × w, batch by batch.
+
+    A batch is read while the one before it is predicted.
+    """
+    before: tuple[Numbers, Callable[[], Floats]] | None = None
     for numbers, pixels in lattice.stream(batch):
-        yield numbers, model.logits(pixels)
+        begun = numbers, model.begin(pixels)
+        if before is not None:
+            yield before[0], before[1]()
+        before = begun
+    if before is not None:
+        yield before[0], before[1]()
 
 
 def scan(model: PatchModel, cohort: Cohort, params: Any, context: Context) -> dict[str, dict[str, NDArray[Any]]]:

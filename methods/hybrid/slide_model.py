@@ -16,7 +16,7 @@ from benchmark.learning.training import Training, autocast, place, seed_torch, t
 
 from .augment import turned
 from .cohort import Cohort, Scored
-from .nets import State, portions, scaled, slide_net
+from .nets import SETTLING, State, portions, scaled, settle, slide_net
 from .topk import top
 
 if TYPE_CHECKING:
@@ -134,6 +134,9 @@ def train_slide_model(
     steps = params.theta2_epochs * epochs.steps
     training = Training(name, steps, epochs.batch, loss, lambda step: params.theta2_lr, save_every=100)
     train_steps(net, optimiser, training, context)
+    if params.norm_statistics == "anew":
+        drawn = (epochs.batch(step, context.generator("theta2", "statistics", step)) for step in range(SETTLING))
+        settle(net, (scaled(batch.pixels, params, context.device, patch_model=False) for batch in drawn))
     return {key: value.detach().cpu() for key, value in net.state_dict().items()}
 
 

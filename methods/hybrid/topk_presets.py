@@ -11,7 +11,7 @@ TOPK_QUICK: Mapping[str, Any] = {
     "encoder": "mobilenetv3_small_050",
     "encoder_pretrained": False,
     "epochs": 10,
-    "batch": 32,
+    "batch": 8,
     "lr": 1e-3,
     "test_every": 2,
     "rnn_epochs": 20,

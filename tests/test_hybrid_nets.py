@@ -1,0 +1,106 @@
+"""Networks of hybrid supervision as they predict: folded, side by side, with statistics of their own."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmark.config import resolve
+from benchmark.methods.hybrid.hybrid import Pixel
+from benchmark.methods.hybrid.nets import PatchModel, patch_net, scaled, settle
+from benchmark.methods.hybrid.side_by_side import begun
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
+
+
+def params(**changes):
+    return resolve(Pixel, "smoke", changes)
+
+
+def some_net(**changes):
+    """A net whose BatchNorm statistics are not those it was born with."""
+    torch.manual_seed(0)
+    net = patch_net(params(**changes), 0, initialise=False)
+    net.train()
+    with torch.no_grad():
+        net(torch.randn(4, 3, 64, 64) + 0.3)
+    return net.eval()
+
+
+@pytest.mark.parametrize("encoder", ["mobilenetv3_small_050", "resnet10t"])
+def test_a_patch_model_predicts_what_its_net_predicts(encoder):
+    net = some_net(encoder=encoder)
+    folded = PatchModel(params(encoder=encoder), [net.state_dict()], "cpu")
+    with torch.inference_mode():
+        plain = net(scaled(PIXELS, params(encoder=encoder), "cpu")).numpy()
+    found = folded.logits(PIXELS)
+    assert found.shape == (5, 32, 32)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, plain, atol=2e-4 * np.abs(plain).max())
+    assert any(isinstance(module, nn.Identity) for module in folded._nets[0].units.modules())
+
+
+def test_the_number_of_cores_does_not_change_a_bit(monkeypatch):
+    model = PatchModel(params(), [some_net().state_dict()], "cpu")
+    before = torch.get_num_threads()
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 64, 64, 3), np.uint8)
+    try:
+        torch.set_num_threads(1)
+        alone = model.logits(pixels)
+        torch.set_num_threads(2)
+        together = model.logits(pixels)
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(alone, together)
+
+
+def test_parts_are_worked_on_by_one_core_each_in_their_order():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        found = begun(lambda part: (part, torch.get_num_threads(), threading.get_ident()), range(6), "cpu")()
+        assert [part for part, _, _ in found] == list(range(6))
+        assert {threads for _, threads, _ in found} == {1}
+        assert threading.get_ident() not in {thread for _, _, thread in found}
+        later = []
+        other = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        other.start()
+        other.join()
+        assert (torch.get_num_threads(), later) == (2, [2])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_in_a_part_reaches_the_one_who_waits():
+    def work(part):
+        raise ValueError(f"part {part}")
+
+    with pytest.raises(ValueError, match="part 0"):
+        begun(work, [0], "cpu")()
+
+
+def test_statistics_taken_anew_are_those_of_the_batches():
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    batches = [torch.randn(8, 3, 6, 6) * 3 + 1 for _ in range(5)]
+    settle(net, iter(batches))
+    with torch.no_grad():
+        seen = [net[0](batch) for batch in batches]
+    expected = torch.stack([one.mean(dim=(0, 2, 3)) for one in seen]).mean(dim=0)
+    torch.testing.assert_close(net[1].running_mean, expected, atol=1e-5, rtol=1e-4)
+    net.eval()
+    with torch.no_grad():
+        made = torch.cat([net(batch) for batch in batches])
+    assert made.mean().abs() < 0.05
+    assert abs(float(made.std()) - 1) < 0.05
+
+
+def test_without_them_a_short_training_predicts_with_statistics_that_lag():
+    """Three steps at momentum 0.1 leave 73 % of the initial mean; that is why `quick` takes them anew."""
+    net = nn.BatchNorm2d(2)
+    for _ in range(3):
+        net(torch.full((2, 2, 2, 2), 10.0) + torch.randn(2, 2, 2, 2))
+    assert float(net.running_mean.mean()) == pytest.approx(2.71, abs=0.3)
+    settle(net, iter([torch.full((2, 2, 2, 2), 10.0) + torch.randn(2, 2, 2, 2)]))
+    assert float(net.running_mean.mean()) == pytest.approx(10, abs=1)
