@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark.commands import audit, cache, catalogue, compare, data, export, leaderboard, report, run, service
+from benchmark.commands import audit, cache, catalogue, compare, data, export, leaderboard, report, run, service, sweep
 from benchmark.commands.session import Session
 from benchmark.errors import BenchError
 
@@ -23,6 +23,7 @@ First steps:
   bench list                   methods and datasets
   bench info oeem              what a method is, and its parameters
   bench run --method oeem --dataset glas --data synthetic --preset quick
+  bench sweep oeem --dataset glas --preset quick --trials 20
   bench leaderboard            which method is best, and what its labels cost
   bench ui                     look at every run
 
@@ -69,6 +70,7 @@ def bench(
 
 
 app.command(epilog=run.EXAMPLES)(run.run)
+app.add_typer(sweep.app, name="sweep")
 app.add_typer(catalogue.listing, name="list")
 app.command(short_help="Show what a method or a dataset is, and its parameters.")(catalogue.info)
 app.add_typer(data.app, name="data")

@@ -44,6 +44,7 @@ class RunRequest:
     timeout: str | None = None
     memory: str | None = None
     dry_run: bool = False
+    refit: bool = False
 
 
 class RunFile(BaseModel):
@@ -57,6 +58,7 @@ class RunFile(BaseModel):
     dataset: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     seed: int | None = None
+    refit: bool = False
     device: str | None = None
     data: str | None = None
     synthetic_slides: int | None = Field(None, ge=4)
@@ -81,6 +83,8 @@ class RunSpec:
     settings: str = ""
     """Options of the dataset that were set, as `target=malignant`."""
     expected_data: str | None = field(default=None, compare=False)
+    refit: bool = False
+    """Fit on training and validation slides together, as the winner of a sweep is when its method says so."""
 
     @property
     def title(self) -> str:
@@ -101,6 +105,7 @@ class RunSpec:
             "dataset": self.dataset,
             "options": self.options.model_dump(mode="json"),
             "seed": self.seed,
+            **({"refit": True} if self.refit else {}),
             "device": self.device,
             "data": self.data if self.data in (None, SYNTHETIC) else str(Path(self.data).expanduser().absolute()),
             **({"synthetic_slides": self.synthetic_slides} if self.data == SYNTHETIC else {}),

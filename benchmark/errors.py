@@ -49,3 +49,7 @@ class PredictionError(BenchError):
 
 class TrackingError(BenchError):
     """The tracking store cannot be reached or written."""
+
+
+class StudyError(BenchError):
+    """The storage of studies cannot be used, or a study of that name searches something else."""

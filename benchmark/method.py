@@ -129,6 +129,14 @@ class Method(ABC):
         """How many labels of a kind the parameters allow at most (PIXEL and REVIEW)."""
         return {}
 
+    def refits(self) -> bool:
+        """Whether a final fit, with these parameters, may have the validation slides as training slides.
+
+        True where nothing is selected on validation slides and they give no threshold that matters: the winner of a
+        sweep is then fitted on both together.
+        """
+        return False
+
     def encoders(self) -> Sequence[str] | None:
         """What the networks have seen before, with these parameters: a `NAME: DATA` each (`encoders.seen_by`).
 

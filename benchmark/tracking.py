@@ -26,6 +26,7 @@ from benchmark.errors import TrackingError
 from benchmark.reporting import address
 from benchmark.reporting.address import shown, sqlite_path, store_uri
 from benchmark.reporting.live import NOTE, LiveRun, Number
+from benchmark.reporting.mlflow_settings import SETTINGS
 from benchmark.reporting.names import MAX_DIGEST, TABLE_SUFFIX, stored_name, stored_params, stored_tags
 from benchmark.reporting.owner import orphaned, owner_tags, user
 from benchmark.reporting.stored import DatasetInput, StoredRun, read_sqlite, trimmed
@@ -43,26 +44,6 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 60.0
 _PAGE = 1000
-SETTINGS = {
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
-"""What MLflow is told unless the environment says otherwise: less talk, nothing sent home, failures in a minute."""
-
-
-LOADED_BY_MLFLOW = (
-    "mlflow.artifacts",
-    "mlflow.data",
-    "mlflow.store.artifact.local_artifact_repo",
-    "mlflow.store.db.utils",
-    "mlflow.store.model_registry.sqlalchemy_store",
-    "mlflow.store.tracking.sqlalchemy_store",
-)
-"""What MLflow imports at its first call, seconds of it; for processes that load it ahead."""
 
 
 class _ExistsError(TrackingError):
@@ -164,6 +145,13 @@ class Tracker:
         number: str = self._call(self._client.create_run, where, tags=everything, run_name=name).info.run_id
         self._call(self._client.set_terminated, number, "KILLED")
         return number
+
+    def reopen(self, run: str) -> LiveRun:
+        """Go on with a stored run that had ended, as its new owner. Raises `TrackingError` when it is not there."""
+        self._call(self._client.update_run, run, "RUNNING")
+        live = LiveRun(_MlflowSink(self._client, self._call, run), run, None)
+        live.set_tags(owner_tags())
+        return live
 
     def withdraw(self, run: str) -> None:
         """Delete a run that should not have been opened; MLflow keeps it among the deleted ones."""

@@ -48,6 +48,10 @@ def run(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML file of a run; what is typed here goes before it.")
     ] = None,
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="Fit on training and validation slides, where a method selects nothing there."),
+    ] = False,
     seed: Annotated[int | None, typer.Option(metavar="INT", help="Seed (default 0).")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Several seeds: 0,1,2.")] = None,
     device: Annotated[
@@ -99,6 +103,7 @@ def run(
         timeout=timeout,
         memory=memory,
         dry_run=dry_run,
+        refit=refit,
         force=force,
         debug=context.ensure_object(Session).debug,
     )

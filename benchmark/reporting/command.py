@@ -5,6 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+REFIT = "refit"
+"""First word of the label of a run that is fitted on training and validation slides."""
+
 
 def run_command(
     *,
@@ -19,6 +22,8 @@ def run_command(
     """`bench run …` of one method on one dataset; `variant` and `settings` are labels, `name=value` with blanks."""
     words = ["bench", "run", "--method", method, "--dataset", dataset, "--preset", preset]
     words += ["--seeds", ",".join(map(str, seeds))]
+    if variant.split(" ")[0] == REFIT:
+        words, variant = [*words, "--refit"], variant.removeprefix(REFIT).lstrip()
     for owner, text in (("method", variant), ("dataset", settings)):
         words += [word for setting in split_label(text) for word in ("--set", f"{owner}.{setting}")]
     return shlex.join([*words, *extra])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.config import SYNTHETIC, RunSpec
 from benchmark.datahome import find_root
@@ -19,6 +20,9 @@ from benchmark.registry import datasets, methods
 from benchmark.running.plan import SYNTHETIC_SEED
 from benchmark.running.synthetic import synthetic_root
 from benchmark.supervision import Labels, Ledger, View
+
+if TYPE_CHECKING:
+    from benchmark.slides import Slide
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,26 @@ class Job:
     @property
     def row(self) -> str:
         """Equal for the runs of one method with the same parameters, whatever the seed and the data."""
-        return digest_of([self.spec.method, facts_of(self.spec.params)])
+        return digest_of([self.spec.method, facts_of(self.spec.params), *(["refit"] if self.spec.refit else [])])
+
+    @property
+    def training_digest(self) -> str:
+        """Of all that the stages of a method see of the data."""
+        return digest_of([self.data_identity, "refit"]) if self.spec.refit else self.data_identity
+
+    def slides(self, split: Split) -> Sequence[Slide]:
+        """The slides of one split; when the run is a refit, those of validation are training slides."""
+        if not self.spec.refit or split is Split.TEST:
+            return self.dataset.slides(split)
+        if split is Split.VALIDATION:
+            return []
+        return [*self.dataset.slides(Split.TRAIN), *self.dataset.slides(Split.VALIDATION)]
 
     def labels(self, split: Split, ledger: Ledger) -> Labels:
         """The metered labels of one split; those of the test split are sealed."""
         return Labels(
             self.dataset,
-            self.dataset.slides(split),
+            self.slides(split),
             self.method.supervision,
             ledger,
             owner=self.method.name,
@@ -69,7 +86,7 @@ class Job:
 
     def view(self, split: Split, ledger: Ledger) -> View:
         """Slides and labels of one split, as `Method.fit` gets them."""
-        return View(self.dataset.slides(split), self.labels(split, ledger))
+        return View(self.slides(split), self.labels(split, ledger))
 
     def stored_params(self) -> dict[str, str]:
         """Resolved parameters and options, flat, for the tracking store."""
@@ -99,6 +116,11 @@ class Job:
             "bench.python": ".".join(map(str, sys.version_info[:3])),
         }
         return {name: value for name, value in tags.items() if value}
+
+    def trial_tags(self, device: str) -> dict[str, str]:
+        """The tags of a trial of a study, which is no result: nothing ranks it or takes it for finished."""
+        own = {"bench.row", "bench.board", "bench.identity", "bench.metrics_schema"}
+        return {name: value for name, value in self.tags(device).items() if name not in own}
 
     def profile(self) -> dict[str, Any]:
         """The sizes of the splits."""
@@ -172,6 +194,7 @@ def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:
             "seed": spec.seed,
             "metrics": SCHEMA,
             "code": code_digest(method_class),
+            **({"refit": True} if spec.refit else {}),
         }
     )
     return Job(spec, method_class(spec.params), data.dataset, data.content, data.identity, identity, cache)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.config import RunRequest
+from benchmark.config import RunRequest, RunSpec
 from benchmark.datahome import cache_home
 from benchmark.errors import BenchError, ConfigError, TrackingError
 from benchmark.running.closing import closing_table, plan_table
@@ -61,6 +61,18 @@ def run_all(request: RunRequest) -> int:
     return _Matrix(request, prospects, cache, tracker, console, limits).run()
 
 
+def run_specs(
+    specs: Sequence[RunSpec], request: RunRequest, cache: Path, tracker: Tracker, console: Console
+) -> list[Outcome]:
+    """Do these very runs, or find them finished; how each ended, in their order. Interrupted: `KeyboardInterrupt`."""
+    limits = chosen_limits(request.timeout, request.memory, request.jobs)
+    prospects = Survey(cache, tracker, request.force, False).of(specs)
+    matrix = _Matrix(request, prospects, cache, tracker, console, limits)
+    if matrix.work():
+        raise KeyboardInterrupt
+    return matrix.outcomes(False)
+
+
 def writable(cache: Path) -> Path:
     """The cache folder, made and tried. Raises `ConfigError` when nothing can be written there."""
     try:
@@ -103,7 +115,11 @@ class _Matrix:
         self._slot_of: dict[int, int] = {}
 
     def run(self) -> int:
-        interrupted = False
+        """Everything, and the closing tables; the exit code."""
+        return self._close(self.work())
+
+    def work(self) -> bool:
+        """Do the runs; True when interrupted."""
         try:
             self._known()
             if self._request.jobs:
@@ -112,8 +128,12 @@ class _Matrix:
             else:
                 self._here()
         except KeyboardInterrupt:
-            interrupted = True
-        return self._close(interrupted)
+            return True
+        return False
+
+    def outcomes(self, interrupted: bool) -> list[Outcome]:
+        """How every run ended, in their order."""
+        return [self._outcomes.get(number) or self._unbegun(number, interrupted) for number in self._numbers]
 
     def _known(self) -> None:
         """Take over what need not or cannot be done, and store it with its reason."""
@@ -220,7 +240,7 @@ class _Matrix:
 
     def _close(self, interrupted: bool) -> int:
         """The closing tables and the exit code."""
-        outcomes = [self._outcomes.get(number) or self._unbegun(number, interrupted) for number in self._numbers]
+        outcomes = self.outcomes(interrupted)
         if len(outcomes) == 1:
             if interrupted:
                 raise KeyboardInterrupt

@@ -18,6 +18,7 @@ from benchmark.dataset import Dataset
 from benchmark.errors import ConfigError
 from benchmark.method import Method
 from benchmark.registry import datasets, methods
+from benchmark.reporting.command import REFIT
 
 SYNTHETIC_SLIDES = 24
 SYNTHETIC_SEED = 0
@@ -93,6 +94,10 @@ def _resolve(
     preset = request.preset or file.preset or config.DEFAULT_PRESET
     params = config.resolve(method, preset, file.params, one.settings, given)
     options = config.validated(dataset.Options, {**file.options, **other.settings, **set_options}, other.name)
+    refit = request.refit or file.refit
+    if refit and not method(params).refits():
+        what = f"{one.name} needs validation slides with these parameters, so it cannot be fitted on them too"
+        raise ConfigError(what, fix="leave --refit out")
     return RunSpec(
         method=one.name,
         params=params,
@@ -103,8 +108,9 @@ def _resolve(
         device=request.device or file.device or "auto",
         data=request.data or file.data,
         synthetic_slides=request.synthetic_slides or file.synthetic_slides or SYNTHETIC_SLIDES,
-        variant=_label(params, config.resolve(method, preset)),
-        settings=_label(options, _defaults(dataset.Options)),
+        variant=f"{REFIT if refit else ''} {label_of(params, config.resolve(method, preset))}".strip(),
+        refit=refit,
+        settings=label_of(options, _defaults(dataset.Options)),
         expected_data=file.provenance.get("data_digest"),
     )
 
@@ -113,7 +119,7 @@ def _defaults(model: type[BaseModel]) -> dict[str, Any]:
     return {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
 
 
-def _label(chosen: BaseModel, usual: BaseModel | Mapping[str, Any]) -> str:
+def label_of(chosen: BaseModel, usual: BaseModel | Mapping[str, Any]) -> str:
     """The fields that differ from the usual ones: equal runs are called the same however they were asked for."""
     before = dict(usual)
     return " ".join(f"{name}={_word(value)}" for name, value in chosen if value != before[name])

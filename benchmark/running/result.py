@@ -41,7 +41,7 @@ class RunResult:
         numbers.update(self.complete.numbers())
         numbers.update(self.train)
         numbers.update({f"labels/{name}": float(count) for name, count in self.ledger.totals().items()})
-        numbers.update(self._costs())
+        numbers.update(costs_of(self.stages, self.fitting, self.scoring))
         return numbers
 
     def headline(self) -> str:
@@ -55,26 +55,28 @@ class RunResult:
         table = "\n".join(("| test slides | | 95 % interval |", "|---|---|---|", *rows))
         return f"{table}\n\nSee `summary.html` among the artifacts; `bench run --config config.yaml` repeats this run."
 
-    def _costs(self) -> dict[str, float]:
-        reused = sum(stage.seconds for stage in self.stages if stage.reused)
-        alone = self.fitting.seconds + self.scoring.seconds + reused
-        costs = {
-            "cost/fit_seconds": self.fitting.seconds,
-            "cost/score_seconds": self.scoring.seconds,
-            "cost/reused_seconds": reused,
-            "cost/seconds": alone,
-            "cost/cpu_seconds": self.fitting.cpu_seconds + self.scoring.cpu_seconds,
-            "cost/peak_memory_mib": max(self.fitting.peak_mib, self.scoring.peak_mib),
-            "cost/reused_stages": float(sum(stage.reused for stage in self.stages)),
-        }
-        gpu = max(self.fitting.peak_gpu_mib, self.scoring.peak_gpu_mib)
-        if gpu:
-            costs["cost/peak_gpu_memory_mib"] = gpu
-            costs["cost/gpu_seconds"] = alone
-        for stage in merged(self.stages):
-            costs[f"stage/{stage.name}_seconds"] = stage.seconds
-            costs[f"stage/{stage.name}_peak_mib"] = stage.peak_mib
-        return costs
+
+def costs_of(stages: Sequence[StageRecord], fitting: Meter, scoring: Meter) -> dict[str, float]:
+    """Seconds, memory and stages of a run. `cost/seconds` counts reused stages by what they took when computed."""
+    reused = sum(stage.seconds for stage in stages if stage.reused)
+    alone = fitting.seconds + scoring.seconds + reused
+    costs = {
+        "cost/fit_seconds": fitting.seconds,
+        "cost/score_seconds": scoring.seconds,
+        "cost/reused_seconds": reused,
+        "cost/seconds": alone,
+        "cost/cpu_seconds": fitting.cpu_seconds + scoring.cpu_seconds,
+        "cost/peak_memory_mib": max(fitting.peak_mib, scoring.peak_mib),
+        "cost/reused_stages": float(sum(stage.reused for stage in stages)),
+    }
+    gpu = max(fitting.peak_gpu_mib, scoring.peak_gpu_mib)
+    if gpu:
+        costs["cost/peak_gpu_memory_mib"] = gpu
+        costs["cost/gpu_seconds"] = alone
+    for stage in merged(stages):
+        costs[f"stage/{stage.name}_seconds"] = stage.seconds
+        costs[f"stage/{stage.name}_peak_mib"] = stage.peak_mib
+    return costs
 
 
 def merged(stages: Sequence[StageRecord]) -> list[StageRecord]:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from benchmark.audit import AuditReport, audit, declared_encoders
 from benchmark.config import RunSpec
-from benchmark.context import Context
+from benchmark.context import Context, Reporter
 from benchmark.dataset import Split
 from benchmark.metrics.suite import summarise
 from benchmark.reporting.fetched import slide_rows
@@ -132,7 +132,7 @@ def _run_alone(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcom
         dataset=DatasetInput(spec.dataset, str(job.dataset.root), job.data_digest, job.profile()),
     )
     way.opened(live.id)
-    with _ended(live), _terminable():
+    with kept_open(live):
         done = _others(job, tracker, live, way)
         if done is not None:
             return finished_before(spec, tracker, done)
@@ -172,26 +172,15 @@ def finished_before(spec: RunSpec, tracker: Tracker, done: StoredRun) -> Outcome
 def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) -> Delivery:
     """Fit, score, measure, draw; returns what the store is told, with all files kept at `home`."""
     ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.dataset)
-    context = Context(
-        geometry=job.dataset,
-        folder=job.cache / "stages",
-        ledger=ledger,
-        seed=job.spec.seed,
-        device=device,
-        data_digest=job.data_identity,
-        reporter=reporter,
-        examiner=examination,
-        features=job.cache / "features",
-    ).bind(job.method)
+    context = context_of(job, ledger, reporter, device, examination)
     leaks = audit(job.dataset, encoders=declared_encoders(job.method), cache=job.cache)
     with Meter() as fitting:
         job.method.fit(job.view(Split.TRAIN, ledger), job.view(Split.VALIDATION, ledger), context)
     folder = fresh_folder(job.cache / "runs" / job.identity)
     with Meter() as scoring:
         validation, test = _score(job, ledger, context, folder)
-    hidden = {"image/*": REFINER_SEES_LABELS} if Supervision.COARSE in job.method.supervision else {}
     seed = seed_of("bootstrap", job.spec.seed)
-    summary = summarise(test.evidence, validation=validation.evidence, hidden=hidden, seed=seed)
+    summary = summarise(test.evidence, validation=validation.evidence, hidden=hidden_of(job), seed=seed)
     for row in summary.per_slide:
         row["note"] = test.notes.get(row["slide"])
     complete = completeness(job.dataset, Split.TEST, test)
@@ -204,6 +193,26 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
     write_artifacts(folder, result, test.evidence)
     (folder / "audit.json").write_text(json.dumps(leaks.facts(), indent=1) + "\n", encoding="utf-8")
     return keep_result(folder, _delivery(result, leaks), home)
+
+
+def context_of(job: Job, ledger: Ledger, reporter: Reporter, device: str, examination: Examination) -> Context:
+    """The surroundings of a method in this job."""
+    return Context(
+        geometry=job.dataset,
+        folder=job.cache / "stages",
+        ledger=ledger,
+        seed=job.spec.seed,
+        device=device,
+        data_digest=job.training_digest,
+        reporter=reporter,
+        examiner=examination,
+        features=job.cache / "features",
+    ).bind(job.method)
+
+
+def hidden_of(job: Job) -> dict[str, str]:
+    """Metrics that must not be shown for this method, with the reason."""
+    return {"image/*": REFINER_SEES_LABELS} if Supervision.COARSE in job.method.supervision else {}
 
 
 def _delivery(result: RunResult, leaks: AuditReport) -> Delivery:
@@ -226,7 +235,7 @@ def _score(job: Job, ledger: Ledger, context: Context, folder: Path) -> tuple[Ev
     """Evidence of the validation slides (whose labels may be asked for) and of the test slides (sealed)."""
     parts = []
     for split, keep in ((Split.VALIDATION, None), (Split.TEST, folder)):
-        slides = job.dataset.slides(split)
+        slides = job.slides(split)
         labels = job.labels(split, ledger)
         parts.append(evaluate(job.method, job.dataset, slides, labels, context, what=str(split), keep=keep))
     return parts[0], parts[1]
@@ -238,6 +247,13 @@ def fresh_folder(folder: Path) -> Path:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     return folder
+
+
+@contextmanager
+def kept_open(live: LiveRun) -> Iterator[None]:
+    """While a run is at work: SIGTERM ends it like Ctrl-C, and whatever ends it is written into the store."""
+    with _ended(live), _terminable():
+        yield
 
 
 @contextmanager

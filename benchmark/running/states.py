@@ -9,7 +9,15 @@ from typing import Literal
 from benchmark.errors import BenchError, TrackingError
 
 State = Literal[
-    "ok", "finished before", "failed", "timed out", "out of memory", "not applicable", "skipped", "interrupted"
+    "ok",
+    "finished before",
+    "failed",
+    "timed out",
+    "out of memory",
+    "not applicable",
+    "skipped",
+    "interrupted",
+    "pruned",
 ]
 
 FAILURES: frozenset[str] = frozenset({"failed", "timed out", "out of memory"})

@@ -14,12 +14,14 @@ import threading
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from benchmark.config import RunSpec
 from benchmark.running.job import Known
+from benchmark.running.studies.task import TrialTask
 
 if TYPE_CHECKING:
     from benchmark.running.run import Outcome
@@ -43,10 +45,14 @@ class Task:
     environment: dict[str, str]
     folder: str
     path: tuple[str, ...]
+    trial: TrialTask | None = None
+    """Set where this is no run of its own but a trial of a study."""
 
 
 def work(task: Task, pipe: Connection) -> None:
     """Do the run of `task`; tells `("run", id)`, `("say", text)` and at last `("end", outcome)` or `("elsewhere", "")`.
+
+    A trial tells `("curve", (step, value))` besides.
 
     Never returns an exception: what goes wrong is in the outcome.
     """
@@ -112,7 +118,14 @@ def _outcome(task: Task, sender: _Sender) -> Outcome:
     tracker = Tracker(task.store, cache=task.cache / "tracking")
     way = Way(force=task.force, wait=False, surveyed=True, opened=lambda run: sender.send("run", run))
     try:
-        done = run_one(reopen_job(task.spec, task.cache, task.known), tracker, _console(task, sender), way)
+        job = reopen_job(task.spec, task.cache, task.known)
+        if task.trial is not None:
+            from benchmark.running.studies.trial import run_trial
+
+            tell = partial(_tell, sender, "curve")
+            done = run_trial(job, tracker, _console(task, sender), task.trial, way.opened, tell)
+        else:
+            done = run_one(job, tracker, _console(task, sender), way)
     except ElsewhereError:
         raise _Elsewhere from None
     except (Exception, KeyboardInterrupt) as error:

@@ -56,6 +56,10 @@ class CamSeg(Segmenter):
     }
     weighting_fields: ClassVar[tuple[str, ...]] = ()
 
+    def refits(self) -> bool:
+        """The paper trains on all of them; only `cls_select=best` selects by validation slides."""
+        return bool(self.params.cls_select == "last")
+
     def fit(self, train: View, validation: View, context: Context) -> None:
         """Patch labels → classifier → activation maps, refined by the labels → masks → segmentation net."""
         from .classifier import train_classifier

@@ -55,11 +55,18 @@ class Ended:
 class LocalExecutor:
     """Starts runs, at most `jobs` at a time, and says how each ended.
 
-    `say(number, text)` is given every line a run prints. Close it, by `with`, so that no process is left behind.
+    `say(number, text)` is given every line a run prints, `curve(number, step, value)` every point of a trial's watched
+    curve. Close it, by `with`, so that no process is left behind.
     """
 
-    def __init__(self, jobs: int, limits: Limits, say: Callable[[int, str], None]) -> None:
-        self._jobs, self._limits, self._say = jobs, limits, say
+    def __init__(
+        self,
+        jobs: int,
+        limits: Limits,
+        say: Callable[[int, str], None],
+        curve: Callable[[int, int, float], None] = lambda number, step, value: None,
+    ) -> None:
+        self._jobs, self._limits, self._say, self._curve = jobs, limits, say, curve
         self._context: Any = _context()
         self._running: dict[int, _Job] = {}
 
@@ -119,6 +126,13 @@ class LocalExecutor:
                 deadline = 0.0
         return over
 
+    def give_up(self, number: int, state: State, reason: str) -> None:
+        """Ask one run to end; its outcome has this state and reason."""
+        job = self._running.get(number)
+        if job is not None and job.stopped is None:
+            job.stopped, job.killed_at = (state, reason), time.monotonic()
+            _signal(job, signal.SIGTERM)
+
     def _listen(self, job: _Job) -> None:
         with suppress(EOFError, OSError):
             while job.pipe.poll():
@@ -127,6 +141,8 @@ class LocalExecutor:
                     self._say(job.number, content)
                 elif kind == "run":
                     job.run = content
+                elif kind == "curve":
+                    self._curve(job.number, *content)
                 elif kind == "end":
                     job.outcome = content
                 else:

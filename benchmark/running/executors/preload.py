@@ -18,8 +18,8 @@ import torch  # noqa: F401
 import benchmark.running.job
 import benchmark.running.run  # noqa: F401
 from benchmark.reporting import curves, page, style
+from benchmark.reporting.mlflow_settings import LOADED_BY_MLFLOW
 from benchmark.reporting.tables import RunFacts
-from benchmark.tracking import LOADED_BY_MLFLOW
 
 for _name in (
     "alembic.command",

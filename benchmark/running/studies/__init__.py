@@ -1,0 +1,1 @@
+"""Studies: the sweep file, its search space, and what is stored of a study."""

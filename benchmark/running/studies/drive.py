@@ -1,0 +1,186 @@
+"""`bench sweep`: open study and store, do the trials, test the winner once, write the study's page."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.datahome import cache_home
+from benchmark.dataset import Split
+from benchmark.errors import ConfigError, DataError, StudyError, TrackingError
+from benchmark.running.applicable import not_applicable
+from benchmark.running.executors.local import warm_up
+from benchmark.running.job import Job, experiment_note, open_data, open_job
+from benchmark.running.limits import chosen_limits, read_seconds
+from benchmark.running.matrix import INTERRUPTED, MISTAKE, SUCCESS, writable
+from benchmark.running.studies.closing import closing_table, settings_of, tested
+from benchmark.running.studies.page import write_study
+from benchmark.running.studies.request import SweepRequest, Tuned, tuned
+from benchmark.running.studies.trial import experiment_of
+from benchmark.running.studies.tuning import Tuning
+from benchmark.running.studies.where import storage_of
+from benchmark.running.sweep.study import PARENT, Study
+from benchmark.running.worker import WIDTH
+from benchmark.tracking import DatasetInput, LiveRun, Tracker
+
+
+def run_sweep(request: SweepRequest) -> int:
+    """Do a sweep, or go on with it, to its closing test.
+
+    Returns the exit code: 0, 2 when no trial is complete, 130 when interrupted. Raises `BenchError`.
+    """
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    run = request.run
+    if run.jobs < 1:
+        raise ConfigError(f"--jobs {run.jobs}: expected 1 or more", fix="--jobs 2")
+    limits = chosen_limits(run.timeout, run.memory, run.jobs)
+    seconds = None if request.timeout is None else read_seconds(request.timeout)
+    what = tuned(request)
+    if run.dry_run:
+        show_space(what, console)
+        return SUCCESS
+    warm_up()
+    cache = writable(run.cache or cache_home())
+    tracker = Tracker(run.store, cache=cache / "tracking")
+    data = open_data(what.spec, cache)
+    job = open_job(what.spec, cache, data)
+    slides = _checked(job)
+    tracker.connect()
+    name = request.study or what.name(job.dataset.synthetic)
+    study = Study(storage_of(request.storage), name, what.file, what.space, what.facts(data), what.spec.as_file({}))
+    live = parent_run(study, tracker, job, what)
+    _announce(study, what, console, slides, live)
+    try:
+        Tuning(
+            what,
+            study,
+            job,
+            tracker,
+            console,
+            parent=live.id,
+            jobs=run.jobs,
+            limits=limits,
+            seconds=seconds,
+            debug=run.debug,
+        ).run()
+        return _close(request, what, study, job, tracker, console, live, slides)
+    except KeyboardInterrupt:
+        live.end("KILLED", "interrupted; the same command goes on")
+        console.print(f"interrupted; the same command goes on with the study {name}", highlight=False)
+        return INTERRUPTED
+    except Exception as error:
+        live.end("FAILED", str(error).splitlines()[0])
+        raise
+
+
+def _checked(job: Job) -> int:
+    """How many validation slides there are. Raises `ConfigError` or `DataError` when nothing can be tuned."""
+    reason = not_applicable(type(job.method), job.dataset)
+    if reason is not None:
+        raise ConfigError(f"{job.spec.method} on {job.spec.place}: {reason}", fix="bench list")
+    slides = len(job.dataset.slides(Split.VALIDATION))
+    if not slides:
+        what = f"{job.spec.place} has no validation slides, so nothing can be tuned on them"
+        raise DataError(what, fix=f"bench info {job.spec.dataset}   # options of its split")
+    return slides
+
+
+def parent_run(study: Study, tracker: Tracker, job: Job, what: Tuned) -> LiveRun:
+    """The study's own run in the tracking store: one, however often the study is gone on with."""
+    kept = study.note(PARENT, None)
+    if kept is not None:
+        try:
+            return tracker.reopen(str(kept))
+        except TrackingError:
+            pass  # another store than before, or the run was deleted there
+    spec = what.spec
+    live = tracker.start(
+        experiment=experiment_of(job),
+        description=experiment_note(type(job.dataset)),
+        name=study.name,
+        params={one.name: one.text for one in what.space.dimensions},
+        tags={**job.trial_tags(spec.device), "bench.study": study.name},
+        dataset=DatasetInput(spec.dataset, str(job.dataset.root), job.data_digest, job.profile()),
+        note=what.file.about,
+    )
+    study.set(PARENT, live.id)
+    return live
+
+
+def _announce(study: Study, what: Tuned, console: Console, slides: int, live: LiveRun) -> None:
+    trials = study.trials()
+    done = sum(trial.state in ("complete", "pruned", "failed") for trial in trials)
+    console.print(
+        f"study {study.name}: {what.spec.method} on {what.spec.place}, preset {what.spec.preset}", highlight=False
+    )
+    goal = ", ".join(f"{one.direction} {one.metric}" for one in what.file.objectives)
+    text = f"{done} of {what.file.trials} trials done; {goal} of {slides} validation slides; run {live.id[:8]}"
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _close(
+    request: SweepRequest,
+    what: Tuned,
+    study: Study,
+    job: Job,
+    tracker: Tracker,
+    console: Console,
+    live: LiveRun,
+    slides: int,
+) -> int:
+    """Test, table, page."""
+    trials = study.trials()
+    if any(trial.state == "running" for trial in trials):
+        console.print("another process does the last trials and closes the study", highlight=False)
+        live.abandon()
+        return SUCCESS
+    rows = settings_of(what, study)
+    if not study.best():
+        reasons = list(dict.fromkeys(trial.reason for trial in trials if trial.reason))
+        live.end("FAILED", "no trial is complete")
+        raise StudyError(
+            f"no trial of {study.name} is complete; the first reason: {reasons[0] if reasons else 'none'}",
+            fix=f"bench sweep show {study.name}",
+        )
+    if request.test:
+        rows = tested(rows, what, job, tracker, console, request.run)
+    with tempfile.TemporaryDirectory() as folder:
+        write_study(Path(folder), study, what, rows, slides)
+        live.artifacts(Path(folder))
+    for row in rows:
+        for place, one in enumerate(what.file.objectives):
+            if row.trial.values:
+                live.log(f"{row.name.split()[0]}/validation/{one.metric}", row.trial.values[place])
+            for seed, value in enumerate(row.test.get(one.metric, ())):
+                live.log(f"{row.name.split()[0]}/test/{one.metric}", value, seed)
+    live.set_tags({"bench.state": "ok", "bench.trials": str(len(trials))})
+    live.finish()
+    console.print(closing_table(rows, what, study, slides))
+    console.print(
+        f"Look at it: bench ui   (run {live.id}: study.html, best.yaml, trials.csv, figures)", highlight=False
+    )
+    console.print(f"bench sweep best {study.name} > best.yaml && bench run --config best.yaml repeats the winner")
+    failed = any(row.reasons for row in rows)
+    return MISTAKE if failed else SUCCESS
+
+
+def show_space(what: Tuned, console: Console) -> None:
+    """What would be searched."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("parameter", "range", "published"):
+        table.add_column(column, overflow="fold")
+    for row in what.space.table():
+        table.add_row(*row)
+    console.print(
+        f"{what.loaded.path}: {what.spec.method} on {what.spec.place}, preset {what.spec.preset}", soft_wrap=True
+    )
+    console.print(table)
+    goal = ", ".join(f"{one.direction} {one.metric}" for one in what.file.objectives)
+    console.print(
+        f"{goal}; {what.file.trials} trials, sampler {what.file.sampler.kind}, pruner {what.file.pruner.kind}"
+    )

@@ -1,0 +1,215 @@
+"""What a sweep file may say, and which of it fits together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+Direction = Literal["maximize", "minimize"]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Seed = Annotated[int, Field(strict=True, ge=0)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Part(BaseModel):
+    """Base of what a sweep file is made of: unknown names are refused, values cannot change later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Objective(Part):
+    """A metric and where better lies."""
+
+    metric: Name
+    direction: Direction
+
+
+class Sampler(Part):
+    """Who chooses the next point; the first `startup` are random."""
+
+    kind: Literal["tpe", "random", "qmc", "nsga2"] = "tpe"
+    seed: Seed = 0
+    startup: Count = 10
+
+
+class Pruner(Part):
+    """Who stops a trial early, by the curve `watch` that the method logs. `direction` None: that of the objective.
+
+    Nothing is pruned before `startup` trials are done, nor before a trial has `warmup` steps.
+    """
+
+    kind: Literal["none", "median", "hyperband"] = "none"
+    watch: Name | None = None
+    direction: Direction | None = None
+    startup: Annotated[int, Field(strict=True, ge=0)] = 5
+    warmup: Annotated[int, Field(strict=True, ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _watches_something(self) -> Self:
+        if self.kind != "none" and self.watch is None:
+            raise wrong("kind", f"kind = {self.kind} needs `watch`, the name of a logged curve")
+        return self
+
+
+class DimensionSpec(Part):
+    """What one parameter may be. `when`: only where other parameters have one of these values."""
+
+    type: Literal["float", "int", "categorical"]
+    low: Number | None = None
+    high: Number | None = None
+    log: Annotated[bool, Field(strict=True)] = False
+    step: Number | None = None
+    choices: list[Any] | None = None
+    when: dict[str, list[Any]] = Field(default_factory=dict)
+
+    @field_validator("choices")
+    @classmethod
+    def _choices_differ(cls, choices: list[Any] | None) -> list[Any] | None:
+        for place, choice in enumerate(choices or ()):
+            if not _is_plain(choice):
+                raise ValueError(
+                    f"the choice {choice!r} is neither a finite number, text, true, false, null nor a list"
+                )
+            if choice in (choices or ())[:place]:
+                raise ValueError(f"the choice {choice!r} stands there twice")
+        if choices is not None and len(choices) < 2:
+            raise ValueError(f"{len(choices)} of them; nothing to choose from")
+        return choices
+
+    @field_validator("when")
+    @classmethod
+    def _can_hold(cls, when: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for name, values in when.items():
+            if not values or not all(map(_is_plain, values)):
+                raise ValueError(f"{name} has no values to hold for, or odd ones; write {name}: [value, …]")
+        return when
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if self.type == "categorical":
+            self._check_categorical()
+        else:
+            self._check_numeric()
+        return self
+
+    def _check_categorical(self) -> None:
+        given = [name for name in ("low", "high", "log", "step") if name in self.model_fields_set]
+        if given:
+            raise wrong(given[0], f"type = categorical has `choices`, no `{given[0]}`")
+        if self.choices is None:
+            raise wrong("type", "type = categorical needs `choices`, a list of two or more")
+
+    def _check_numeric(self) -> None:
+        if self.choices is not None:
+            raise wrong("choices", f"type = {self.type} has `low` and `high`, no `choices`")
+        if self.low is None or self.high is None:
+            raise wrong("type", f"type = {self.type} needs `{'low' if self.low is None else 'high'}`")
+        if self.low == self.high:
+            raise wrong("high", f"low and high are both {self.low:g}: nothing to search; give the value under `params`")
+        if self.low > self.high:
+            raise wrong("low", f"low = {self.low:g} is above high = {self.high:g}: the bounds are reversed")
+        if self.log and self.low <= 0:
+            raise wrong("low", f"low = {self.low:g} with log: expected more than 0")
+        if self.log and self.step is not None:
+            raise wrong("step", "log and step exclude each other")
+        if self.type == "int":
+            self._check_whole()
+        if self.step is not None:
+            self._check_step(self.low, self.high, self.step)
+
+    def _check_whole(self) -> None:
+        for name, value in (("low", self.low), ("high", self.high), ("step", self.step)):
+            if value is not None and value != int(value):
+                raise wrong(name, f"{name} = {value:g} with type = int: expected a whole number")
+
+    def _check_step(self, low: float, high: float, step: float) -> None:
+        if step <= 0:
+            raise wrong("step", f"step = {step:g}: expected more than 0")
+        steps = (high - low) / step
+        if not math.isclose(steps, round(steps), rel_tol=0, abs_tol=1e-8) or round(steps) < 1:
+            raise wrong("step", f"steps of {step:g} do not lead from low = {low:g} to high = {high:g}")
+
+
+class SweepFile(Part):
+    """The YAML file. `space` None: derived from the method's declared ranges.
+
+    `params` are fixed settings of the method and `options` those of the dataset; `seed` is that of every trial,
+    `seeds` those of the closing test.
+    """
+
+    method: Name
+    dataset: Name | None = None
+    preset: Name = "paper"
+    about: str = ""
+    objectives: tuple[Objective, ...]
+    params: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
+    space: dict[str, DimensionSpec] | None = None
+    sampler: Sampler = Sampler()
+    pruner: Pruner = Pruner()
+    trials: Count = 50
+    seed: Seed = 0
+    seeds: tuple[Seed, ...] = (0,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_objective(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or "objective" not in content:
+            return content
+        if "objectives" in content:
+            raise wrong("objective", "`objective` and `objectives` are both there; keep one")
+        rest = {name: value for name, value in content.items() if name != "objective"}
+        return {**rest, "objectives": [content["objective"]]}
+
+    @field_validator("objectives")
+    @classmethod
+    def _metrics_differ(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        _some_and_different("a metric", [one.metric for one in objectives])
+        return objectives
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        _some_and_different("a seed", seeds)
+        return seeds
+
+    @field_validator("space")
+    @classmethod
+    def _space_is_not_empty(cls, space: dict[str, DimensionSpec] | None) -> dict[str, DimensionSpec] | None:
+        if space is not None and not space:
+            raise ValueError("empty space: name a parameter, or leave `space` out to have it derived")
+        return space
+
+    @model_validator(mode="after")
+    def _can_prune(self) -> Self:
+        if self.pruner.kind != "none" and len(self.objectives) > 1:
+            raise wrong("pruner", f"pruning needs a single objective, here are {len(self.objectives)}")
+        return self
+
+
+def wrong(field: str, what: str) -> PydanticCustomError:
+    """A mistake that several fields make together, told at the line of one of them."""
+    return PydanticCustomError("sweep", "{what}", {"what": what, "field": field})
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is what YAML and JSON both have, and finite."""
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _some_and_different(what: str, values: Iterable[Any]) -> None:
+    seen = list(values)
+    if not seen:
+        raise ValueError(f"empty; expected {what} or more")
+    for place, value in enumerate(seen):
+        if value in seen[:place]:
+            raise ValueError(f"{value} stands there twice")

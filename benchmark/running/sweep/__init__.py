@@ -1,0 +1,1 @@
+"""Studies in Optuna: nothing outside of this folder imports it."""

@@ -1,0 +1,96 @@
+"""Optuna's own figures of a study: interactive ones for a page (plotly), still ones for a paper (matplotlib)."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.visualization import matplotlib as still
+
+MOST_PARAMS = 5
+"""A contour figure has a panel per pair of parameters; more are not legible."""
+
+Draw = Callable[[Any], Any]
+
+
+@dataclass
+class Figures:
+    """What could be drawn: name → HTML fragment, name → PNG file; and what not, with the reason."""
+
+    pages: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+def draw(study: optuna.Study, metrics: Sequence[str], params: Sequence[str], folder: Path) -> Figures:
+    """All figures of a study. `params`: the parameters by importance, the first of which the contours show.
+
+    The first fragment brings plotly's script with it, so that a page of all of them needs no network.
+    """
+    found = Figures()
+    logging.getLogger("optuna").setLevel(logging.ERROR)
+    for name, (plotly, matplotlib) in _kinds(study, metrics, list(params)[:MOST_PARAMS]).items():
+        try:
+            figure = plotly(optuna.visualization)
+            script = not found.pages
+            found.pages[name] = str(figure.to_html(full_html=False, include_plotlyjs=script))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found.files[name] = _saved(matplotlib(still), folder / f"{name}.png")
+        except (ValueError, RuntimeError, ZeroDivisionError) as error:
+            found.absent[name] = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return found
+
+
+def _kinds(study: optuna.Study, metrics: Sequence[str], params: list[str]) -> Mapping[str, tuple[Draw, Draw]]:
+    """Name → how both libraries draw it."""
+    kinds: dict[str, tuple[Draw, Draw]] = {}
+    for place, metric in enumerate(metrics):
+        end = "" if len(metrics) == 1 else f"_{metric.replace('/', '_')}"
+        one: dict[str, Any] = {"target_name": metric}
+        if len(metrics) > 1:
+            one["target"] = lambda trial, place=place: trial.values[place]
+
+        def both(function: str, chosen: dict[str, Any] = one, **more: Any) -> tuple[Draw, Draw]:
+            def make(library: Any) -> Any:
+                return getattr(library, function)(study, **chosen, **more)
+
+            return make, make
+
+        kinds[f"history{end}"] = both("plot_optimization_history")
+        kinds[f"importances{end}"] = both(
+            "plot_param_importances", evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+        )
+        kinds[f"slice{end}"] = both("plot_slice")
+        kinds[f"parallel{end}"] = both("plot_parallel_coordinate")
+        if len(params) > 1:
+            kinds[f"contour{end}"] = both("plot_contour", params=params)
+    if len(metrics) in (2, 3):
+        kinds["pareto"] = (
+            lambda library: library.plot_pareto_front(study),
+            lambda library: library.plot_pareto_front(study),
+        )
+    if any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
+        kinds["curves"] = (
+            lambda library: library.plot_intermediate_values(study),
+            lambda library: library.plot_intermediate_values(study),
+        )
+    return kinds
+
+
+def _saved(axes: Any, path: Path) -> Path:
+    """Write the figure that some axes belong to."""
+    import numpy as np
+    from matplotlib import pyplot
+
+    figure = np.ravel(np.asarray(axes, dtype=object))[0].figure
+    wide, tall = figure.get_size_inches()
+    figure.set_size_inches(max(wide, 7.0), max(tall, 4.5))
+    figure.savefig(path, dpi=150, bbox_inches="tight")
+    pyplot.close(figure)
+    return path

@@ -1,0 +1,87 @@
+"""Where Optuna keeps studies: a database or a journal file. Failures become one clear message."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import optuna
+import optuna.storages.journal
+from filelock import FileLock
+from sqlalchemy.exc import SQLAlchemyError
+
+from benchmark.datahome import cache_home
+from benchmark.errors import StudyError
+from benchmark.identity import digest_of
+from benchmark.reporting.address import shown, sqlite_path
+
+T = TypeVar("T")
+
+BUSY_SECONDS, BEAT_SECONDS, SILENT_SECONDS = 60.0, 60, 600
+DEFAULT = "sqlite:///studies.db"
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # `Study.beat` does it
+
+
+def open_storage(address: str, *, make: bool = True) -> optuna.storages.BaseStorage:
+    """A journal file (`*.journal`, `*.log`) or a database (any SQLAlchemy URL).
+
+    Raises `StudyError`, also for a file that is not there yet unless `make`.
+    """
+    file = sqlite_path(address) or (Path(address).absolute() if "://" not in address else None)
+    if file is not None and not make and not file.is_file():
+        raise StudyError(f"there is no study storage {file}", fix="bench sweep list --storage URL, or BENCH_STUDIES")
+    if "://" not in address:
+        if file is None or file.suffix not in (".journal", ".log") or not file.parent.is_dir():
+            what = f"--storage {address}: expected a URL such as {DEFAULT}, or NAME.journal in a folder that is there"
+            raise StudyError(what, fix=f"--storage {DEFAULT}")
+        backend = optuna.storages.journal.JournalFileBackend(str(file))
+        return tried(lambda: optuna.storages.JournalStorage(backend), address)
+    if file is not None and not file.parent.is_dir():
+        what = f"the study storage {file} needs the folder {file.parent}, which is not there"
+        raise StudyError(what, fix=f"mkdir -p {file.parent}")
+    local = {"connect_args": {"timeout": BUSY_SECONDS}} if file is not None else {"pool_pre_ping": True}
+
+    def connect() -> optuna.storages.BaseStorage:
+        return optuna.storages.RDBStorage(
+            address,
+            engine_kwargs=local,
+            heartbeat_interval=BEAT_SECONDS,
+            grace_period=SILENT_SECONDS,
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
+        )
+
+    with lock_of(address, "tables"):
+        return tried(connect, address)
+
+
+def lock_of(address: str, name: str) -> FileLock:
+    """Between processes of this machine; those of others are told apart by the database."""
+    path = sqlite_path(address) or (Path(address).absolute() if "://" not in address else None)
+    if path is None:
+        folder = cache_home() / "studies"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / digest_of([address, name])
+    return FileLock(path.with_name(f".{path.name}.lock"), timeout=BUSY_SECONDS * 5)
+
+
+def tried(function: Callable[[], T], address: str) -> T:
+    """Call the storage; wait while it is locked, and turn every failure into a `StudyError`."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return function()
+        except ModuleNotFoundError as error:
+            what = f"the study storage {shown(address)} needs the Python package {error.name}"
+            raise StudyError(what, fix=f"pip install {error.name}") from error
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
+            text = str(error.__cause__ or error).splitlines()[0]
+            if "locked" not in text or time.monotonic() > deadline:
+                what = f"the study storage {shown(address)} cannot be used: {text}"
+                raise StudyError(what, fix=f"--storage {DEFAULT}") from error
+        time.sleep(0.2)
