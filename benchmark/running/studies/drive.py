@@ -13,13 +13,14 @@ from rich.table import Table
 from benchmark.datahome import cache_home
 from benchmark.dataset import Split
 from benchmark.errors import ConfigError, DataError, StudyError, TrackingError
+from benchmark.identity import digest_of
 from benchmark.running.applicable import not_applicable
 from benchmark.running.executors.local import warm_up
 from benchmark.running.job import Job, experiment_note, open_data, open_job
 from benchmark.running.limits import chosen_limits, read_seconds
 from benchmark.running.matrix import INTERRUPTED, MISTAKE, SUCCESS, writable
 from benchmark.running.studies.closing import closing_table, settings_of, tested
-from benchmark.running.studies.page import write_study
+from benchmark.running.studies.page import as_facts, write_study
 from benchmark.running.studies.request import SweepRequest, Tuned, tuned
 from benchmark.running.studies.trial import experiment_of
 from benchmark.running.studies.tuning import Tuning
@@ -27,6 +28,9 @@ from benchmark.running.studies.where import storage_of
 from benchmark.running.sweep.study import PARENT, Study
 from benchmark.running.worker import WIDTH
 from benchmark.tracking import DatasetInput, LiveRun, Tracker
+
+CLOSED = "bench.closed"
+"""Note of a study: its run and the state in which the page was written."""
 
 
 def run_sweep(request: SweepRequest) -> int:
@@ -149,9 +153,16 @@ def _close(
         )
     if request.test:
         rows = tested(rows, what, job, tracker, console, request.run)
+    state = digest_of([as_facts(trials), [[row.name, list(row.runs)] for row in rows]])
+    if study.kept(CLOSED) == [live.id, state]:
+        live.finish()
+        console.print(closing_table(rows, what, study, slides))
+        console.print(f"nothing has changed since the page was written (run {live.id})", highlight=False)
+        return MISTAKE if any(row.reasons for row in rows) else SUCCESS
     with tempfile.TemporaryDirectory() as folder:
         write_study(Path(folder), study, what, rows, slides)
         live.artifacts(Path(folder))
+    study.set(CLOSED, [live.id, state])
     for row in rows:
         for place, one in enumerate(what.file.objectives):
             if row.trial.values:

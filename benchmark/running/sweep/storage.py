@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,8 +25,6 @@ BUSY_SECONDS, BEAT_SECONDS, SILENT_SECONDS = 60.0, 60, 600
 DEFAULT = "sqlite:///studies.db"
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # `Study.beat` does it
 
 
 def open_storage(address: str, *, make: bool = True) -> optuna.storages.BaseStorage:
@@ -56,8 +55,17 @@ def open_storage(address: str, *, make: bool = True) -> optuna.storages.BaseStor
             heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
         )
 
-    with lock_of(address, "tables"):
+    with quiet(), lock_of(address, "tables"):
         return tried(connect, address)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Optuna's warnings that its heartbeat is experimental, and meant for `optimize` (`Study.beat` does it)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")
+        yield
 
 
 def lock_of(address: str, name: str) -> FileLock:

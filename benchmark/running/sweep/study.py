@@ -24,7 +24,7 @@ from benchmark.running.studies.dimension import Dimension, Space
 from benchmark.running.studies.file import Pruner, Sampler, SweepFile
 from benchmark.seeds import seed_of
 
-from .storage import BEAT_SECONDS, lock_of, open_storage, tried
+from .storage import BEAT_SECONDS, lock_of, open_storage, quiet, tried
 
 if TYPE_CHECKING:
     from .figures import Figures
@@ -114,6 +114,10 @@ class Study:
                 self._study.set_user_attr(key, value)
             return self._study.user_attrs[key]
 
+    def kept(self, key: str) -> Any:
+        """What the study has under that key, or None."""
+        return self._study.user_attrs.get(key)
+
     def set(self, key: str, value: Any) -> None:
         """Keep a value with the study, whatever it had under that key."""
         self._study.set_user_attr(key, value)
@@ -125,17 +129,20 @@ class Study:
             if left is not None:
                 return left
             trials = self._study.get_trials(deepcopy=False)
-            retried = {optuna.storages.RetryHeartbeatStaleTrialCallback.retried_trial_number(one) for one in trials}
+            with quiet():
+                retried = {optuna.storages.RetryHeartbeatStaleTrialCallback.retried_trial_number(one) for one in trials}
             begun = [one for one in trials if one.state is not TrialState.WAITING and one.number not in retried]
             if len(begun) >= limit:
                 return None
             self._study.sampler = _sampler(self._file.sampler, len(trials))
-            return self._begun(self._study.ask())
+            with quiet():
+                return self._begun(self._study.ask())
 
     def _adopted(self) -> Asked | None:
         """A trial that a dead process left behind goes on under its own number, with the values it had."""
         if isinstance(self._storage, optuna.storages.RDBStorage):
-            optuna.storages.fail_stale_trials(self._study)
+            with quiet():
+                optuna.storages.fail_stale_trials(self._study)
         for one in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             owner = one.user_attrs.get(OWNER)
             if one.number not in self._open and (owner is None or orphaned(owner)):

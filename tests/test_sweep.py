@@ -1,0 +1,427 @@
+"""Studies: trials on validation slides in processes of their own, resumed, pruned, failing alone, tested once."""
+
+import csv
+import io
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import sysconfig
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmark.cli import main
+from benchmark.config import RunRequest
+from benchmark.errors import ConfigError, DataError, StudyError
+from benchmark.running.studies.drive import run_sweep
+from benchmark.running.studies.request import SweepRequest
+from benchmark.running.sweep import storage as storage_module
+from benchmark.running.sweep.study import stored_studies
+from benchmark.tracking import Tracker
+
+TOY = '''
+"""A method whose metric depends on its parameters alone."""
+import os, time
+from typing import Literal
+import numpy as np
+from benchmark.method import Method, MethodCard, Params, Prediction, param
+from benchmark.slides import ScoreMap
+
+
+class ToyParams(Params):
+    share: float = param(0.2, "share of the columns that is positive", symbol="s", source="paper", ge=0.0, le=1.0)
+    tall: int = param(2, "does nothing", source="paper", ge=1, le=8)
+    mood: Literal["well", "raise", "hang"] = param("well", "how it goes", source="paper")
+    scales: list[float] = param([1.0], "does nothing", source="paper")
+
+
+class Toy(Method):
+    """Positive on the left."""
+
+    name = "toy"
+    supervision = frozenset()
+    card = MethodCard("t", "c", "p")
+    Params = ToyParams
+    presets = {"paper": {}, "quick": {}, "smoke": {}}
+
+    def refits(self):
+        return bool(self.params.tall == 2)
+
+    def fit(self, train, validation, context):
+        def slow():
+            with open(os.environ["TOY_FILE"], "a") as file:
+                file.write("slow\\n")
+            return {"base": 1}
+
+        def quick():
+            for step in range(4):
+                context.log("rounds/score", -abs(self.params.share - 0.5) * (step + 1), step)
+                time.sleep(float(os.environ.get("TOY_SLEEP", "0")))
+            return {"seen": len(train), "held_out": len(validation)}
+
+        context.stage("slow", slow)
+        context.stage("quick", quick, uses=("share",), after=("slow",))
+        if self.params.mood == "raise":
+            raise RuntimeError("out of luck")
+        while self.params.mood == "hang":
+            time.sleep(1)
+        context.log("seen", len(train))
+
+    def predict(self, slide, labels, context):
+        grid = context.geometry.evaluation_grid(slide)
+        scores = np.zeros(grid.shape, np.float32)
+        scores[:, : round(self.params.share * grid.shape[1])] = 1
+        return Prediction(ScoreMap(grid, scores))
+
+    def state(self):
+        return {}
+
+    def restore(self, state, context):
+        pass
+'''
+
+FILE = {
+    "method": "toy",
+    "dataset": "glas",
+    "objective": {"metric": "pixel/accuracy", "direction": "maximize"},
+    "space": {"share": {"type": "float", "low": 0.0, "high": 1.0}, "tall": {"type": "int", "low": 1, "high": 8}},
+    "sampler": {"kind": "tpe", "seed": 0, "startup": 3},
+    "trials": 4,
+}
+
+
+@pytest.fixture
+def toy(distribution, tmp_path, monkeypatch, store, miniatures):
+    """A sweep of the toy: `toy(changes…, **request)` runs it and gives the exit code."""
+    distribution("bench-toy", modules={"bench_toy": TOY}, methods={"toy": "bench_toy:Toy"})
+    monkeypatch.setenv("TOY_FILE", str(tmp_path / "toy.txt"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    request = RunRequest(data=str(miniatures["glas"]), store=store, cache=tmp_path / "cache")
+
+    def run(changes=None, *, name="sweep", run=None, **asked):
+        path = write(tmp_path / f"{name}.yaml", changes or {})
+        asked.setdefault("test", False)
+        return run_sweep(SweepRequest(str(path), replace(request, **(run or {})), **asked))
+
+    return run
+
+
+def write(path, changes):
+    content = {**FILE, **changes}
+    path.write_text(yaml.safe_dump({key: value for key, value in content.items() if value is not None}))
+    return path
+
+
+def stored(name="sweep-glas-synthetic-paper", storage="sqlite:///studies.db"):
+    return stored_studies(storage, name)[0]
+
+
+def test_a_sweep_from_its_first_trial_to_the_test_of_its_winner(toy, store, tmp_path, capsys):
+    assert toy({"seeds": [0, 1]}, test=True, run={"jobs": 2}) == 0
+    shown = capsys.readouterr().out
+    study = stored()
+    assert [trial.state for trial in study.trials] == ["complete"] * 4
+    assert dict(study.trials[0].params) == {"share": 0.2, "tall": 2}, "the published setting comes first"
+    best = study.best[0]
+    assert best.values[0] == max(trial.values[0] for trial in study.trials)
+
+    tracker = Tracker(store)
+    runs = tracker.runs("glas-synthetic-sweeps")
+    parent = next(run for run in runs if run.id == study.parent)
+    trials = {run.tags["bench.trial"]: run for run in runs if run is not parent}
+    assert parent.status == "FINISHED"
+    assert set(trials) == {"0", "1", "2", "3"}
+    assert {run.tags["mlflow.parentRunId"] for run in trials.values()} == {parent.id}
+    assert trials["1"].metrics["validation/pixel/accuracy"] == study.trials[1].values[0]
+    assert trials["1"].params["share"] == str(study.trials[1].params["share"])
+    assert not {"bench.row", "bench.identity"} & set(trials["1"].tags), "a trial is no result"
+
+    tests = tracker.runs("glas-synthetic")
+    assert {run.tags["bench.seed"] for run in tests} == {"0", "1"}
+    assert len(tests) == (2 if best.number == 0 else 4)
+    published = [run for run in tests if run.params["share"] == "0.2"]
+    assert {run.tags["bench.variant"] for run in published} == {"refit"}, "tall = 2 is fitted on validation slides too"
+    assert published[0].metrics["seen"] > trials["0"].metrics["seen"]
+    assert f"{best.values[0]:.4f}" in shown
+    assert "best of 4 complete trials on" in shown
+
+    files = {path.name: path for path in tracker.download(parent, "best.yaml", tmp_path / "f")}
+    for name in ("study.html", "trials.csv", "history.png", "slice.png", "importances.json", "sweep.yaml"):
+        files.update({path.name: path for path in tracker.download(parent, name, tmp_path / "f")})
+    assert {"study.html", "history.png", "slice.png", "importances.json", "sweep.yaml"} <= set(files)
+    rows = list(csv.DictReader(io.StringIO(files["trials.csv"].read_text())))
+    assert [float(row["pixel/accuracy"]) for row in rows] == [trial.values[0] for trial in study.trials]
+    page = files["study.html"].read_text()
+    assert "plotly" in page
+    assert 'src="http' not in page
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--config", str(files["best.yaml"]), "--cache", str(tmp_path / "cache"), "--store", store])
+    assert ended.value.code == 0
+    assert "finished" in capsys.readouterr().out, "best.yaml names the very run that was the test"
+
+
+def test_the_same_command_does_nothing_twice_and_more_trials_go_on(toy, tmp_path, capsys):
+    toy()
+    first = stored()
+    toy(name="sweep")
+    assert "nothing has changed since the page was written" in capsys.readouterr().out
+    assert stored().trials == first.trials
+    toy(trials=6)
+    assert [(trial.params, trial.values) for trial in stored().trials[:4]] == [
+        (trial.params, trial.values) for trial in first.trials
+    ]
+    toy(trials=6, study="straight")
+    straight = stored("straight")
+    assert [dict(trial.params) for trial in straight.trials] == [dict(trial.params) for trial in stored().trials]
+    assert (tmp_path / "toy.txt").read_text() == "slow\n", "what no searched parameter touches is computed once"
+
+
+def test_no_trial_sees_a_test_slide(toy, tmp_path, monkeypatch, miniatures, store):
+    from rich.console import Console
+
+    from benchmark.dataset import Split
+    from benchmark.registry import datasets
+    from benchmark.running.job import open_job
+    from benchmark.running.studies.request import tuned
+    from benchmark.running.studies.task import TrialTask
+    from benchmark.running.studies.trial import run_trial
+
+    request = RunRequest(data=str(miniatures["glas"]), store=store, cache=tmp_path / "cache")
+    what = tuned(SweepRequest(str(write(tmp_path / "sweep.yaml", {})), request))
+    job = open_job(what.spec, tmp_path / "cache")
+    kind = datasets().load("glas")
+    tests = {slide.id for slide in job.dataset.slides(Split.TEST)}
+    seen, before = [], kind.truth
+
+    def truth(self, slide):
+        seen.append(slide.id)
+        return before(self, slide)
+
+    monkeypatch.setattr(kind, "truth", truth)
+    task = TrialTask("study", 0, "0" * 32, ("pixel/accuracy",))
+    outcome = run_trial(job, Tracker(store), Console(quiet=True), task, lambda run: None, lambda point: None)
+    assert outcome.metrics["pixel/accuracy"] > 0
+    assert seen
+    assert not tests & set(seen)
+
+
+def test_a_bad_trial_is_pruned_by_its_curve(toy, store):
+    pruner = {"kind": "median", "watch": "rounds/score", "startup": 1}
+    os.environ["TOY_SLEEP"] = "0.2"
+    try:
+        toy({"pruner": pruner, "sampler": {"kind": "random", "seed": 2}, "trials": 6})
+    finally:
+        del os.environ["TOY_SLEEP"]
+    pruned = [trial for trial in stored().trials if trial.state == "pruned"]
+    assert pruned
+    assert "pruned at step" in pruned[0].reason
+    assert max(pruned[0].curve) < 3
+    run = Tracker(store).find(pruned[0].run)
+    assert (run.status, run.tags["bench.state"]) == ("KILLED", "pruned")
+    complete = [trial for trial in stored().trials if trial.state == "complete"]
+    worst = max(abs(trial.params["share"] - 0.5) for trial in complete)
+    assert all(abs(trial.params["share"] - 0.5) > min(worst, 0.3) * 0.5 for trial in pruned)
+
+
+def test_a_trial_that_fails_or_hangs_costs_itself_alone(toy, store, capsys):
+    space = {"mood": {"type": "categorical", "choices": ["well", "raise", "hang"]}}
+    toy({"space": space, "sampler": {"kind": "random", "seed": 5}, "trials": 4}, run={"timeout": "4s", "jobs": 2})
+    moods = {trial.params["mood"]: trial for trial in stored().trials}
+    assert set(moods) == {"well", "raise", "hang"}, "the seed was chosen to have them all"
+    assert moods["well"].state == "complete"
+    assert (moods["raise"].state, moods["raise"].reason) == ("failed", "RuntimeError: out of luck")
+    assert moods["hang"].state == "failed"
+    assert "stopped after 4 s" in moods["hang"].reason
+    tracker = Tracker(store)
+    assert tracker.find(moods["raise"].run).status == "FAILED"
+    assert tracker.find(moods["hang"].run).tags["bench.state"] == "timed out"
+
+
+def test_two_objectives_give_a_front(toy, capsys):
+    goals = [{"metric": "pixel/tpr", "direction": "maximize"}, {"metric": "pixel/ppv", "direction": "maximize"}]
+    toy({"objective": None, "objectives": goals, "sampler": {"kind": "random"}, "trials": 6}, test=True)
+    study = stored()
+    for one in study.best:
+        assert not any(
+            all(a >= b for a, b in zip(other.values, one.values, strict=True)) and other.values != one.values
+            for other in study.trials
+            if other.values
+        )
+    firsts = [trial.values[0] for trial in study.best]
+    assert firsts == sorted(firsts, reverse=True)
+    assert "pixel/ppv" in capsys.readouterr().out
+
+
+def test_a_killed_sweep_goes_on_where_it_was(toy, tmp_path, store, miniatures):
+    """Killed with SIGKILL while a trial is at work; the trial goes on under its number and all is as undisturbed."""
+    path = write(tmp_path / "sweep.yaml", {"trials": 5})
+    script = Path(sysconfig.get_path("scripts")) / "bench"
+    command = [str(script), "sweep", str(path), "--data", str(miniatures["glas"]), "--store", store, "--no-test"]
+    command += ["--cache", str(tmp_path / "cache")]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site-bench-toy"), "TOY_SLEEP": "0.4"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    for line in process.stdout:
+        if line.startswith("[trial 2]"):
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert [trial.state for trial in stored().trials] == ["complete", "complete", "running"]
+    time.sleep(1)
+    toy({"trials": 5})
+    toy({"trials": 5}, study="undisturbed")
+    for one, other in zip(stored().trials, stored("undisturbed").trials, strict=True):
+        assert (one.number, dict(one.params), one.values) == (other.number, dict(other.params), other.values)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_several_processes_share_a_study(toy, tmp_path, store, miniatures, kind):
+    place = f"sqlite:///{tmp_path / 'shared.db'}" if kind == "sqlite" else str(tmp_path / "shared.journal")
+    path = write(tmp_path / "sweep.yaml", {"trials": 6, "sampler": {"kind": "random"}})
+    script = Path(sysconfig.get_path("scripts")) / "bench"
+    command = [str(script), "sweep", str(path), "--data", str(miniatures["glas"]), "--store", store, "--no-test"]
+    command += ["--cache", str(tmp_path / "cache"), "--storage", place]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site-bench-toy")}
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    trials = stored(storage=place).trials
+    assert [trial.state for trial in trials] == ["complete"] * 6
+    done = [
+        line.split("]")[0] for text in told for line in text.splitlines() if "pixel/accuracy" in line and "(" in line
+    ]
+    assert sorted(one for one in done if one.startswith("[trial")) == [f"[trial {number}" for number in range(6)]
+
+
+def test_studies_are_listed_shown_and_exported(toy, capsys, tmp_path):
+    toy({"space": {"share": FILE["space"]["share"], "scales": {"type": "categorical", "choices": [[1.0], [1.0, 1.5]]}}})
+    name = "sweep-glas-synthetic-paper"
+    capsys.readouterr()
+
+    def bench(*words):
+        with pytest.raises(SystemExit) as ended:
+            main(["sweep", *words])
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    assert "4 complete" in bench("list")
+    assert "trial 0 is the published setting" in bench("show", name)
+    rows = list(csv.DictReader(io.StringIO(bench("export", name))))
+    assert {row["scales"] for row in rows} <= {"[1.0]", "[1.0, 1.5]"}
+    facts = json.loads(bench("export", name, "--format", "json"))
+    assert [trial["values"] for trial in facts["trials"]] == [[float(row["pixel/accuracy"])] for row in rows]
+    best = yaml.safe_load(bench("best", name))
+    assert best["method"] == "toy"
+    assert best["params"]["share"] == stored().best[0].params["share"]
+    assert yaml.safe_load(bench("best", name, "--trial", "0"))["params"]["share"] == 0.2
+
+
+def test_a_study_of_another_space_is_refused(toy):
+    toy(trials=1)
+    with pytest.raises(StudyError, match="there is a study 'sweep-glas-synthetic-paper' that searches something else"):
+        toy({"space": {"share": {"type": "float", "low": 0.0, "high": 0.5}}}, trials=1)
+    with pytest.raises(StudyError, match=r'settings: .*"tall": 2.*now') as refused:
+        toy({"space": {"share": FILE["space"]["share"]}, "params": {"tall": 3}}, study=None, trials=1)
+    assert "--study" in refused.value.fix
+
+
+def test_an_objective_that_the_pair_does_not_give_ends_the_sweep(toy):
+    with pytest.raises(ConfigError, match=r"sweep\.yaml, line \d+: .* is not among what toy on glas gives; it gives"):
+        toy({"objective": {"metric": "image/sensitivity_at_val", "direction": "maximize"}})
+    assert [trial.state for trial in stored().trials] == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "message"),
+    [
+        ("pixel/mio", "maximize", r"line \d+: no metric is called 'pixel/mio'; the nearest: pixel/miou"),
+        ("pixel/miou", "minimize", r"line \d+: pixel/miou is not to be tuned that way: more of it is better"),
+        ("cost/seconds", "maximize", r"cost/seconds is not to be tuned that way: less of it is better"),
+        ("image/threshold_at_100", "maximize", "it has no better side"),
+    ],
+)
+def test_objectives_that_make_no_sense_are_refused(toy, metric, direction, message):
+    with pytest.raises(ConfigError, match=message):
+        toy({"objective": {"metric": metric, "direction": direction}})
+
+
+def test_cost_can_be_an_objective(toy):
+    goals = [
+        {"metric": "pixel/accuracy", "direction": "maximize"},
+        {"metric": "cost/seconds", "direction": "minimize"},
+    ]
+    toy({"objective": None, "objectives": goals, "trials": 2})
+    assert all(trial.values[1] > 0 for trial in stored().trials)
+
+
+def test_without_validation_slides_nothing_can_be_tuned(toy):
+    with pytest.raises(DataError, match="glas validation=0.* has no validation slides"):
+        toy({"options": {"validation": 0}})
+
+
+@pytest.mark.parametrize(
+    ("storage", "message"),
+    [
+        ("sqlite:////no/such/folder/studies.db", "needs the folder /no/such/folder, which is not there"),
+        ("/no/such/folder/studies.journal", "expected a URL such as"),
+        ("studies", "expected a URL such as"),
+        ("nonsense://host/base", "cannot be used: Can't load plugin"),
+        ("postgresql+psycopg2://user:secret@localhost:1/base", "needs the Python package psycopg2"),
+    ],
+)
+def test_a_storage_that_cannot_be_reached_is_told(toy, storage, message):
+    with pytest.raises(StudyError, match=message) as refused:
+        toy(storage=storage)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_file_that_is_no_storage_is_told(toy, tmp_path):
+    (tmp_path / "studies.db").write_text("no database at all, but long enough to be looked at" * 40)
+    with pytest.raises(StudyError, match="file is not a database"):
+        toy()
+
+
+def test_a_storage_that_stays_locked_is_told(toy, tmp_path, monkeypatch):
+    toy(trials=1)
+    monkeypatch.setattr(storage_module, "BUSY_SECONDS", 0.5)
+    other = sqlite3.connect(tmp_path / "studies.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        with pytest.raises(StudyError, match="locked"):
+            toy(trials=2)
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    assert toy(trials=2) == 0
+
+
+def test_studies_that_are_not_there(tmp_path, capsys):
+    for words, message in (
+        (["list"], "there is no study storage"),
+        (["show", "mine", "--storage", f"sqlite:///{tmp_path / 'none.db'}"], "there is no study storage"),
+        (["nothing-like-this"], "there is no sweep 'nothing-like-this'"),
+        (["oeem", "--trials", "0"], ""),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["sweep", *words])
+        assert ended.value.code == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.glob("*.db"))
+
+
+def test_a_dry_run_shows_the_space_and_opens_nothing(toy, capsys, tmp_path):
+    assert toy(run={"dry_run": True}) == 0
+    shown = capsys.readouterr().out
+    assert "share (s)" in shown
+    assert not (tmp_path / "studies.db").exists()
+
+
+def test_the_verb_loads_optuna_only_when_it_needs_it():
+    code = "import sys, benchmark.cli; print(sorted({'optuna', 'plotly', 'torch', 'mlflow'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
