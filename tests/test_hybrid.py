@@ -232,6 +232,13 @@ def test_another_v_reuses_round_0(camelyon, tmp_path):
     assert reused == {"fine", "theta1_0", "scan_0", "theta2_0"}
 
 
+def test_another_k_reuses_the_patch_model_and_its_scores(camelyon, tmp_path):
+    _, first, _ = trained(Pixel, camelyon, tmp_path)
+    _, second, _ = trained(Pixel, camelyon, tmp_path, top_patches=3)
+    assert {record.name for record in first.records if record.reused} == set()
+    assert {record.name for record in second.records if record.reused} == {"fine", "theta1_0", "scan_0"}
+
+
 def test_options_of_the_release_run(camelyon, tmp_path):
     trained(Hybrid, camelyon, tmp_path, composition="iid", quantise=True, ensemble=2, scaling="unit", fine_negatives=1)
     trained(Pixel, camelyon, tmp_path, overlap_means="stride", overlap=48, fine_choice="random", tissue="dataset")

@@ -19,6 +19,7 @@ import yaml
 from benchmark.cli import main
 from benchmark.config import RunRequest
 from benchmark.errors import ConfigError, DataError, StudyError
+from benchmark.running.studies import drive
 from benchmark.running.studies.drive import run_sweep
 from benchmark.running.studies.request import SweepRequest
 from benchmark.running.sweep import storage as storage_module
@@ -104,7 +105,9 @@ def toy(distribution, tmp_path, monkeypatch, store, miniatures):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     request = RunRequest(data=str(miniatures["glas"]), store=store, cache=tmp_path / "cache")
 
-    def run(changes=None, *, name="sweep", run=None, **asked):
+    def run(changes=None, *, name="sweep", run=None, page=False, **asked):
+        if not page:  # drawing takes most of the time of a small study
+            monkeypatch.setattr(drive, "write_study", lambda *_: None)
         path = write(tmp_path / f"{name}.yaml", changes or {})
         asked.setdefault("test", False)
         return run_sweep(SweepRequest(str(path), replace(request, **(run or {})), **asked))
@@ -123,7 +126,7 @@ def stored(name="sweep-glas-synthetic-paper", storage="sqlite:///studies.db"):
 
 
 def test_a_sweep_from_its_first_trial_to_the_test_of_its_winner(toy, store, tmp_path, capsys):
-    assert toy({"seeds": [0, 1]}, test=True, run={"jobs": 2}) == 0
+    assert toy({"seeds": [0, 1]}, test=True, page=True, run={"jobs": 2}) == 0
     shown = capsys.readouterr().out
     study = stored()
     assert [trial.state for trial in study.trials] == ["complete"] * 4
@@ -245,7 +248,7 @@ def test_a_trial_that_fails_or_hangs_costs_itself_alone(toy, store, capsys):
 
 def test_two_objectives_give_a_front(toy, capsys):
     goals = [{"metric": "pixel/tpr", "direction": "maximize"}, {"metric": "pixel/ppv", "direction": "maximize"}]
-    toy({"objective": None, "objectives": goals, "sampler": {"kind": "random"}, "trials": 6}, test=True)
+    toy({"objective": None, "objectives": goals, "sampler": {"kind": "random"}, "trials": 6}, test=True, page=True)
     study = stored()
     for one in study.best:
         assert not any(
@@ -419,6 +422,23 @@ def test_a_dry_run_shows_the_space_and_opens_nothing(toy, capsys, tmp_path):
     shown = capsys.readouterr().out
     assert "share (s)" in shown
     assert not (tmp_path / "studies.db").exists()
+
+
+def test_the_command_of_a_refit_run_says_so():
+    from benchmark.reporting.command import run_command
+
+    words = {"method": "oeem", "dataset": "glas", "preset": "quick", "seeds": [0]}
+    told = run_command(variant="refit weighting=none", **words)
+    assert told == "bench run --method oeem --dataset glas --preset quick --seeds 0 --refit --set method.weighting=none"
+    assert run_command(variant="refit", **words).endswith("--refit")
+
+
+def test_a_refit_that_makes_no_sense_is_refused(miniatures, tmp_path, capsys):
+    words = ["--method", "topk-mil", "--dataset", "glas", "--data", str(miniatures["glas"]), "--refit", "--dry-run"]
+    with pytest.raises(SystemExit) as ended:
+        main(["run", *words, "--cache", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "topk-mil needs validation slides with these parameters" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_verb_loads_optuna_only_when_it_needs_it():

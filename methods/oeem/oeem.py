@@ -162,6 +162,10 @@ class Pspnet(Segmenter):
     Params = SegmentationParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": SEG_QUICK, "smoke": SEG_SMOKE}
 
+    def refits(self) -> bool:
+        """Nothing is selected on validation slides."""
+        return True
+
     def fit(self, train: View, validation: View, context: Context) -> None:
         """Train on the truth, every pixel alike."""
         from benchmark.slides import Grid
