@@ -84,9 +84,10 @@ def tried(function: Callable[[], T], address: str) -> T:
     while True:
         try:
             return function()
-        except ModuleNotFoundError as error:
-            what = f"the study storage {shown(address)} needs the Python package {error.name}"
-            raise StudyError(what, fix=f"pip install {error.name}") from error
+        except ImportError as error:
+            driver = getattr(error.__cause__, "name", None) or error.name or "its driver"
+            what = f"the study storage {shown(address)} needs the Python package {driver}"
+            raise StudyError(what, fix=f"pip install {driver}") from error
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
             text = str(error.__cause__ or error).splitlines()[0]
             if "locked" not in text or time.monotonic() > deadline:

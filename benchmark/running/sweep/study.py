@@ -96,7 +96,8 @@ class Study:
         """Compare with what the study began with; a new one is told, and given its first trial."""
         kept = self._study.user_attrs.get(FACTS)
         if kept is None:
-            self._study.set_metric_names([one.metric for one in self._file.objectives])
+            with quiet():
+                self._study.set_metric_names([one.metric for one in self._file.objectives])
             first = {name: self._label(name, value) for name, value in facts["published"].items()}
             self._study.enqueue_trial(first, skip_if_exists=True)
             self._study.set_user_attr(FACTS, facts)
