@@ -313,7 +313,7 @@ def test_studies_are_listed_shown_and_exported(toy, capsys, tmp_path):
         return capsys.readouterr().out
 
     assert "4 complete" in bench("list")
-    assert "trial 0 is the published setting" in bench("show", name)
+    assert "trial 0 is the preset paper" in bench("show", name)
     rows = list(csv.DictReader(io.StringIO(bench("export", name))))
     assert {row["scales"] for row in rows} <= {"[1.0]", "[1.0, 1.5]"}
     facts = json.loads(bench("export", name, "--format", "json"))

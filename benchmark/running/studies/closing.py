@@ -44,9 +44,9 @@ def settings_of(what: Tuned, study: Study) -> list[Setting]:
     if best:
         rows.append(Setting("winner", best[0], final_spec(what, best[0]), {}))
     if 0 in trials and (not best or best[0].number != 0):
-        rows.append(Setting("published", trials[0], final_spec(what, trials[0]), {}))
+        rows.append(Setting(what.start, trials[0], final_spec(what, trials[0]), {}))
     if len(rows) == 1 and best:
-        rows = [replace(rows[0], name="winner = published" if best[0].number == 0 else "winner")]
+        rows = [replace(rows[0], name=f"winner = {what.start}" if best[0].number == 0 else "winner")]
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -19,7 +20,7 @@ from benchmark.running.executors.local import warm_up
 from benchmark.running.job import Job, experiment_note, open_data, open_job
 from benchmark.running.limits import chosen_limits, read_seconds
 from benchmark.running.matrix import INTERRUPTED, MISTAKE, SUCCESS, writable
-from benchmark.running.studies.closing import closing_table, settings_of, tested
+from benchmark.running.studies.closing import Setting, closing_table, settings_of, tested
 from benchmark.running.studies.page import as_facts, write_study
 from benchmark.running.studies.request import SweepRequest, Tuned, tuned
 from benchmark.running.studies.trial import experiment_of
@@ -163,12 +164,7 @@ def _close(
         write_study(Path(folder), study, what, rows, slides)
         live.artifacts(Path(folder))
     study.set(CLOSED, [live.id, state])
-    for row in rows:
-        for place, one in enumerate(what.file.objectives):
-            if row.trial.values:
-                live.log(f"{row.name.split()[0]}/validation/{one.metric}", row.trial.values[place])
-            for seed, value in enumerate(row.test.get(one.metric, ())):
-                live.log(f"{row.name.split()[0]}/test/{one.metric}", value, seed)
+    _log(rows, what, live)
     live.set_tags({"bench.state": "ok", "bench.trials": str(len(trials))})
     live.finish()
     console.print(closing_table(rows, what, study, slides))
@@ -180,10 +176,21 @@ def _close(
     return MISTAKE if failed else SUCCESS
 
 
+def _log(rows: Sequence[Setting], what: Tuned, live: LiveRun) -> None:
+    """The values of the closing table, as numbers of the study's run; the step of a test is its place among the seeds."""
+    for row in rows:
+        name = "winner" if row.name.startswith("winner") else "first"
+        for place, one in enumerate(what.file.objectives):
+            if row.trial.values:
+                live.log(f"{name}/validation/{one.metric}", row.trial.values[place])
+            for seed, value in enumerate(row.test.get(one.metric, ())):
+                live.log(f"{name}/test/{one.metric}", value, seed)
+
+
 def show_space(what: Tuned, console: Console) -> None:
     """What would be searched."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("parameter", "range", "published"):
+    for column in ("parameter", "range", what.start):
         table.add_column(column, overflow="fold")
     for row in what.space.table():
         table.add_row(*row)

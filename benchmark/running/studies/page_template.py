@@ -33,7 +33,7 @@ td.n, th.n { text-align: right; white-space: nowrap; }
 <p class="faint">{{ what.spec.method }} on {{ what.spec.place }}, preset {{ what.spec.preset }}.
 {{ what.file.about }}</p>
 
-<h2>Winner and published setting</h2>
+<h2>Winner and {{ what.start }}</h2>
 <div class="wide"><table>
 <tr><th>setting</th><th class="n">trial</th><th>parameters</th>
 {% for metric in metrics %}
@@ -78,7 +78,7 @@ fitted to these trials sees it. With few trials it says little.</p>
 
 <h2>Searched</h2>
 <table>
-<tr><th>parameter</th><th>range</th><th>published</th></tr>
+<tr><th>parameter</th><th>range</th><th>{{ what.start }}</th></tr>
 {% for name, range, value in space %}<tr><td>{{ name }}</td><td>{{ range }}</td><td>{{ value }}</td></tr>{% endfor %}
 </table>
 

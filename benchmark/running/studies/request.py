@@ -49,6 +49,13 @@ class Tuned:
         """The sweep's file, with what was typed instead."""
         return self.loaded.file
 
+    @property
+    def start(self) -> str:
+        """What the first trial is called: the published setting only where the preset is the paper's, unchanged."""
+        if self.spec.preset == "paper" and not self.file.params:
+            return "published"
+        return f"preset {self.spec.preset}{' with params' if self.file.params else ''}"
+
     def facts(self, data: OpenData) -> dict[str, Any]:
         """All that the trials of a study have in common, as plain JSON: a study of other facts is another study."""
         return {

@@ -51,5 +51,7 @@ def table_of_trials(study: StoredStudy) -> Group:
         if one.reason:
             reasons.setdefault(one.reason, []).append(str(one.number))
     told = [Text(f"trial {', '.join(numbers)}: {reason}") for reason, numbers in reasons.items()]
-    head = Text(f"{study.name}: {study.facts['method']} on {study.facts['dataset']}, trial 0 is the published setting")
+    head = Text(
+        f"{study.name}: {study.facts['method']} on {study.facts['dataset']}, trial 0 is the preset {study.facts['preset']}"
+    )
     return Group(head, table, *told)

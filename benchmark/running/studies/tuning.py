@@ -97,7 +97,9 @@ class Tuning:
             self._study.ended(asked.number, "failed", error.what, 0.0)
             self._announce(asked.number, f"failed: {error.what}")
             return
-        self._announce(asked.number, spec.variant or "the published setting")
+        self._announce(
+            asked.number, (self._what.start if asked.number == 0 else "") or spec.variant or self._what.start
+        )
         slot = min(self._slots)
         self._slots.remove(slot)
         self._slot_of[asked.number] = slot
