@@ -177,7 +177,7 @@ def _close(
 
 
 def _log(rows: Sequence[Setting], what: Tuned, live: LiveRun) -> None:
-    """The values of the closing table, as numbers of the study's run; the step of a test is its place among the seeds."""
+    """The values of the closing table as numbers of the study; the step of a test is its place among the seeds."""
     for row in rows:
         name = "winner" if row.name.startswith("winner") else "first"
         for place, one in enumerate(what.file.objectives):

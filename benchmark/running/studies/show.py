@@ -51,7 +51,6 @@ def table_of_trials(study: StoredStudy) -> Group:
         if one.reason:
             reasons.setdefault(one.reason, []).append(str(one.number))
     told = [Text(f"trial {', '.join(numbers)}: {reason}") for reason, numbers in reasons.items()]
-    head = Text(
-        f"{study.name}: {study.facts['method']} on {study.facts['dataset']}, trial 0 is the preset {study.facts['preset']}"
-    )
+    facts = study.facts
+    head = Text(f"{study.name}: {facts['method']} on {facts['dataset']}, trial 0 is the preset {facts['preset']}")
     return Group(head, table, *told)
