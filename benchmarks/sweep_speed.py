@@ -3,8 +3,8 @@
     python benchmarks/sweep_speed.py [--dataset paip2019] [--data synthetic] [--preset quick] [--trials 30]
 
 First a single run of LC-MIL with an empty cache, in a process of its own; then, with that cache, a sweep of γ with so
-many trials, once by one process and once by two (`--jobs 2`), each with a copy of the cache. Reported: the seconds of
-the sweep over those of the run, and those of one process over those of two. Trials run on validation slides; the
+many trials by one process: the seconds of the sweep over those of the run. Then fewer trials, once by one process and
+once by two (`--jobs 2`), each with a copy of the cache: the seconds of one over those of two. Trials run on validation slides; the
 closing test is left out.
 """
 
@@ -48,26 +48,34 @@ def main() -> None:
     parser.add_argument("--dataset", default="paip2019")
     parser.add_argument("--data", default="synthetic")
     parser.add_argument("--preset", default="quick")
-    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument(
+        "--trials", type=int, default=30, help="of the sweep that is compared with a single run; 0: none"
+    )
+    parser.add_argument(
+        "--pair", type=int, default=12, help="trials of the sweeps by one and by two processes; 0: none"
+    )
     options = parser.parse_args()
+    common = ["--dataset", options.dataset, "--data", options.data, "--preset", options.preset]
     with tempfile.TemporaryDirectory() as made:
         first = Path(made) / "first"
         first.mkdir()
-        common = ["--dataset", options.dataset, "--data", options.data, "--preset", options.preset]
+        (first / "gamma.yaml").write_text(GAMMA)
         single = bench("run", "--method", "lcmil", *common, folder=first)
         print(f"one run of lcmil, nothing cached: {single:.0f} s", flush=True)
-        (first / "gamma.yaml").write_text(GAMMA)
-        seconds = {}
-        for jobs in (1, 2):
-            folder = Path(made) / f"jobs{jobs}"
+
+        def sweep(trials: int, jobs: int) -> float:
+            folder = Path(made) / f"trials{trials}jobs{jobs}"
             shutil.copytree(first, folder)
-            words = ["sweep", "gamma.yaml", *common, "--trials", str(options.trials), "--jobs", str(jobs), "--no-test"]
-            seconds[jobs] = bench(*words, folder=folder)
-            print(f"{options.trials} trials of gamma, {jobs} at a time: {seconds[jobs]:.0f} s", flush=True)
-        print(
-            f"sweep against one uncached run: {seconds[1] / single:.2f} × (two at a time: {seconds[2] / single:.2f} ×)"
-        )
-        print(f"two processes against one: {seconds[1] / seconds[2]:.2f} ×")
+            words = ["sweep", "gamma.yaml", *common, "--trials", str(trials), "--jobs", str(jobs), "--no-test"]
+            seconds = bench(*words, folder=folder)
+            print(f"{trials} trials of γ, {jobs} at a time: {seconds:.0f} s", flush=True)
+            return seconds
+
+        if options.trials:
+            print(f"the sweep against one uncached run: {sweep(options.trials, 1) / single:.2f} ×", flush=True)
+        if options.pair:
+            alone, together = sweep(options.pair, 1), sweep(options.pair, 2)
+            print(f"two processes against one: {alone / together:.2f} ×", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ TOPK_QUICK: Mapping[str, Any] = {
     "mpp": 1.24,
     "encoder": "mobilenetv3_small_050",
     "encoder_pretrained": False,
-    "epochs": 10,
+    "epochs": 5,
     "batch": 8,
     "lr": 1e-3,
     "test_every": 2,
