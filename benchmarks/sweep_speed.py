@@ -4,8 +4,8 @@
 
 First a single run of LC-MIL with an empty cache, in a process of its own; then, with that cache, a sweep of γ with so
 many trials by one process: the seconds of the sweep over those of the run. Then fewer trials, once by one process and
-once by two (`--jobs 2`), each with a copy of the cache: the seconds of one over those of two. Trials run on validation slides; the
-closing test is left out.
+once by two (`--jobs 2`), each with a copy of the cache: the seconds of one over those of two. Trials run on validation
+slides; the closing test is left out.
 """
 
 from __future__ import annotations
@@ -48,12 +48,8 @@ def main() -> None:
     parser.add_argument("--dataset", default="paip2019")
     parser.add_argument("--data", default="synthetic")
     parser.add_argument("--preset", default="quick")
-    parser.add_argument(
-        "--trials", type=int, default=30, help="of the sweep that is compared with a single run; 0: none"
-    )
-    parser.add_argument(
-        "--pair", type=int, default=12, help="trials of the sweeps by one and by two processes; 0: none"
-    )
+    parser.add_argument("--trials", type=int, default=30, help="of the sweep compared with a single run; 0: none")
+    parser.add_argument("--pair", type=int, default=12, help="trials by one and by two processes; 0: none")
     options = parser.parse_args()
     common = ["--dataset", options.dataset, "--data", options.data, "--preset", options.preset]
     with tempfile.TemporaryDirectory() as made:
