@@ -34,13 +34,16 @@ def param(
     symbol: str | None = None,
     unit: str | None = None,
     source: str | None = None,
+    given: bool = False,
     **limits: Any,
 ) -> Any:
     """A parameter with what a reader wants to know: meaning, the paper's symbol, unit and source.
 
-    `limits` are pydantic's (`ge`, `gt`, `le`, `lt`, `multiple_of`, `min_length` …) and form the legal range.
+    `given`: it says which labels, weights or networks there are to work with, not how to use them best, so no search
+    space is derived from it. `limits` are pydantic's (`ge`, `gt`, `le`, `lt`, `multiple_of`, `min_length` …) and form
+    the legal range.
     """
-    known = {"symbol": symbol, "unit": unit, "source": source}
+    known = {"symbol": symbol, "unit": unit, "source": source, "given": given}
     notes: dict[str, Any] = {key: value for key, value in known.items() if value}
     return Field(default, description=about, json_schema_extra=notes, **limits)
 

@@ -152,6 +152,10 @@ def test_a_sweep_from_its_first_trial_to_the_test_of_its_winner(toy, store, tmp_
     assert {run.tags["bench.variant"] for run in published} == {"refit"}, "tall = 2 is fitted on validation slides too"
     assert published[0].metrics["seen"] > trials["0"].metrics["seen"]
     assert f"{best.values[0]:.4f}" in shown
+    per_seed = [run.metrics["pixel/accuracy"] for run in tests if run.tags["bench.row"] == tests[0].tags["bench.row"]]
+    name = "winner" if tests[0].params["share"] == str(best.params["share"]) else "first"
+    assert parent.metrics[f"{name}/test/pixel/accuracy"] == pytest.approx(sum(per_seed) / 2)
+    assert parent.tags["bench.reason"] == "4 trials"
     assert "best of 4 complete trials on" in shown
 
     files = {path.name: path for path in tracker.download(parent, "best.yaml", tmp_path / "f")}
@@ -328,7 +332,7 @@ def test_a_study_of_another_space_is_refused(toy):
     toy(trials=1)
     with pytest.raises(StudyError, match="there is a study 'sweep-glas-synthetic-paper' that searches something else"):
         toy({"space": {"share": {"type": "float", "low": 0.0, "high": 0.5}}}, trials=1)
-    with pytest.raises(StudyError, match=r'settings: .*"tall": 2.*now') as refused:
+    with pytest.raises(StudyError, match=r"settings.tall: absent, now 3; space.tall: 1 … 8, now absent") as refused:
         toy({"space": {"share": FILE["space"]["share"]}, "params": {"tall": 3}}, study=None, trials=1)
     assert "--study" in refused.value.fix
 
@@ -405,7 +409,6 @@ def test_a_storage_that_stays_locked_is_told(toy, tmp_path, monkeypatch):
 
 def test_studies_that_are_not_there(tmp_path, capsys):
     for words, message in (
-        (["list"], "there is no study storage"),
         (["show", "mine", "--storage", f"sqlite:///{tmp_path / 'none.db'}"], "there is no study storage"),
         (["nothing-like-this"], "there is no sweep 'nothing-like-this'"),
         (["oeem", "--trials", "0"], ""),
@@ -415,6 +418,19 @@ def test_studies_that_are_not_there(tmp_path, capsys):
         assert ended.value.code == 2
         assert message in " ".join(capsys.readouterr().err.split())
     assert not list(tmp_path.glob("*.db"))
+
+
+def test_a_list_of_no_studies_is_no_mistake(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", "list"])
+    assert ended.value.code == 0
+    assert "no studies yet in sqlite:///studies.db" in capsys.readouterr().out
+    assert not Path("studies.db").exists()
+
+
+def test_a_pruner_that_watches_nothing_says_so(toy, capsys):
+    toy({"pruner": {"kind": "median", "watch": "rounds/scroe"}, "trials": 1})
+    assert "logged no curve 'rounds/scroe': nothing is pruned" in capsys.readouterr().out
 
 
 def test_a_dry_run_shows_the_space_and_opens_nothing(toy, capsys, tmp_path):

@@ -257,9 +257,17 @@ BAD_SPACES = {
     "multiple": ("  side: {type: int, low: 32, high: 128}", 4, "a step that is a multiple of 32"),
     "odd step": ("  side:\n    type: int\n    low: 32\n    high: 128\n    step: 48", 8, "multiple of 32"),
     "odd low": ("  side: {type: int, low: 40, high: 104, step: 32}", 4, "low of side: 40 is not legal"),
-    "published above": ("  V: {type: float, low: 1.5, high: 3}", 4, "published value 4.0"),
-    "published off the steps": ("  K: {type: int, low: 2, high: 6, step: 2}", 4, "published value 3"),
-    "published no choice": ("  L: {type: categorical, choices: [focal, dice]}", 4, "published value 'ce'"),
+    "published above": ("  V: {type: float, low: 1.5, high: 3}", 4, "must hold 4.0, which the preset paper has"),
+    "published off the steps": (
+        "  K: {type: int, low: 2, high: 6, step: 2}",
+        4,
+        "must hold 3, which the preset paper has",
+    ),
+    "published no choice": (
+        "  L: {type: categorical, choices: [focal, dice]}",
+        4,
+        "must hold 'ce', which the preset paper has",
+    ),
     "published null": ("  cell: {type: int, low: 16, high: 64}", 4, "null among the choices"),
     "when unknown": ("  V: {type: float, low: 2, high: 8, when: {lost: [ce]}}", 4, "nearest is 'loss'"),
     "when itself": ("  V: {type: float, low: 2, high: 8, when: {grown: [4]}}", 4, "conditional on itself"),
@@ -303,7 +311,7 @@ def test_bad_spaces_are_refused_with_the_line(name, tmp_path):
         ("params:\n  flip: true\n  V: 1\nspace:\n" + ONE, 5, "expected float > 1"),
         ("params:\n  count: 20\n  loss: dice\nspace:\n" + ONE, 3, "do not fit"),
         ("preset: smke\nspace:\n" + ONE, 3, "did you mean 'smoke'"),
-        ("params:\n  V: 9\nspace:\n  K: {type: int, low: 4, high: 8}\n", 6, "published value 3"),
+        ("params:\n  V: 9\nspace:\n  K: {type: int, low: 4, high: 8}\n", 6, "must hold 3, which the preset paper has"),
     ],
 )
 def test_fixed_parameters_and_presets(text, line, words, tmp_path):
@@ -376,7 +384,7 @@ def test_an_int_space_on_a_float(tmp_path):
     space = make(tmp_path, "  V: {type: int, low: 2, high: 8}\n")
     value = space.published(TryParams())["grown"]
     assert (value, type(value)) == (4, int)
-    with pytest.raises(ConfigError, match=r"published value 4\.5"):
+    with pytest.raises(ConfigError, match=r"must hold 4\.5"):
         space_of(read_sweep(tmp_path / "mine.yaml"), Try, TryParams(grown=4.5))
 
 

@@ -77,7 +77,7 @@ def run(
     trials: Annotated[int | None, typer.Option(metavar="N", min=1, help="Trials of the study in all.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Trials at a time.")] = 1,
     study: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The study's name. Default: sweep-dataset-preset.")
+        str | None, typer.Option(metavar="NAME", help="The study's name. Default: SWEEP-DATASET-PRESET.")
     ] = None,
     storage: Storage = None,
     timeout: Annotated[
@@ -129,11 +129,16 @@ def run(
 def listing(storage: Storage = None) -> None:
     """Show the studies of a storage."""
     from benchmark.commands.tables import console
+    from benchmark.reporting.address import shown
     from benchmark.running.studies.show import table_of_studies
     from benchmark.running.studies.where import storage_of
     from benchmark.running.sweep.study import stored_studies
 
-    console().print(table_of_studies(stored_studies(storage_of(storage))))
+    found = stored_studies(storage_of(storage), missing_ok=True)
+    if found:
+        console().print(table_of_studies(found))
+    else:
+        console().print(f"no studies yet in {shown(storage_of(storage))}", highlight=False, markup=False)
 
 
 @app.command()

@@ -36,7 +36,7 @@ class CleaningParams(Params):
 
     encoder: str = param("vgg16", "frozen encoder: 'vgg16' (its convolutions) or a timm model (pooled)", source=PAPER)
     encoder_weights: FilePath | None = param(None, "local weight file of the encoder")
-    encoder_pretrained: bool = param(True, "ImageNet weights; false starts at random", source=PAPER)
+    encoder_pretrained: bool = param(True, "ImageNet weights; false starts at random", source=PAPER, given=True)
     encoder_training: Literal["none", "self-supervised"] = param(
         "none", "train the encoder first on the training slides' tissue, without labels", source="an extension"
     )
@@ -46,7 +46,7 @@ class CleaningParams(Params):
     encoder_patches: int = param(6000, "patches it is trained on, evenly over the training slides", ge=2)
     fc_width: int = param(4096, "units of FC6 and of FC7", source=PAPER, ge=1)
     fc_pretrained: bool = param(
-        True, "FC6 to FC8 start from ImageNet's where the encoder is 'vgg16' with weights", source=CODE
+        True, "FC6 to FC8 start from ImageNet's where the encoder is 'vgg16' with weights", source=CODE, given=True
     )
     dropout: float = param(0.5, "dropout after FC6 and after FC7", source=CODE, ge=0.0, lt=1.0)
 

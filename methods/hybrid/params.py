@@ -26,6 +26,7 @@ class PlaceParams(Params):
         source=PAPER,
         ge=32,
         multiple_of=32,
+        given=True,
     )
     overlap: int = param(128, "what neighbouring patches have to do with each other", unit="px", source=PAPER, ge=0)
     overlap_means: Literal["shared", "stride"] = param(
@@ -57,24 +58,31 @@ class PlaceParams(Params):
 class PixelParams(PlaceParams):
     """Round 0 and stage 2: what the pixel-level baseline and hybrid supervision share."""
 
-    fine_patches: int = param(200, "patches of positive slides with a fine mask", symbol="N_f", source=PAPER, ge=1)
+    fine_patches: int = param(
+        200, "patches of positive slides with a fine mask", symbol="N_f", source=PAPER, ge=1, given=True
+    )
     fine_choice: Literal["lesion", "random"] = param(
         "lesion",
         "an expert draws patches that hold lesion, or whatever patch of a positive unit is put before them",
         source=PAPER,
     )
     fine_negatives: int = param(
-        0, "further fine patches without lesion, from the same slides", source=f"{CODE}, D10", ge=0
+        0, "further fine patches without lesion, from the same slides", source=f"{CODE}, D10", ge=0, given=True
     )
 
     nets: Literal["dla", "khened"] = param(
-        "dla", "'dla': DLA34up; 'khened': two U-Nets and DeepLabv3+ after Khened, averaged", source="sheet 2.10"
+        "dla",
+        "'dla': DLA34up; 'khened': two U-Nets and DeepLabv3+ after Khened, averaged",
+        source="sheet 2.10",
+        given=True,
     )
     mask_threshold: float | None = param(
         None, "a cell is positive above this; none: 0.5, or 0.3 with nets=khened", source=CODE, gt=0.0, lt=1.0
     )
-    encoder: str = param("dla34", "encoder of both stages: a timm model with maps of stride 2 to 32", source=PAPER)
-    encoder_pretrained: bool = param(True, "ImageNet weights; false starts at random", source=CODE)
+    encoder: str = param(
+        "dla34", "encoder of both stages: a timm model with maps of stride 2 to 32", source=PAPER, given=True
+    )
+    encoder_pretrained: bool = param(True, "ImageNet weights; false starts at random", source=CODE, given=True)
     encoder_weights: FilePath | None = param(None, "local weight file of the encoder")
     scaling: Literal["imagenet", "unit"] = param(
         "imagenet",
@@ -99,7 +107,7 @@ class PixelParams(PlaceParams):
         " which short trainings need: the running ones lag behind the weights",
         source=SILENT,
     )
-    ensemble: int = param(1, "patch models whose probabilities are averaged", source=CODE, ge=1)
+    ensemble: int = param(1, "patch models whose probabilities are averaged", source=CODE, ge=1, given=True)
     turns: bool = param(
         False, "probabilities are averaged over the eight flips and turns of a patch, an option of Khened's package"
     )

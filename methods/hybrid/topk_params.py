@@ -18,7 +18,7 @@ class TopkParams(PlaceParams):
     overlap: int = param(0, "what neighbouring tiles have to do with each other", unit="px", source=CODE, ge=0)
 
     encoder: str = param("resnet34", "tile network: a timm model, given two outputs", source=CODE)
-    encoder_pretrained: bool = param(True, "ImageNet weights; false starts at random", source=CODE)
+    encoder_pretrained: bool = param(True, "ImageNet weights; false starts at random", source=CODE, given=True)
     encoder_weights: FilePath | None = param(None, "local weight file of the encoder")
 
     top_tiles: int = param(

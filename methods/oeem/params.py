@@ -27,7 +27,7 @@ class ClassifierParams(Params):
 
     cls_backbone: str = param("resnet38", "encoder of the classifier: 'resnet38' or a timm model", source=PAPER)
     cls_weights: FilePath | None = param(None, "local weight file of the encoder (res38d.pth for 'resnet38')")
-    cls_pretrained: bool = param(True, "start from ImageNet weights; false starts at random", source=PAPER)
+    cls_pretrained: bool = param(True, "start from ImageNet weights; false starts at random", source=PAPER, given=True)
     cls_b7_dilation: int = param(
         2, "dilation of the last block of 'resnet38' (4 in the original)", source=f"{CODE}, D15", ge=1, le=8
     )

@@ -106,18 +106,28 @@ def closing_table(rows: Sequence[Setting], what: Tuned, study: Study, validation
             ]
         table.add_row(row.name, str(row.trial.number), in_words(row.trial.params), *cells)
     reasons = dict.fromkeys(reason for row in rows for reason in row.reasons)
-    return Group(table, Text(selection_note(study, what, validation_slides)), *(Text(reason) for reason in reasons))
+    return Group(
+        table, Text(selection_note(study, what, validation_slides, rows)), *(Text(reason) for reason in reasons)
+    )
 
 
-def selection_note(study: Study, what: Tuned, slides: int) -> str:
-    """How far to trust the winner's validation value."""
+def selection_note(study: Study, what: Tuned, slides: int, rows: Sequence[Setting]) -> str:
+    """How far to trust the winner's validation value, and what the test is."""
     trials = study.trials()
     complete = sum(trial.state == "complete" for trial in trials)
-    seeds = len(what.file.seeds)
-    return (
+    tests = max((len(row.runs) for row in rows), default=0)
+    front = study.best()
+    first = what.file.objectives[0]
+    text = (
         f"The winner is the best of {complete} complete trials on {slides} validation slides, so its validation value "
-        f"is too good by selection. No trial saw a test slide; the test is of {seeds} seed{'s' if seeds > 1 else ''}."
+        "is too good by selection. No trial saw a test slide; "
     )
+    if len(what.file.objectives) > 1:
+        others = f"{len(front)} trials ({', '.join(str(one.number) for one in front)}) are not beaten in all objectives"
+        text = f"{others}; the first of them by {first.metric} is called the winner. {text}"
+    if not tests:
+        return f"{text}nothing was tested (--no-test; the same command without it does)."
+    return f"{text}the test is {'of 1 seed' if tests == 1 else f'the mean ± standard deviation of {tests} seeds'}."
 
 
 def spread(values: Sequence[float]) -> str:

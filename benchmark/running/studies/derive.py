@@ -24,7 +24,8 @@ DECADES = 1000
 def derived_space(method: type[Method], base: BaseModel, *, fixed: Collection[str] = ()) -> Space:
     """The space of a method's declared ranges around the published values `base`, without the parameters `fixed`.
 
-    Parameters without a `source` are technical (batch sizes of scoring, caches, files) and left out. Of the others:
+    Parameters without a `source` are technical (batch sizes of scoring, caches, files), and those declared as `given`
+    say which labels, weights or networks there are: both are left out. Of the others:
 
     * Literal and bool: all values.
     * A number with both ends: from one to the other; logarithmic when low > 0 and high ≥ 1000 · low.
@@ -40,7 +41,7 @@ def derived_space(method: type[Method], base: BaseModel, *, fixed: Collection[st
     """
     values = base.model_dump(mode="json")
     legal = [Legal(name, field) for name, field in method.Params.model_fields.items() if name not in fixed]
-    found = [_dimension(one, values[one.name]) for one in legal if one.source and not one.optional]
+    found = [_dimension(one, values[one.name]) for one in legal if one.source and not one.given and not one.optional]
     dimensions = tuple(dimension for dimension in found if dimension is not None)
     if not dimensions:
         msg = f"{method.name} declares no range to search; write a space"

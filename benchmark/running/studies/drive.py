@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -165,26 +166,34 @@ def _close(
         live.artifacts(Path(folder))
     study.set(CLOSED, [live.id, state])
     _log(rows, what, live)
-    live.set_tags({"bench.state": "ok", "bench.trials": str(len(trials))})
+    live.set_tags({"bench.state": "ok", "bench.trials": str(len(trials)), "bench.reason": f"{len(trials)} trials"})
     live.finish()
     console.print(closing_table(rows, what, study, slides))
     console.print(
         f"Look at it: bench ui   (run {live.id}: study.html, best.yaml, trials.csv, figures)", highlight=False
     )
-    console.print(f"bench sweep best {study.name} > best.yaml && bench run --config best.yaml repeats the winner")
+    where = f" --storage {request.storage}" if request.storage else ""
+    repeat = f"bench sweep best {study.name}{where} > best.yaml && bench run --config best.yaml   # the winner again"
+    console.print(repeat, highlight=False, soft_wrap=True)
+    left = what.file.trials - sum(trial.state not in ("waiting", "running") for trial in trials)
+    if left > 0:
+        console.print(f"{left} of {what.file.trials} trials are left: the same command goes on", highlight=False)
     failed = any(row.reasons for row in rows)
     return MISTAKE if failed else SUCCESS
 
 
 def _log(rows: Sequence[Setting], what: Tuned, live: LiveRun) -> None:
-    """The values of the closing table as numbers of the study; the step of a test is its place among the seeds."""
+    """The values of the closing table as numbers of the study; those of single seeds have the seed as their step."""
     for row in rows:
         name = "winner" if row.name.startswith("winner") else "first"
         for place, one in enumerate(what.file.objectives):
             if row.trial.values:
                 live.log(f"{name}/validation/{one.metric}", row.trial.values[place])
-            for seed, value in enumerate(row.test.get(one.metric, ())):
-                live.log(f"{name}/test/{one.metric}", value, seed)
+            values = row.test.get(one.metric, ())
+            if values:
+                live.log(f"{name}/test/{one.metric}", float(np.mean(values)))
+            for seed, value in zip(what.file.seeds, values, strict=False):
+                live.log(f"{name}/test_of_seed/{one.metric}", value, seed)
 
 
 def show_space(what: Tuned, console: Console) -> None:
@@ -199,6 +208,6 @@ def show_space(what: Tuned, console: Console) -> None:
     )
     console.print(table)
     goal = ", ".join(f"{one.direction} {one.metric}" for one in what.file.objectives)
-    console.print(
-        f"{goal}; {what.file.trials} trials, sampler {what.file.sampler.kind}, pruner {what.file.pruner.kind}"
-    )
+    chosen = what.file.pruner
+    pruner = chosen.kind if chosen.kind == "none" else f"{chosen.kind} on {chosen.watch}"
+    console.print(f"{goal}; {what.file.trials} trials, sampler {what.file.sampler.kind}, pruner {pruner}")

@@ -38,6 +38,11 @@ class Legal:
         return self._note("source")
 
     @property
+    def given(self) -> bool:
+        """Whether it says what there is to work with; see `benchmark.method.param`."""
+        return bool(self._note("given"))
+
+    @property
     def optional(self) -> bool:
         """Whether it may be null."""
         return any(option.get("type") == "null" for option in self._options)

@@ -93,7 +93,7 @@ def render(
         metrics=metrics,
         directions={one.metric: one.direction for one in what.file.objectives},
         rows=rows,
-        note=selection_note(study, what, slides),
+        note=selection_note(study, what, slides, rows),
         front=[trial.number for trial in study.best()],
         importances=importances,
         space=what.space.table(),

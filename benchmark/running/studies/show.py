@@ -21,7 +21,8 @@ STATES = ("complete", "pruned", "failed", "running", "waiting")
 def table_of_studies(studies: Sequence[StoredStudy]) -> Table:
     """One line per study: what it tunes, how far it is, its best values."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("study", "method", "dataset", "objective", "trials", "best"):
+    table.add_column("study", no_wrap=True)
+    for column in ("method", "dataset", "objective", "trials", "best"):
         table.add_column(column, overflow="fold")
     for one in studies:
         counts = ", ".join(f"{one.count(state)} {state}" for state in STATES if one.count(state))

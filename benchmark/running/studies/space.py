@@ -200,5 +200,6 @@ class _Reader:
             if not dimension.holds(value):
                 name = self.written[dimension.name]
                 how = "; write type: categorical with null among the choices" if value is None else ""
-                what = f"{name} ({dimension.text}) must hold the published value {value!r}, the first trial{how}"
+                has = f"which the preset {self.loaded.file.preset} has: the first trial{how}"
+                what = f"{name} ({dimension.text}) must hold {value!r}, {has}"
                 raise self.wrong(what, "space", name)

@@ -50,7 +50,7 @@ class Tuning:
         self._what, self._study, self._job, self._tracker = what, study, job, tracker
         self._console, self._parent, self._jobs, self._limits = console, parent, jobs, limits
         self._until = float("inf") if seconds is None else time.monotonic() + seconds
-        self._debug, self._end = debug, ""
+        self._debug, self._end, self._watched = debug, "", False
         self._slots, self._slot_of = set(range(jobs)), dict[int, int]()
         self._environment = dict(os.environ)
         self._error: BenchError | None = None
@@ -131,6 +131,7 @@ class Tuning:
 
     def _curve(self, number: int, step: int, value: float) -> None:
         """A point of the watched curve; the pruner may end the trial."""
+        self._watched = True
         if self._study.report(number, step, value):
             watch = self._what.file.pruner.watch
             self._executor.give_up(number, "pruned", f"pruned at step {step}: {watch} = {value:.4g}")
@@ -151,6 +152,12 @@ class Tuning:
                 self._tracker.conclude(outcome.run_id, "FAILED" if broken else "KILLED", why)
         if outcome.state == "ok":
             self._complete(number, outcome)
+            if self._what.file.pruner.kind != "none" and not self._watched:
+                self._watched = True
+                watch = self._what.file.pruner.watch
+                self._console.print(
+                    f"  note: trial {number} logged no curve {watch!r}: nothing is pruned", markup=False
+                )
         elif outcome.state == "interrupted":
             self._study.release(number)
         else:

@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 from optuna.visualization import matplotlib as still
 
-MOST_PARAMS = 5
+MOST_PARAMS = 3
 """A contour figure has a panel per pair of parameters; more are not legible."""
 
 Draw = Callable[[Any], Any]
@@ -27,7 +27,9 @@ class Figures:
     absent: dict[str, str] = field(default_factory=dict)
 
 
-def draw(study: optuna.Study, metrics: Sequence[str], params: Sequence[str], folder: Path) -> Figures:
+def draw(
+    study: optuna.Study, metrics: Sequence[str], params: Sequence[str], folder: Path, watch: str | None = None
+) -> Figures:
     """All figures of a study. `params`: the parameters by importance, the first of which the contours show.
 
     The first fragment brings plotly's script with it, so that a page of all of them needs no network.
@@ -37,11 +39,14 @@ def draw(study: optuna.Study, metrics: Sequence[str], params: Sequence[str], fol
     for name, (plotly, matplotlib) in _kinds(study, metrics, list(params)[:MOST_PARAMS]).items():
         try:
             figure = plotly(optuna.visualization)
+            figure.update_layout(width=None, autosize=True, **_size(name, len(params)))
+            if name.startswith("curves") and watch:
+                figure.update_yaxes(title=watch)
             script = not found.pages
             found.pages[name] = str(figure.to_html(full_html=False, include_plotlyjs=script))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found.files[name] = _saved(matplotlib(still), folder / f"{name}.png")
+                found.files[name] = _saved(matplotlib(still), folder / f"{name}.png", name)
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
             found.absent[name] = str(error).splitlines()[0] if str(error) else type(error).__name__
     return found
@@ -83,14 +88,28 @@ def _kinds(study: optuna.Study, metrics: Sequence[str], params: list[str]) -> Ma
     return kinds
 
 
-def _saved(axes: Any, path: Path) -> Path:
-    """Write the figure that some axes belong to."""
+def _size(name: str, params: int) -> dict[str, int]:
+    """Height of an interactive figure, in pixels."""
+    return {"height": 340 * min(params, MOST_PARAMS)} if name.startswith("contour") and params > 2 else {"height": 420}
+
+
+def _saved(axes: Any, path: Path, name: str) -> Path:
+    """Write the figure that some axes belong to, with room for every panel."""
     import numpy as np
     from matplotlib import pyplot
 
-    figure = np.ravel(np.asarray(axes, dtype=object))[0].figure
-    wide, tall = figure.get_size_inches()
-    figure.set_size_inches(max(wide, 7.0), max(tall, 4.5))
-    figure.savefig(path, dpi=150, bbox_inches="tight")
+    panels = np.asarray(axes, dtype=object)
+    figure = panels.ravel()[0].figure
+    if name.startswith("slice"):
+        figure.set_size_inches(3.4 * panels.size + 1, 4.0)
+    elif name.startswith("contour") and panels.ndim == 2:
+        figure.set_size_inches(4.2 * panels.shape[1] + 1, 4.0 * panels.shape[0])
+    else:
+        figure.set_size_inches(9.0, 5.0)
+    for panel in figure.axes:
+        panel.tick_params(axis="x", which="both", labelsize=7, rotation=45)
+        panel.tick_params(axis="y", which="both", labelsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=130, bbox_inches="tight")
     pyplot.close(figure)
     return path

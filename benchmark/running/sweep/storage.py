@@ -32,8 +32,8 @@ def open_storage(address: str, *, make: bool = True) -> optuna.storages.BaseStor
 
     Raises `StudyError`, also for a file that is not there yet unless `make`.
     """
-    file = sqlite_path(address) or (Path(address).absolute() if "://" not in address else None)
-    if file is not None and not make and not file.is_file():
+    file = _file(address)
+    if not make and not exists(address):
         raise StudyError(f"there is no study storage {file}", fix="bench sweep list --storage URL, or BENCH_STUDIES")
     if "://" not in address:
         if file is None or file.suffix not in (".journal", ".log") or not file.parent.is_dir():
@@ -59,6 +59,16 @@ def open_storage(address: str, *, make: bool = True) -> optuna.storages.BaseStor
         return tried(connect, address)
 
 
+def exists(address: str) -> bool:
+    """Whether the file of a storage is there; True for what is no file."""
+    file = _file(address)
+    return file is None or file.is_file()
+
+
+def _file(address: str) -> Path | None:
+    return sqlite_path(address) or (Path(address).absolute() if "://" not in address else None)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without Optuna's warnings that its heartbeat is experimental, and meant for `optimize` (`Study.beat` does it)."""
@@ -70,7 +80,7 @@ def quiet() -> Iterator[None]:
 
 def lock_of(address: str, name: str) -> FileLock:
     """Between processes of this machine; those of others are told apart by the database."""
-    path = sqlite_path(address) or (Path(address).absolute() if "://" not in address else None)
+    path = _file(address)
     if path is None:
         folder = cache_home() / "studies"
         folder.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from benchmark.running.studies.dimension import Dimension, Space
 from benchmark.running.studies.file import Pruner, Sampler, SweepFile
 from benchmark.seeds import seed_of
 
-from .storage import BEAT_SECONDS, lock_of, open_storage, quiet, tried
+from .storage import BEAT_SECONDS, exists, lock_of, open_storage, quiet, tried
 
 if TYPE_CHECKING:
     from .figures import Figures
@@ -102,10 +102,9 @@ class Study:
             self._study.enqueue_trial(first, skip_if_exists=True)
             self._study.set_user_attr(FACTS, facts)
             return
-        other = [key for key in facts if json.loads(json.dumps(facts[key])) != kept.get(key)]
-        if other:
-            told = "; ".join(f"{key}: {_short(kept.get(key))}, now {_short(facts[key])}" for key in other[:3])
-            what = f"there is a study {self.name!r} that searches something else: {told}"
+        told = differences(kept, json.loads(json.dumps(facts)))
+        if told:
+            what = f"there is a study {self.name!r} that searches something else: {'; '.join(told)}"
             raise StudyError(what, fix=f"--study {self.name}-2, or the settings that it began with")
 
     def note(self, key: str, value: Any) -> Any:
@@ -247,7 +246,9 @@ class Study:
         from .figures import draw
 
         ranked = self.importances() or {one.name: 0.0 for one in self._space.dimensions}
-        return draw(self._study, [one.metric for one in self._file.objectives], list(ranked), folder)
+        return draw(
+            self._study, [one.metric for one in self._file.objectives], list(ranked), folder, self._file.pruner.watch
+        )
 
 
 @dataclass(frozen=True)
@@ -271,18 +272,20 @@ class StoredStudy:
         return sum(trial.state == state for trial in self.trials)
 
 
-def stored_studies(storage: str, name: str | None = None) -> list[StoredStudy]:
+def stored_studies(storage: str, name: str | None = None, *, missing_ok: bool = False) -> list[StoredStudy]:
     """The studies that `bench sweep` made, by name; only the one called `name` where that is given.
 
-    Raises `StudyError` when there is no such study.
+    Raises `StudyError` when there is no such study, unless `missing_ok`.
     """
+    if missing_ok and not exists(storage):
+        return []
     backend = open_storage(storage, make=False)
     found = []
     for known in sorted(tried(lambda: optuna.get_all_study_names(backend), storage)):
         study = optuna.load_study(study_name=known, storage=backend)
         if FACTS in study.user_attrs and name in (None, known):
             found.append(_stored(study))
-    if not found:
+    if not found and not missing_ok:
         told = f"there is no study {name!r} in {shown(storage)}" if name else f"there is no study in {shown(storage)}"
         raise StudyError(told, fix="bench sweep list --storage URL" if name else "bench sweep oeem --dataset glas")
     return found
@@ -360,6 +363,24 @@ def _pruner(chosen: Pruner) -> optuna.pruners.BasePruner:
     return optuna.pruners.NopPruner()
 
 
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What two studies do not have in common, in words: `V: 1.25 … 16, now 1 … 4`."""
+    found = []
+    for key in now:
+        one, other = before.get(key), now[key]
+        if key == "space":
+            one, other = ({part["name"]: part for part in parts} for parts in (one or [], other))
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+            found += [f"{key}.{name}: {_short(one.get(name))}, now {_short(other.get(name))}" for name in names]
+        elif one != other:
+            found.append(f"{key}: {_short(one)}, now {_short(other)}")
+    return found[:4] + ([f"and {len(found) - 4} more"] if len(found) > 4 else [])
+
+
 def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 70 else f"{text[:67]}…"
+    """A value in few words; a dimension as its range."""
+    if isinstance(value, Mapping) and "kind" in value:
+        return next(iter(_space_of([value]))).text
+    text = "absent" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
