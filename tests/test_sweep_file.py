@@ -544,3 +544,11 @@ class TestShipped:
 def test_what_a_range_holds(value, held):
     assert Dimension("a", "int", 1, 7).holds(value) is held
     assert not Dimension("a", "float", 1.0, 7.0).holds(math.nan)
+
+
+def test_no_space_is_derived_from_what_is_given():
+    """Labels, weights and networks are what there is to work with; more of them would win every sweep."""
+    method = methods().load("hybrid")
+    names = {one.name for one in derived_space(method, resolve(method, "paper"))}
+    assert {"reweight_constant", "removal_threshold", "top_patches"} <= names
+    assert not {"fine_patches", "fine_negatives", "encoder_pretrained", "nets", "ensemble", "patch"} & names

@@ -12,8 +12,8 @@ from typing import Any
 import optuna
 from optuna.visualization import matplotlib as still
 
-MOST_PARAMS = 3
-"""A contour figure has a panel per pair of parameters; more are not legible."""
+MOST_PARAMS, MOST_PANELS = 5, 3
+"""Parameters by importance that a figure shows; a contour figure has a panel per pair of them."""
 
 Draw = Callable[[Any], Any]
 
@@ -71,10 +71,10 @@ def _kinds(study: optuna.Study, metrics: Sequence[str], params: list[str]) -> Ma
         kinds[f"importances{end}"] = both(
             "plot_param_importances", evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
         )
-        kinds[f"slice{end}"] = both("plot_slice")
-        kinds[f"parallel{end}"] = both("plot_parallel_coordinate")
+        kinds[f"slice{end}"] = both("plot_slice", params=params)
+        kinds[f"parallel{end}"] = both("plot_parallel_coordinate", params=params)
         if len(params) > 1:
-            kinds[f"contour{end}"] = both("plot_contour", params=params)
+            kinds[f"contour{end}"] = both("plot_contour", params=params[:MOST_PANELS])
     if len(metrics) in (2, 3):
         kinds["pareto"] = (
             lambda library: library.plot_pareto_front(study),
@@ -90,7 +90,7 @@ def _kinds(study: optuna.Study, metrics: Sequence[str], params: list[str]) -> Ma
 
 def _size(name: str, params: int) -> dict[str, int]:
     """Height of an interactive figure, in pixels."""
-    return {"height": 340 * min(params, MOST_PARAMS)} if name.startswith("contour") and params > 2 else {"height": 420}
+    return {"height": 340 * min(params, MOST_PANELS)} if name.startswith("contour") and params > 2 else {"height": 420}
 
 
 def _saved(axes: Any, path: Path, name: str) -> Path:
@@ -109,7 +109,10 @@ def _saved(axes: Any, path: Path, name: str) -> Path:
     for panel in figure.axes:
         panel.tick_params(axis="x", which="both", labelsize=7, rotation=45)
         panel.tick_params(axis="y", which="both", labelsize=7)
-    figure.tight_layout()
+    if panels.size > 1:  # the colour bar stands where Optuna put it, right of 0.78
+        figure.subplots_adjust(
+            left=0.06, right=0.75, wspace=0.35, hspace=0.35, bottom=0.2 if panels.ndim == 1 else 0.08
+        )
     figure.savefig(path, dpi=130, bbox_inches="tight")
     pyplot.close(figure)
     return path
