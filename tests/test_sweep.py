@@ -265,7 +265,7 @@ def test_two_objectives_give_a_front(toy, capsys):
     assert "pixel/ppv" in capsys.readouterr().out
 
 
-def test_a_killed_sweep_goes_on_where_it_was(toy, tmp_path, store, miniatures):
+def test_a_killed_sweep_goes_on_where_it_was(toy, tmp_path, store, miniatures, monkeypatch):
     """Killed with SIGKILL while a trial is at work; the trial goes on under its number and all is as undisturbed."""
     path = write(tmp_path / "sweep.yaml", {"trials": 5})
     script = Path(sysconfig.get_path("scripts")) / "bench"
@@ -279,7 +279,8 @@ def test_a_killed_sweep_goes_on_where_it_was(toy, tmp_path, store, miniatures):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert [trial.state for trial in stored().trials] == ["complete", "complete", "running"]
-    time.sleep(1)
+    monkeypatch.setattr(storage_module, "SILENT_SECONDS", 1)
+    time.sleep(2.1)  # for long enough to count as stale
     toy({"trials": 5})
     toy({"trials": 5}, study="undisturbed")
     for one, other in zip(stored().trials, stored("undisturbed").trials, strict=True):

@@ -139,15 +139,18 @@ class Study:
                 return self._begun(self._study.ask())
 
     def _adopted(self) -> Asked | None:
-        """A trial that a dead process left behind goes on under its own number, with the values it had."""
-        if isinstance(self._storage, optuna.storages.RDBStorage):
-            with quiet():
-                optuna.storages.fail_stale_trials(self._study)
+        """A trial that a dead process left behind goes on under its own number, with the values it had.
+
+        Only what nobody can go on with here is left to Optuna, which fails it and queues another one like it.
+        """
         for one in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             owner = one.user_attrs.get(OWNER)
             if one.number not in self._open and (owner is None or orphaned(owner)):
                 self._study.sampler = _sampler(self._file.sampler, one.number)
                 return self._begun(optuna.Trial(self._study, one._trial_id))  # what `ask` makes of a new one
+        if isinstance(self._storage, optuna.storages.RDBStorage):
+            with quiet():
+                optuna.storages.fail_stale_trials(self._study)
         return None
 
     def _begun(self, trial: optuna.Trial) -> Asked:
