@@ -287,6 +287,23 @@ def test_a_killed_sweep_goes_on_where_it_was(toy, tmp_path, store, miniatures, m
         assert (one.number, dict(one.params), one.values) == (other.number, dict(other.params), other.values)
 
 
+def test_a_sweep_that_is_asked_to_end_says_so_and_leaves_nothing_running(toy, tmp_path, store, miniatures):
+    path = write(tmp_path / "sweep.yaml", {"trials": 3})
+    script = Path(sysconfig.get_path("scripts")) / "bench"
+    command = [str(script), "sweep", str(path), "--data", str(miniatures["glas"]), "--store", store, "--no-test"]
+    command += ["--cache", str(tmp_path / "cache")]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site-bench-toy"), "TOY_SLEEP": "5"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    for line in process.stdout:
+        if line.startswith("[trial 0]"):
+            break
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    assert "interrupted; the same command goes on with the study" in told
+    assert {run.status for run in Tracker(store).runs("glas-synthetic-sweeps")} == {"KILLED"}
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
 def test_several_processes_share_a_study(toy, tmp_path, store, miniatures, kind):
     place = f"sqlite:///{tmp_path / 'shared.db'}" if kind == "sqlite" else str(tmp_path / "shared.journal")

@@ -123,7 +123,7 @@ class _Matrix:
         try:
             self._known()
             if self._request.jobs:
-                with _terminated():
+                with terminated():
                     self._in_processes()
             else:
                 self._here()
@@ -267,8 +267,8 @@ class _Matrix:
 
 
 @contextmanager
-def _terminated() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that the processes of a stopped matrix are ended too."""
+def terminated() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that the processes of a stopped matrix or sweep are ended too."""
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt

@@ -20,7 +20,7 @@ from benchmark.running.applicable import not_applicable
 from benchmark.running.executors.local import warm_up
 from benchmark.running.job import Job, experiment_note, open_data, open_job
 from benchmark.running.limits import chosen_limits, read_seconds
-from benchmark.running.matrix import INTERRUPTED, MISTAKE, SUCCESS, writable
+from benchmark.running.matrix import INTERRUPTED, MISTAKE, SUCCESS, terminated, writable
 from benchmark.running.studies.closing import Setting, closing_table, settings_of, tested
 from benchmark.running.studies.page import as_facts, write_study
 from benchmark.running.studies.request import SweepRequest, Tuned, tuned
@@ -62,7 +62,7 @@ def run_sweep(request: SweepRequest) -> int:
     live = parent_run(study, tracker, job, what)
     _announce(study, what, console, slides, live)
     try:
-        Tuning(
+        tuning = Tuning(
             what,
             study,
             job,
@@ -73,7 +73,9 @@ def run_sweep(request: SweepRequest) -> int:
             limits=limits,
             seconds=seconds,
             debug=run.debug,
-        ).run()
+        )
+        with terminated():
+            tuning.run()
         return _close(request, what, study, job, tracker, console, live, slides)
     except KeyboardInterrupt:
         live.end("KILLED", "interrupted; the same command goes on")
