@@ -21,9 +21,9 @@ STATES = ("complete", "pruned", "failed", "running", "waiting")
 def table_of_studies(studies: Sequence[StoredStudy]) -> Table:
     """One line per study: what it tunes, how far it is, its best values."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("study", no_wrap=True)
+    table.add_column("study", overflow="fold", max_width=40)
     for column in ("method", "dataset", "objective", "trials", "best"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", min_width=10)
     for one in studies:
         counts = ", ".join(f"{one.count(state)} {state}" for state in STATES if one.count(state))
         best = ", ".join(f"{value:.4f}" for value in one.best[0].values) if one.best else "–"
