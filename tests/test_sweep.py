@@ -211,7 +211,7 @@ def test_no_trial_sees_a_test_slide(toy, tmp_path, monkeypatch, miniatures, stor
         return before(self, slide)
 
     monkeypatch.setattr(kind, "truth", truth)
-    task = TrialTask("study", 0, "0" * 32, ("pixel/accuracy",))
+    task = TrialTask("study", 0, "0" * 32)
     outcome = run_trial(job, Tracker(store), Console(quiet=True), task, lambda run: None, lambda point: None)
     assert outcome.metrics["pixel/accuracy"] > 0
     assert seen

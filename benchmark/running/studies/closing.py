@@ -52,7 +52,7 @@ def settings_of(what: Tuned, study: Study) -> list[Setting]:
 
 def final_spec(what: Tuned, trial: Trial) -> RunSpec:
     """The run that tests a trial's setting: fitted on training and validation slides where the method says so."""
-    spec = spec_with(what, dict(trial.params))
+    spec = spec_with(what, trial.params)
     refit = methods().load(spec.method)(spec.params).refits()
     return replace(spec, refit=refit, variant=f"{REFIT if refit else ''} {spec.variant}".strip())
 

@@ -59,7 +59,7 @@ def run_sweep(request: SweepRequest) -> int:
     tracker.connect()
     name = request.study or what.name(job.dataset.synthetic)
     study = Study(storage_of(request.storage), name, what.file, what.space, what.facts(data), what.spec.as_file({}))
-    live = parent_run(study, tracker, job, what)
+    live = parent_run(study, tracker, job, what, console)
     _announce(study, what, console, slides, live)
     try:
         tuning = Tuning(
@@ -98,14 +98,15 @@ def _checked(job: Job) -> int:
     return slides
 
 
-def parent_run(study: Study, tracker: Tracker, job: Job, what: Tuned) -> LiveRun:
+def parent_run(study: Study, tracker: Tracker, job: Job, what: Tuned, console: Console) -> LiveRun:
     """The study's own run in the tracking store: one, however often the study is gone on with."""
     kept = study.note(PARENT, None)
     if kept is not None:
         try:
             return tracker.reopen(str(kept))
-        except TrackingError:
-            pass  # another store than before, or the run was deleted there
+        except TrackingError as error:
+            told = f"  note: run {str(kept)[:8]} of this study cannot be gone on with, a new one is made: {error.what}"
+            console.print(told, highlight=False, markup=False, soft_wrap=True)
     spec = what.spec
     live = tracker.start(
         experiment=experiment_of(job),

@@ -12,5 +12,4 @@ class TrialTask:
     study: str
     number: int
     parent: str
-    metrics: tuple[str, ...]
     watch: str | None = None

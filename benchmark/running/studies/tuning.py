@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ class Tuning:
 
     def _begin(self, asked: Asked) -> None:
         try:
-            spec = trial_spec(self._what, asked)
+            spec = spec_with(self._what, asked.params)
         except ConfigError as error:
             self._study.ended(asked.number, "failed", error.what, 0.0)
             self._announce(asked.number, f"failed: {error.what}")
@@ -108,7 +109,6 @@ class Tuning:
             study=self._study.name,
             number=asked.number,
             parent=self._parent,
-            metrics=tuple(one.metric for one in self._what.file.objectives),
             watch=self._what.file.pruner.watch if self._what.file.pruner.kind != "none" else None,
         )
         self._executor.start(
@@ -193,13 +193,8 @@ class Tuning:
             self._console.print(f"  {text.strip()}", highlight=False, markup=False, soft_wrap=True)
 
 
-def trial_spec(what: Tuned, asked: Asked) -> RunSpec:
-    """The run of a trial. Raises `ConfigError` for values that are legal each and not together."""
-    return spec_with(what, dict(asked.params))
-
-
-def spec_with(what: Tuned, values: dict[str, Any]) -> RunSpec:
-    """The published setting with other values of the searched parameters."""
+def spec_with(what: Tuned, values: Mapping[str, Any]) -> RunSpec:
+    """The run of a trial: the preset with other values. Raises `ConfigError` for what is not legal together."""
     from benchmark.config import resolve
 
     method = methods().load(what.spec.method)
