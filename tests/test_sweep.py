@@ -458,6 +458,20 @@ def test_a_dry_run_shows_the_space_and_opens_nothing(toy, capsys, tmp_path):
     assert not (tmp_path / "studies.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("mood=sad", "toy: mood = 'sad' is not legal; expected well | raise | hang"),
+        ("s=0.3", "--set share: the sweep searches share, so it cannot be fixed too"),
+        ("shade=1", "--set shade: neither toy nor glas has a field of that name"),
+    ],
+)
+def test_a_wrong_setting_is_told_as_one_not_as_a_mistake_of_the_file(toy, setting, message):
+    with pytest.raises(ConfigError) as refused:
+        toy(run={"settings": (setting,), "dry_run": True})
+    assert refused.value.what == message
+
+
 def test_the_command_of_a_refit_run_says_so():
     from benchmark.reporting.command import run_command
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmark.config import RunRequest, RunSpec, read_setting, share_settings
+from benchmark.config import RunRequest, RunSpec, read_setting, resolve, share_settings, symbols_of
 from benchmark.errors import ConfigError
 from benchmark.identity import facts_of
+from benchmark.method import Method
 from benchmark.metrics.suite import METRICS
 from benchmark.registry import datasets, methods
 from benchmark.running.job import OpenData
@@ -94,6 +95,7 @@ def tuned(request: SweepRequest) -> Tuned:
     if unknown:
         what = f"--set {unknown[0]}: neither {file.method} nor {name} has a field of that name"
         raise ConfigError(what, fix=f"bench info {file.method}")
+    _check_typed(params, method, request.run.preset or file.preset, file)
     changes = {
         "preset": request.run.preset or file.preset,
         "params": {**file.params, **params},
@@ -120,6 +122,17 @@ def tuned(request: SweepRequest) -> Tuned:
         )
     )[0]
     return Tuned(loaded, spec, space, space.published(base))
+
+
+def _check_typed(typed: Mapping[str, Any], method: type[Method], preset: str, file: SweepFile) -> None:
+    """Refuse a `--set` that is not legal, or that fixes what the file searches, before the file gets the blame."""
+    resolve(method, preset, typed)
+    symbols = symbols_of(method.Params)
+    searched = {symbols.get(name, name) for name in file.space or {}}
+    for name in typed:
+        if name in searched:
+            what = f"--set {name}: the sweep searches {name}, so it cannot be fixed too"
+            raise ConfigError(what, fix="leave it out, or take it out of the `space` of a copy of the file")
 
 
 def _check_objective(one: Objective, loaded: LoadedSweep) -> None:
