@@ -1,8 +1,10 @@
-"""Kills a run again and again at random moments (kill -9) until it ends, and compares it with one left in peace.
+"""Kills a run, or a sweep, again and again at random moments (kill -9) and compares it with one left in peace.
 
-python benchmarks/kill_and_resume.py --method hybrid --dataset camelyon16 [--preset smoke] [--kills 5] [--seed 0]
+    python benchmarks/kill_and_resume.py --method hybrid --dataset camelyon16 [--preset smoke] [--kills 5] [--seed 0]
+    python benchmarks/kill_and_resume.py --sweep oeem --dataset glas --kills 10 [--trials 12]
 
-Both have caches and stores of their own. Every metric of the two stored runs but seconds and memory must be the same.
+Both have caches and stores of their own. Every metric of the two stored runs but seconds and memory must be the same;
+of a sweep, one trial at a time, the parameters and values of every trial, so that the best one is the same.
 """
 
 from __future__ import annotations
@@ -18,34 +20,49 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.running.sweep.study import stored_studies
 from benchmark.tracking import Tracker
 
 MEASURED = ("cost/", "stage/", "system/")
 """Metrics that time or memory makes."""
+STUDY = "one"
 
 
 def begin(folder: Path, options: argparse.Namespace) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "benchmark", "run", "--method", options.method, "--dataset", options.dataset]
-    command += ["--data", "synthetic", "--preset", options.preset, "--store", store(folder), "--jobs", "0"]
+    if options.sweep:
+        words = ["sweep", options.sweep, "--trials", str(options.trials), "--no-test", "--study", STUDY]
+        words += ["--synthetic-slides", "9"]
+    else:
+        words = ["run", "--method", options.method, "--jobs", "0"]
+    words += ["--dataset", options.dataset, "--data", "synthetic", "--preset", options.preset, "--store", store(folder)]
+    command = [sys.executable, "-m", "benchmark", *words]
     env = {**os.environ, "BENCH_CACHE": str(folder / "cache")}
-    return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    return subprocess.Popen(command, env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
 
 
 def store(folder: Path) -> str:
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
-def figures(folder: Path, experiment: str) -> dict[str, float]:
-    runs = [run for run in Tracker(store(folder)).runs(experiment) if run.status == "FINISHED"]
-    assert len(runs) == 1, f"{len(runs)} finished runs in {folder}"
-    return {name: value for name, value in runs[0].metrics.items() if not name.startswith(MEASURED)}
+def found(folder: Path, options: argparse.Namespace) -> dict[str, object]:
+    """What must be the same, by name."""
+    if options.sweep:
+        study = stored_studies(f"sqlite:///{folder / 'studies.db'}", STUDY)[0]
+        trials = {f"trial {trial.number}": (trial.params, trial.values, trial.state) for trial in study.trials}
+        return {**trials, "best": study.best[0].values[0]}
+    runs = Tracker(store(folder)).runs(f"{options.dataset}-synthetic")
+    (run,) = (run for run in runs if run.status == "FINISHED")
+    return {name: value for name, value in run.metrics.items() if not name.startswith(MEASURED)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--method")
+    what.add_argument("--sweep")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--preset", default="smoke")
+    parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args()
@@ -57,7 +74,8 @@ def main() -> None:
         assert begin(peace, options).wait() == 0
         whole = time.perf_counter() - began
         print(f"undisturbed: {whole:.0f} s", flush=True)
-        for moment in np.random.default_rng(options.seed).uniform(0.2, 0.95, options.kills):
+        shares = (0.15, 0.45) if options.sweep else (0.2, 0.95)
+        for moment in np.random.default_rng(options.seed).uniform(*shares, options.kills):
             process = begin(trouble, options)
             try:
                 process.wait(timeout=moment * whole)
@@ -68,10 +86,13 @@ def main() -> None:
                 process.wait()
                 print(f"killed after {moment * whole:.1f} s", flush=True)
         assert begin(trouble, options).wait() == 0
-        name = f"{options.dataset}-synthetic"
-        first, second = figures(peace, name), figures(trouble, name)
-        different = sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
-        print(f"{len(first)} metrics, {len(different)} different {different[:5]}")
+        one, other = found(peace, options), found(trouble, options)
+        different = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+        print(f"{len(one)} {'trials and the best' if options.sweep else 'metrics'}, {len(different)} different")
+        if options.sweep:
+            print(f"best: {one['best']!r} undisturbed, {other['best']!r} killed")
+        if different:
+            sys.exit(f"different: {different[:5]}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from torch import nn
 from benchmark.errors import ConfigError, WeightsError
 from benchmark.learning.backbones import Backbone, create_backbone
 from benchmark.learning.resnet38 import BasicBlock, BottleneckBlock
+from benchmark.learning.timm_nets import strides_of
 from benchmark.learning.weights import fit_state, freeze_batchnorm, load_state
 
 SMALL = "test_resnet"
@@ -110,8 +111,9 @@ def test_a_model_without_stages_is_refused(monkeypatch):
     def refuse(name, **options):
         raise RuntimeError("features_only not implemented")
 
+    strides_of.cache_clear()
     monkeypatch.setattr("timm.create_model", refuse)
-    with pytest.raises(ConfigError, match=r"'resnet18' cannot give three stage maps: features_only not implemented"):
+    with pytest.raises(ConfigError, match=r"'resnet18' cannot give maps of its stages: features_only not implemented"):
         create("resnet18")
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fitting import Reporter, predicted, some, trained
 from pydantic import ValidationError
 
 from benchmark.annotations import Polygons
-from benchmark.config import resolve
-from benchmark.context import Context, SilentReporter
+from benchmark.context import Context
 from benchmark.dataset import Split
 from benchmark.errors import ConfigError, DataError, WeightsError
 from benchmark.methods.hybrid.cohort import Cohort
@@ -36,23 +36,6 @@ def glas(tmp_path_factory):
     return shared_miniature(datasets().load("glas"), tmp_path_factory)
 
 
-class Reporter(SilentReporter):
-    """Keeps what is said; interrupts after so many logged numbers, as a kill would."""
-
-    def __init__(self, logs=0):
-        super().__init__()
-        self.said, self._left = [], logs
-
-    def say(self, text):
-        self.said.append(text)
-
-    def log(self, name, value, step):
-        super().log(name, value, step)
-        self._left -= 1
-        if self._left == 0:
-            raise KeyboardInterrupt
-
-
 class Source:
     """A dataset with some of its answers changed."""
 
@@ -64,33 +47,9 @@ class Source:
         return getattr(self._dataset, name)
 
 
-def two(dataset, *, labels=(1, 0)):
-    """One training slide per label, in the order of the dataset."""
-    train = dataset.slides(Split.TRAIN)
-    found = [next(s for s in train if (dataset.unit_labels(s) == label).any()) for label in labels]
-    return sorted(dict.fromkeys(found), key=lambda slide: slide.id)
-
-
-def trained(kind, dataset, folder, *, slides=None, reporter=None, source=None, **changes):
-    """A method fitted with its smoke preset, its context and its ledger."""
-    method = kind(resolve(kind, "smoke", changes))
-    ledger, reporter = Ledger(), reporter or Reporter()
-    context = Context(geometry=dataset, folder=folder, ledger=ledger, data_digest="mini", reporter=reporter)
-    context.bind(method)
-    chosen = two(dataset) if slides is None else slides
-    labels = Labels(source or dataset, chosen, kind.supervision, ledger, budgets=method.budgets())
-    method.fit(View(chosen, labels), View([], labels), context)
-    return method, context, ledger
-
-
-def predicted(method, dataset, context, slide):
-    sealed = Labels(dataset, [slide], method.supervision, Ledger(), sealed=True)
-    return method.predict(slide, sealed, context)
-
-
 @pytest.mark.parametrize(("label", "missing"), [(1, "negative"), (0, "positive")])
 def test_slides_of_one_class_only_are_refused(camelyon, tmp_path, label, missing):
-    slides = two(camelyon, labels=(label,))
+    slides = some(camelyon, labels=(label,))
     with pytest.raises(DataError, match=f"none of the 1 training units is {missing}"):
         trained(Hybrid, camelyon, tmp_path, slides=slides)
 
@@ -200,7 +159,7 @@ def test_labels_are_counted_and_bounded(camelyon, tmp_path):
 
 
 def test_the_expert_chooses_patches_with_lesion(camelyon, tmp_path):
-    slide = two(camelyon)[1]
+    slide = some(camelyon)[1]
     assert camelyon.unit_labels(slide).any()
     grid = camelyon.patch_grid(slide)
     ledger = Ledger()
@@ -308,7 +267,7 @@ class Teacher:
 
 
 def test_batches_hold_exact_shares_with_their_own_labels(camelyon, tmp_path):
-    cohort, params = cohort_of(camelyon, tmp_path, two(camelyon))
+    cohort, params = cohort_of(camelyon, tmp_path, some(camelyon))
     place = next(unit.slide for unit in cohort.units if unit.positive)
     number = int(cohort.lattices[place].numbers[0])
     fine = [FinePatch(place, number, np.ones((64, 64), np.float32))]
@@ -328,7 +287,7 @@ def test_batches_hold_exact_shares_with_their_own_labels(camelyon, tmp_path):
 
 
 def test_fine_pixels_win_over_pseudo_labels(camelyon, tmp_path):
-    cohort, _ = cohort_of(camelyon, tmp_path, two(camelyon))
+    cohort, _ = cohort_of(camelyon, tmp_path, some(camelyon))
     lattice = cohort.lattices[0]
     pattern = np.arange(64 * 64, dtype=np.float32).reshape(64, 64) / 4096
     labels = np.full((64, 64), -1, np.float32)

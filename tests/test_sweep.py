@@ -121,6 +121,17 @@ def write(path, changes):
     return path
 
 
+def begun(path, miniatures, store, *more, seconds=None):
+    """The same sweep as a process of its own, in the folder of its file; a trial takes so many seconds."""
+    script, folder = Path(sysconfig.get_path("scripts")) / "bench", path.parent
+    command = [str(script), "sweep", str(path), "--data", str(miniatures["glas"]), "--store", store, "--no-test"]
+    command += ["--cache", str(folder / "cache"), *more]
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site-bench-toy")}
+    if seconds is not None:
+        environment["TOY_SLEEP"] = str(seconds)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=folder)
+
+
 def stored(name="sweep-glas-synthetic-paper", storage="sqlite:///studies.db"):
     return stored_studies(storage, name)[0]
 
@@ -268,11 +279,7 @@ def test_two_objectives_give_a_front(toy, capsys):
 def test_a_killed_sweep_goes_on_where_it_was(toy, tmp_path, store, miniatures, monkeypatch):
     """Killed with SIGKILL while a trial is at work; the trial goes on under its number and all is as undisturbed."""
     path = write(tmp_path / "sweep.yaml", {"trials": 5})
-    script = Path(sysconfig.get_path("scripts")) / "bench"
-    command = [str(script), "sweep", str(path), "--data", str(miniatures["glas"]), "--store", store, "--no-test"]
-    command += ["--cache", str(tmp_path / "cache")]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site-bench-toy"), "TOY_SLEEP": "0.4"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = begun(path, miniatures, store, seconds=0.4)
     for line in process.stdout:
         if line.startswith("[trial 2]"):
             break
@@ -289,11 +296,7 @@ def test_a_killed_sweep_goes_on_where_it_was(toy, tmp_path, store, miniatures, m
 
 def test_a_sweep_that_is_asked_to_end_says_so_and_leaves_nothing_running(toy, tmp_path, store, miniatures):
     path = write(tmp_path / "sweep.yaml", {"trials": 3})
-    script = Path(sysconfig.get_path("scripts")) / "bench"
-    command = [str(script), "sweep", str(path), "--data", str(miniatures["glas"]), "--store", store, "--no-test"]
-    command += ["--cache", str(tmp_path / "cache")]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site-bench-toy"), "TOY_SLEEP": "5"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = begun(path, miniatures, store, seconds=5)
     for line in process.stdout:
         if line.startswith("[trial 0]"):
             break
@@ -308,11 +311,7 @@ def test_a_sweep_that_is_asked_to_end_says_so_and_leaves_nothing_running(toy, tm
 def test_several_processes_share_a_study(toy, tmp_path, store, miniatures, kind):
     place = f"sqlite:///{tmp_path / 'shared.db'}" if kind == "sqlite" else str(tmp_path / "shared.journal")
     path = write(tmp_path / "sweep.yaml", {"trials": 6, "sampler": {"kind": "random"}})
-    script = Path(sysconfig.get_path("scripts")) / "bench"
-    command = [str(script), "sweep", str(path), "--data", str(miniatures["glas"]), "--store", store, "--no-test"]
-    command += ["--cache", str(tmp_path / "cache"), "--storage", place]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site-bench-toy")}
-    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [begun(path, miniatures, store, "--storage", place) for _ in range(2)]
     told = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     trials = stored(storage=place).trials

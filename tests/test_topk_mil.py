@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from fitting import Reporter, predicted, some, trained
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from benchmark.config import resolve
-from benchmark.context import Context, SilentReporter
+from benchmark.context import Context
 from benchmark.dataset import Split
 from benchmark.errors import ConfigError, DataError, WeightsError
 from benchmark.methods.hybrid import topk_epochs, topk_train
@@ -40,50 +41,6 @@ def camelyon(tmp_path_factory):
 @pytest.fixture(scope="module")
 def glas(tmp_path_factory):
     return shared_miniature(datasets().load("glas"), tmp_path_factory)
-
-
-class Reporter(SilentReporter):
-    """Keeps what is said; interrupts after so many logged numbers, as a kill would."""
-
-    def __init__(self, logs=0):
-        super().__init__()
-        self.said, self._left = [], logs
-
-    def say(self, text):
-        self.said.append(text)
-
-    def log(self, name, value, step):
-        super().log(name, value, step)
-        self._left -= 1
-        if self._left == 0:
-            raise KeyboardInterrupt
-
-    def values(self, name):
-        return [value for found, value, _ in self.history if found == name]
-
-
-def some(dataset, split, labels=(1, 0)):
-    """One slide of a split per label."""
-    slides = dataset.slides(split)
-    found = [next(s for s in slides if (dataset.unit_labels(s) == label).any()) for label in labels]
-    return sorted(dict.fromkeys(found), key=lambda slide: slide.id)
-
-
-def trained(dataset, folder, *, slides=None, validation=(), reporter=None, **changes):
-    """A method fitted with its smoke preset, its context and its ledger."""
-    method = TopkMil(resolve(TopkMil, "smoke", changes))
-    ledger = Ledger()
-    context = Context(
-        geometry=dataset, folder=folder, ledger=ledger, data_digest="mini", reporter=reporter or Reporter()
-    ).bind(method)
-    chosen = some(dataset, Split.TRAIN) if slides is None else slides
-    labels = Labels(dataset, [*chosen, *validation], TopkMil.supervision, ledger)
-    method.fit(View(chosen, labels), View(list(validation), labels), context)
-    return method, context, ledger
-
-
-def predicted(method, dataset, context, slide):
-    return method.predict(slide, Labels(dataset, [slide], method.supervision, Ledger(), sealed=True), context)
 
 
 def flat(value, name=""):
@@ -259,7 +216,7 @@ def test_the_later_of_equally_good_epochs_is_kept(tmp_path):
 def test_a_loss_that_is_no_number_is_refused(camelyon, tmp_path, monkeypatch):
     monkeypatch.setattr(topk_train, "weighted_loss", lambda logits, labels, weight: logits.sum() * float("nan"))
     with pytest.raises(ConfigError, match="tiles: the loss became nan in epoch 0") as caught:
-        trained(camelyon, tmp_path)
+        trained(TopkMil, camelyon, tmp_path)
     assert "--set lr=" in caught.value.fix
 
 
@@ -267,15 +224,15 @@ def test_a_loss_that_is_no_number_is_refused(camelyon, tmp_path, monkeypatch):
 def test_a_run_killed_after_any_epoch_ends_in_the_same_bits(camelyon, tmp_path, rnn):
     whole, validation = Reporter(), some(camelyon, Split.TEST)
     changes = {"rnn": rnn, "epochs": 3, "validation": validation}
-    method, _, ledger = trained(camelyon, tmp_path / "whole", reporter=whole, **changes)
+    method, _, ledger = trained(TopkMil, camelyon, tmp_path / "whole", reporter=whole, **changes)
     expected = flat(method.state())
     later = [n for n, (name, _, epoch) in enumerate(whole.history, 1) if name.endswith("/loss") and epoch]
     assert len(later) == (3 if rnn else 2)
     for moment in later:
         folder, reporter = tmp_path / str(moment), Reporter()
         with pytest.raises(KeyboardInterrupt):
-            trained(camelyon, folder, reporter=Reporter(moment), **changes)
-        again, _, counted = trained(camelyon, folder, reporter=reporter, **changes)
+            trained(TopkMil, camelyon, folder, reporter=Reporter(moment), **changes)
+        again, _, counted = trained(TopkMil, camelyon, folder, reporter=reporter, **changes)
         assert flat(again.state()) == expected
         assert reporter.history == whole.history and counted.totals() == ledger.totals()
         assert any("going on where it was interrupted" in text for text in reporter.said)
@@ -283,28 +240,28 @@ def test_a_run_killed_after_any_epoch_ends_in_the_same_bits(camelyon, tmp_path, 
 
 def test_a_finished_epoch_is_not_trained_again(camelyon, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
-        trained(camelyon, tmp_path, reporter=Reporter(5), epochs=3)  # training score and loss of each epoch
+        trained(TopkMil, camelyon, tmp_path, reporter=Reporter(5), epochs=3)  # training score and loss of each epoch
     seen, real = [], topk_epochs.seed_torch
     monkeypatch.setattr(topk_epochs, "seed_torch", lambda context, *axes: (seen.append(axes), real(context, *axes)))
-    trained(camelyon, tmp_path, epochs=3)
+    trained(TopkMil, camelyon, tmp_path, epochs=3)
     assert seen == [("tiles", 2)]
 
 
 def test_tiles_are_not_searched_where_all_of_them_are_top_tiles(camelyon, tmp_path):
     reporter = Reporter()
-    trained(camelyon, tmp_path, reporter=reporter, top_tiles=10_000)
+    trained(TopkMil, camelyon, tmp_path, reporter=reporter, top_tiles=10_000)
     assert len(reporter.values("tiles/loss")) == 2 and not reporter.values("tiles/training_score")
 
 
 def test_stages_are_reused_and_the_recurrent_ones_come_after(camelyon, tmp_path):
-    first, _, _ = trained(camelyon, tmp_path)
-    _, context, _ = trained(camelyon, tmp_path, rnn=True)
+    first, _, _ = trained(TopkMil, camelyon, tmp_path)
+    _, context, _ = trained(TopkMil, camelyon, tmp_path, rnn=True)
     assert [(record.name, record.reused) for record in context.records] == [
         ("tiles", True),
         ("sequences", False),
         ("rnn", False),
     ]
-    _, context, _ = trained(camelyon, tmp_path, top_tiles=2)
+    _, context, _ = trained(TopkMil, camelyon, tmp_path, top_tiles=2)
     assert not context.records[0].reused
     assert first.state()["rnn"] is None
 
@@ -312,16 +269,16 @@ def test_stages_are_reused_and_the_recurrent_ones_come_after(camelyon, tmp_path)
 @pytest.mark.parametrize(("label", "missing"), [(1, "negative"), (0, "positive")])
 def test_units_of_one_class_only_are_refused(camelyon, tmp_path, label, missing):
     with pytest.raises(DataError, match=f"none of the 1 training units is {missing}"):
-        trained(camelyon, tmp_path, slides=some(camelyon, Split.TRAIN, (label,)))
+        trained(TopkMil, camelyon, tmp_path, slides=some(camelyon, Split.TRAIN, (label,)))
 
 
 def test_without_telling_validation_the_last_epoch_is_kept_and_said(camelyon, tmp_path):
     reporter = Reporter()
-    method, _, _ = trained(camelyon, tmp_path / "none", reporter=reporter)
+    method, _, _ = trained(TopkMil, camelyon, tmp_path / "none", reporter=reporter)
     assert "top-k MIL keeps its last epoch: there are no validation units" in reporter.said
     assert method.state()["tiles"]["epoch"] == 1
     reporter = Reporter()
-    trained(camelyon, tmp_path / "one", reporter=reporter, validation=some(camelyon, Split.TEST, (1,)))
+    trained(TopkMil, camelyon, tmp_path / "one", reporter=reporter, validation=some(camelyon, Split.TEST, (1,)))
     assert "top-k MIL keeps its last epoch: all 1 validation units are positive" in reporter.said
     assert not reporter.values("tiles/validation_score")
 
@@ -334,7 +291,7 @@ def blank(slide, folder):
 
 @pytest.mark.parametrize("rnn", [False, True])
 def test_units_without_tissue_score_0_and_say_so(camelyon, tmp_path, rnn):
-    method, context, _ = trained(camelyon, tmp_path / "stages", rnn=rnn)
+    method, context, _ = trained(TopkMil, camelyon, tmp_path / "stages", rnn=rnn)
     slide = camelyon.slides(Split.TEST)[0]
     found = predicted(method, camelyon, context, slide)
     assert not found.notes and 0 < found.units[0, 0] < 1
@@ -362,9 +319,10 @@ def test_a_training_unit_without_tissue_teaches_nothing(camelyon, tmp_path):
     positive, negative = (some(camelyon, Split.TRAIN, (label,))[0] for label in (1, 0))
     glass = blank(negative, tmp_path)
     source = Blanked(camelyon, 0)
-    trained(source, tmp_path / "three", slides=[positive, negative, glass], validation=[positive, glass], rnn=True)
+    slides, validation = [positive, negative, glass], [positive, glass]
+    trained(TopkMil, source, tmp_path / "three", slides=slides, validation=validation, rnn=True)
     with pytest.raises(DataError, match="none of the 1 negative training units holds a tissue tile"):
-        trained(source, tmp_path / "two", slides=[positive, glass])
+        trained(TopkMil, source, tmp_path / "two", slides=[positive, glass])
 
 
 def tiles_of(dataset, folder, room):
@@ -397,7 +355,7 @@ def test_memory_is_bounded(camelyon, tmp_path):
 
 
 def test_the_cache_changes_no_bit(camelyon, tmp_path):
-    whole, streamed = (trained(camelyon, tmp_path / str(room), crop_cache=room)[0] for room in (1.0, 0.0))
+    whole, streamed = (trained(TopkMil, camelyon, tmp_path / str(room), crop_cache=room)[0] for room in (1.0, 0.0))
     assert flat(whole.state()) == flat(streamed.state())
 
 
@@ -420,7 +378,7 @@ def test_units_of_crops_have_scores_of_their_own(glas, tmp_path, rnn):
     reporter = Reporter()
     slides, validation = (glas.slides(split)[:2] for split in (Split.TRAIN, Split.TEST))
     method, context, ledger = trained(
-        glas, tmp_path, slides=slides, rnn=rnn, top_tiles=2, validation=validation, reporter=reporter
+        TopkMil, glas, tmp_path, slides=slides, rnn=rnn, top_tiles=2, validation=validation, reporter=reporter
     )
     slide = glas.slides(Split.TEST)[0]
     found = predicted(method, glas, context, slide)

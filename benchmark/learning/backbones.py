@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.errors import ConfigError, WeightsError
-from benchmark.learning.resnet38 import CHANNELS, ResNet38
+from benchmark.learning.resnet38 import CHANNELS, RESNET38, ResNet38
+from benchmark.learning.timm_nets import check_name, create_net, strides_of
 from benchmark.learning.weights import fit_state, load_state
 
-RESNET38 = "resnet38"
 STRIDE = 8
 B7_DILATION = {"cam": 2, "segmentation": 4}
 """Dilation of the last block of ResNet-38, per purpose (OEEM released code, D15)."""
@@ -64,8 +62,8 @@ def create_backbone(
     if name == RESNET38:
         dilation = B7_DILATION[purpose] if b7_dilation is None else b7_dilation
         return Backbone(_resnet38(dilation, pretrained=pretrained, weights=weights, purpose=purpose), CHANNELS)
-    overlay = None if weights is None else {"state_dict": _fitted(name, weights)}
-    body = _features(name, pretrained=pretrained or weights is not None, overlay=overlay, purpose=purpose)
+    fix = _fix(purpose, f"{name}.safetensors")
+    body = create_net(name, pretrained=pretrained, weights=weights, fix=fix, **_stages(name))
     first, second, third = body.feature_info.channels()  # type: ignore[union-attr, operator]
     return Backbone(body, (first, second, third))
 
@@ -87,54 +85,16 @@ def _on_grid(stage: Tensor, size: list[int]) -> Tensor:
     return functional.interpolate(stage, size=size, mode="bilinear", align_corners=False)
 
 
-def _features(name: str, *, pretrained: bool, overlay: dict[str, Any] | None, purpose: str) -> nn.Module:
-    """The timm model without its classifier, giving its last three stages."""
-    import timm
-
+def _stages(name: str) -> dict[str, Any]:
+    """What timm is asked for, to get the model's last three stages: at output stride 8 where it can be dilated."""
     check_name(name)
-    options: dict[str, Any] = {"features_only": True, "out_indices": OUT}
+    options: dict[str, Any] = {"out_indices": OUT}
     try:
-        with torch.device("meta"):
-            timm.create_model(name, output_stride=STRIDE, **options)
+        strides_of(name, output_stride=STRIDE, **options)
         options["output_stride"] = STRIDE
-    except (TypeError, ValueError, AssertionError, NotImplementedError, RuntimeError):
-        try:
-            with torch.device("meta"):
-                timm.create_model(name, **options)
-        except Exception as error:
-            what = f"the timm model {name!r} cannot give three stage maps: {error or type(error).__name__}"
-            raise ConfigError(what, fix="choose a convolutional model, for example resnet18") from error
-    try:
-        model: nn.Module = timm.create_model(name, pretrained=pretrained, pretrained_cfg_overlay=overlay, **options)
-    except Exception as error:
-        if not pretrained:
-            raise
-        text = (str(error).splitlines() or [type(error).__name__])[0]
-        what = f"the pretrained weights of {name!r} could not be had: {text}"
-        raise WeightsError(what, fix=_fix(purpose, f"{name}.safetensors")) from error
-    return model
-
-
-def _fitted(name: str, weights: Path) -> dict[str, Tensor]:
-    """The file's tensors, after they have been found to fit the timm model."""
-    import timm
-
-    check_name(name)
-    model = timm.create_model(name, num_classes=0)
-    fit_state(model, load_state(weights), origin=weights)
-    state: dict[str, Tensor] = model.state_dict()
-    return state
-
-
-def check_name(name: str) -> None:
-    """Raise `ConfigError` with the nearest names unless timm has a model of this name."""
-    import timm
-
-    if timm.is_model(name):
-        return
-    near = difflib.get_close_matches(name, [RESNET38, *timm.list_models()], n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else "python -c 'import timm; print(timm.list_models())'"
-    raise ConfigError(f"no backbone is called {name!r}: neither 'resnet38' nor a timm model", fix=hint)
+    except ConfigError:
+        strides_of(name, **options)
+    return {"features_only": True, **options}
 
 
 def _fix(purpose: str, file: str) -> str:

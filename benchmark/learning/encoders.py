@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.errors import ConfigError, WeightsError
+from benchmark.learning.timm_nets import check_name, refused
 from benchmark.learning.weights import fit_state, load_state
 from benchmark.seeds import seed_of
 
@@ -166,27 +168,19 @@ def weights_digest(module: nn.Module) -> bytes:
 def _model(name: str, *, pretrained: bool, side: int, part: Part, seed: int, classes: int = 0) -> nn.Module:
     import timm
 
-    from benchmark.learning.backbones import check_name
-
     check_name(name)
     options: dict[str, Any] = {"num_classes": classes}
     if part == "trunk" and not name.startswith("vgg"):
         raise ConfigError(f"the encoder {name!r} has no trunk that ends before fully connected layers; vgg16 has")
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed_of("encoder", name, seed))
-            if part == "trunk" and not pretrained:
-                return _bare_trunk(name)
-            try:
-                return timm.create_model(name, pretrained=pretrained, img_size=side, **options)
-            except TypeError:  # convolutional models take any size and know no img_size
-                return timm.create_model(name, pretrained=pretrained, **options)
-    except Exception as error:
-        if not pretrained:
-            raise
-        text = (str(error).splitlines() or [type(error).__name__])[0]
-        fix = f"give a local file: --set encoder_weights={name}.pth, or start at random: --set encoder_pretrained=false"
-        raise WeightsError(f"the pretrained weights of {name!r} could not be had: {text}", fix=fix) from error
+    fix = f"give a local file: --set encoder_weights={name}.pth, or start at random: --set encoder_pretrained=false"
+    with refused(name, fix=fix) if pretrained else nullcontext(), torch.random.fork_rng():
+        torch.manual_seed(seed_of("encoder", name, seed))
+        if part == "trunk" and not pretrained:
+            return _bare_trunk(name)
+        try:
+            return timm.create_model(name, pretrained=pretrained, img_size=side, **options)
+        except TypeError:  # convolutional models take any size and know no img_size
+            return timm.create_model(name, pretrained=pretrained, **options)
 
 
 def _bare_trunk(name: str) -> nn.Module:

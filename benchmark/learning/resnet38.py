@@ -9,6 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+RESNET38 = "resnet38"
+"""Its name among the encoders."""
 CHANNELS = (512, 1024, 4096)
 """Channels of the three maps that `ResNet38.forward` returns."""
 STAGES: tuple[tuple[str, int, tuple[int, int, int], int, tuple[int, int], tuple[int, int]], ...] = (

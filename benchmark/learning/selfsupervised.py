@@ -92,7 +92,7 @@ def build(architecture: str) -> tuple[nn.Module, int]:
     """A timm model without classifier and with random weights, and the length of its features."""
     import timm
 
-    from benchmark.learning.backbones import check_name
+    from benchmark.learning.timm_nets import check_name
 
     check_name(architecture)
     model: nn.Module = timm.create_model(architecture, pretrained=False, num_classes=0)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.errors import ConfigError, WeightsError
-from benchmark.learning.backbones import check_name
+from benchmark.errors import ConfigError
 from benchmark.learning.heads import resize
+from benchmark.learning.timm_nets import create_maps
 
 from .deeplab import STRIDES, DeepLab, conv_block
 
@@ -27,6 +27,8 @@ MEMBERS: tuple[Member, ...] = get_args(Member)
 WIDTHS = (320, 256, 128, 96, 64)
 """Of the five stages of a U-Net's decoder, deepest first."""
 UNET_STRIDES = [2, 4, 8, 16, 32]
+FIX = "start at random with --set encoder_pretrained=false"
+"""What to do when pretrained weights cannot be had."""
 MULTIPLE = 32
 CENTRE = 128.0
 LEAST_CHANNEL = 50
@@ -104,38 +106,13 @@ def create_khened(member: Member, *, pretrained: bool, encoder: str | None = Non
         raise ConfigError(f"no member is called {member!r}, expected one of: {', '.join(MEMBERS)}")
     name = encoder or member
     if member == "xception65":
-        maps = _encoder(name, STRIDES, pretrained=pretrained, output_stride=STRIDES[-1], out_indices=(1, 4))
+        options: dict[str, Any] = {"output_stride": STRIDES[-1], "out_indices": (1, 4)}
+        maps = create_maps(name, STRIDES, pretrained=pretrained, fix=FIX, **options)
         return KhenedNet(DeepLab(maps, maps.feature_info.channels()))  # type: ignore[union-attr, operator]
-    maps = _encoder(name, UNET_STRIDES, pretrained=pretrained)
+    maps = create_maps(name, UNET_STRIDES, pretrained=pretrained, fix=FIX)
     if name == "inception_resnet_v2":
         _pad(maps)
     return KhenedNet(Unet(maps, maps.feature_info.channels()))  # type: ignore[union-attr, operator]
-
-
-def _encoder(name: str, strides: list[int], *, pretrained: bool, **options: Any) -> nn.Module:
-    """The timm model without its classifier, giving maps of exactly these strides."""
-    import timm
-
-    check_name(name)
-    options["features_only"] = True
-    try:
-        with torch.device("meta"):
-            found = timm.create_model(name, **options).feature_info.reduction()  # type: ignore[union-attr, operator]
-    except Exception as error:
-        what = f"the timm model {name!r} cannot give maps of stride {strides}: {error or type(error).__name__}"
-        raise ConfigError(what, fix="choose a convolutional model, for example resnet18") from error
-    if found != strides:
-        what = f"the maps of {name!r} have strides {found}, expected {strides}"
-        raise ConfigError(what, fix="choose a convolutional model, for example resnet18")
-    try:
-        model: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
-    except Exception as error:
-        if not pretrained:
-            raise
-        text = (str(error).splitlines() or [type(error).__name__])[0]
-        what = f"the pretrained weights of {name!r} could not be had: {text}"
-        raise WeightsError(what, fix="start at random with --set encoder_pretrained=false") from error
-    return model
 
 
 def _pad(encoder: nn.Module) -> None:

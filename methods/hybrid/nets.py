@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from benchmark.errors import ConfigError, WeightsError
 from benchmark.learning.augment import IMAGENET_MEAN, IMAGENET_STD
-from benchmark.learning.backbones import check_name
+from benchmark.learning.timm_nets import create_maps, create_net
 from benchmark.learning.training import autocast, place
-from benchmark.learning.weights import fit_state, load_state
 
 from .dla import DlaUp
 from .khened import MEMBERS, create_khened, mean_over_views
@@ -38,8 +36,6 @@ CACHED = 2**17
 as long each."""
 SETTLING = 20
 """Training batches over which BatchNorm statistics are taken anew."""
-MAPS: dict[str, Any] = {"features_only": True}
-"""How timm is asked for them."""
 
 
 def encoder_of(name: str, *, pretrained: bool, weights: Path | None, maps: bool) -> nn.Module:
@@ -48,46 +44,11 @@ def encoder_of(name: str, *, pretrained: bool, weights: Path | None, maps: bool)
     `weights`, a local file, wins over `pretrained`, which downloads timm's own. Raises `ConfigError` for a model
     without maps of stride 2 to 32, `WeightsError` when weights cannot be had or do not fit.
     """
-    import timm
-
-    check_name(name)
-    overlay = None
-    if weights is not None:
-        whole = timm.create_model(name, num_classes=0)
-        fit_state(whole, load_state(weights), origin=weights)
-        overlay = {"state_dict": whole.state_dict()}
-    options: dict[str, Any] = {"num_classes": 1}
+    local, random = f"--set encoder_weights={name}.safetensors", "--set encoder_pretrained=false"
+    fix = f"give a local file with {local}, or start at random with {random}"
     if maps:
-        options = MAPS
-        _check_maps(name)
-    try:
-        model: nn.Module = timm.create_model(
-            name, pretrained=pretrained or overlay is not None, pretrained_cfg_overlay=overlay, **options
-        )
-    except Exception as error:
-        if not pretrained or overlay is not None:
-            raise
-        text = (str(error).splitlines() or [type(error).__name__])[0]
-        local, random = f"--set encoder_weights={name}.safetensors", "--set encoder_pretrained=false"
-        what = f"the pretrained weights of {name!r} could not be had: {text}"
-        raise WeightsError(what, fix=f"give a local file with {local}, or start at random with {random}") from error
-    return model
-
-
-@lru_cache
-def _check_maps(name: str) -> None:
-    """Raise `ConfigError` unless the model has maps of stride 2 to 32."""
-    import timm
-
-    try:
-        with torch.device("meta"):
-            found = timm.create_model(name, **MAPS).feature_info.reduction()  # type: ignore[union-attr, operator]
-    except Exception as error:
-        what = f"the timm model {name!r} cannot give five maps: {error or type(error).__name__}"
-        raise ConfigError(what, fix="choose a convolutional model, for example --set encoder=resnet18") from error
-    if found != REDUCTIONS:
-        what = f"the maps of {name!r} have strides {found}, expected {REDUCTIONS}"
-        raise ConfigError(what, fix="--set encoder=dla34")
+        return create_maps(name, REDUCTIONS, pretrained=pretrained, weights=weights, fix=fix)
+    return create_net(name, pretrained=pretrained, weights=weights, fix=fix, num_classes=1)
 
 
 def members(params: WatchedParams) -> int:
