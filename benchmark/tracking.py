@@ -164,18 +164,25 @@ class Tracker:
         """
         if self._path is not None:
             address.require_runs(self._path)
+        where = [found.experiment_id for found in self._call(self._client.search_experiments)]
         if not re.fullmatch("[0-9a-f]{4,32}", run.lower()):
             msg = f"{run!r} is not a run's id, which has 32 digits and letters a to f; the first 4 or more are enough"
-            raise TrackingError(msg, fix=address.SHOW_RUNS)
-        where = [found.experiment_id for found in self._call(self._client.search_experiments)]
+            raise TrackingError(f"{msg}{self._newest(where)}", fix=address.SHOW_RUNS)
         named = f"attributes.run_id LIKE '{run.lower()}%'"
         runs = [_stored(found) for found in self._call(self._client.search_runs, where, named, max_results=10)]
         if not runs:
-            raise TrackingError(f"the tracking store {shown(self.uri)} has no run {run!r}", fix=address.SHOW_RUNS)
+            msg = f"the tracking store {shown(self.uri)} has no run {run!r}{self._newest(where)}"
+            raise TrackingError(msg, fix=address.SHOW_RUNS)
         if len(runs) > 1:
             several = ", ".join(f"{found.id} ({found.name})" for found in runs)
             raise TrackingError(f"several runs start with {run!r}: {several}", fix="type more of the id")
         return runs[0]
+
+    def _newest(self, experiments: list[str]) -> str:
+        """The finished runs that ended last, to be put behind a message."""
+        done, newest = "attributes.status = 'FINISHED'", ["attributes.end_time DESC"]
+        runs = self._call(self._client.search_runs, experiments, done, max_results=4, order_by=newest)
+        return "; newest: " * bool(runs) + ", ".join(f"{run.info.run_id[:8]} ({run.info.run_name})" for run in runs)
 
     def download(self, run: StoredRun, path: str, folder: Path) -> list[Path]:
         """Copy an artifact, a file or a folder, to `folder`/`path`; returns the files, none if the run has none."""

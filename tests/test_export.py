@@ -226,4 +226,4 @@ def test_the_verb(store, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["export", "ffff0000", "--store", store])
     assert ended.value.code == 2
-    assert "has no run 'ffff0000'" in capsys.readouterr().err
+    assert f"has no run 'ffff0000'; newest: {live.id[:8]} (lcmil seed 0)" in " ".join(capsys.readouterr().err.split())

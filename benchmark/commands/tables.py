@@ -59,6 +59,8 @@ def print_component(entry: Entry, about: Mapping[str, Any]) -> None:
         if name != column:
             values = ", ".join(f"{key}={plain(value)}" for key, value in about["presets"][name].items())
             out.print(Text(f"preset {name}: {values}"))
+    if "supervision" in about:
+        out.print(Text(f"what a sweep would search: bench sweep {entry.name} --dataset NAME --dry-run", "dim"))
 
 
 def print_card(out: Console, entry: Entry, about: Mapping[str, Any]) -> None:
