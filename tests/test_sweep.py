@@ -307,6 +307,25 @@ def test_a_sweep_that_is_asked_to_end_says_so_and_leaves_nothing_running(toy, tm
     assert {run.status for run in Tracker(store).runs("glas-synthetic-sweeps")} == {"KILLED"}
 
 
+def test_the_run_of_a_study_lives_as_long_as_a_command_works_on_it(toy, tmp_path, store, miniatures):
+    path = write(tmp_path / "sweep.yaml", {"trials": 4, "sampler": {"kind": "random"}})
+    one, other = (begun(path, miniatures, store, seconds=3) for _ in range(2))
+    for process in (one, other):
+        for line in process.stdout:
+            if line.startswith("[trial"):
+                break
+    one.send_signal(signal.SIGTERM)
+    assert "interrupted" in one.communicate(timeout=60)[0]
+
+    def state():
+        return {run.status for run in Tracker(store).runs("glas-synthetic-sweeps") if not run.name.startswith("trial")}
+
+    assert state() == {"RUNNING"}
+    other.communicate(timeout=120)
+    assert (other.returncode, state()) == (0, {"FINISHED"})
+    assert [trial.state for trial in stored().trials] == ["complete"] * 4
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
 def test_several_processes_share_a_study(toy, tmp_path, store, miniatures, kind):
     place = f"sqlite:///{tmp_path / 'shared.db'}" if kind == "sqlite" else str(tmp_path / "shared.journal")

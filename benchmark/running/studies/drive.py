@@ -78,7 +78,10 @@ def run_sweep(request: SweepRequest) -> int:
             tuning.run()
         return _close(request, what, study, job, tracker, console, live, slides)
     except KeyboardInterrupt:
-        live.end("KILLED", "interrupted; the same command goes on")
+        if study.shared():  # the other command closes the study's run
+            live.abandon()
+        else:
+            live.end("KILLED", "interrupted; the same command goes on")
         console.print(f"interrupted; the same command goes on with the study {name}", highlight=False)
         return INTERRUPTED
     except Exception as error:
@@ -100,7 +103,7 @@ def _checked(job: Job) -> int:
 
 def parent_run(study: Study, tracker: Tracker, job: Job, what: Tuned, console: Console) -> LiveRun:
     """The study's own run in the tracking store: one, however often the study is gone on with."""
-    kept = study.note(PARENT, None)
+    kept = study.kept(PARENT)
     if kept is not None:
         try:
             return tracker.reopen(str(kept))
@@ -117,8 +120,15 @@ def parent_run(study: Study, tracker: Tracker, job: Job, what: Tuned, console: C
         dataset=DatasetInput(spec.dataset, str(job.dataset.root), job.data_digest, job.profile()),
         note=what.file.about,
     )
-    study.set(PARENT, live.id)
-    return live
+    if kept is not None:
+        study.set(PARENT, live.id)
+        return live
+    first = str(study.note(PARENT, live.id))
+    if first == live.id:
+        return live
+    live.abandon()  # another command began at the same moment
+    tracker.withdraw(live.id)
+    return tracker.reopen(first)
 
 
 def _announce(study: Study, what: Tuned, console: Console, slides: int, live: LiveRun) -> None:

@@ -201,6 +201,12 @@ class Study:
 
         tried(tell, self.name)
 
+    def shared(self) -> bool:
+        """Whether another command is at work on a trial of this study."""
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        owners = [one.user_attrs.get(OWNER) for one in running if one.number not in self._open]
+        return any(owner is not None and not orphaned(owner) for owner in owners)
+
     def told_run(self, number: int, run: str) -> None:
         """Keep the id of the trial's run in the tracking store."""
         self._open[number].set_user_attr(RUN, run)
