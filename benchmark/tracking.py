@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 60.0
 _PAGE = 1000
+_TWICE = ("unique constraint", "duplicate entry")
 
 
 class _ExistsError(TrackingError):
@@ -224,11 +225,20 @@ class Tracker:
         try:
             rows = [Param(key, value) for key, value in stored_params(params).items()]
             self._call(self._client.log_batch, number, params=rows)
-            self._call(self._client.log_inputs, number, [_input(dataset)])
+            self._log_dataset(number, dataset)
         except BaseException:
             live.end("FAILED", "the run could not be opened")
             raise
         return live
+
+    def _log_dataset(self, run: str, dataset: DatasetInput) -> None:
+        """Say what a run learns from. MLflow fails if another run says the same meanwhile, and finds it afterwards."""
+        for left in (2, 1, 0):
+            try:
+                return self._call(self._client.log_inputs, run, [_input(dataset)])
+            except TrackingError as error:
+                if not left or not any(sign in error.what.lower() for sign in _TWICE):
+                    raise
 
     @property
     def _served(self) -> bool:
@@ -282,12 +292,11 @@ class Tracker:
         if number is None:
             return []
         newest, size = ["attributes.end_time DESC"], limit or _PAGE
-        found = self._call(self._client.search_runs, [number], where, max_results=size, order_by=newest)
+        search = partial(self._client.search_runs, [number], where, max_results=size, order_by=newest)
+        found = self._call(search)
         runs = list(found)
         while limit is None and found.token:
-            found = self._call(
-                self._client.search_runs, [number], where, max_results=size, order_by=newest, page_token=found.token
-            )
+            found = self._call(search, page_token=found.token)
             runs += found
         return runs
 

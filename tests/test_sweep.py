@@ -309,7 +309,7 @@ def test_a_sweep_that_is_asked_to_end_says_so_and_leaves_nothing_running(toy, tm
 
 def test_the_run_of_a_study_lives_as_long_as_a_command_works_on_it(toy, tmp_path, store, miniatures):
     path = write(tmp_path / "sweep.yaml", {"trials": 4, "sampler": {"kind": "random"}})
-    one, other = (begun(path, miniatures, store, seconds=3) for _ in range(2))
+    one, other = (begun(path, miniatures, store, seconds=1) for _ in range(2))
     for process in (one, other):
         for line in process.stdout:
             if line.startswith("[trial"):

@@ -20,6 +20,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
 from benchmark.errors import TrackingError
 from benchmark.reporting import address
@@ -202,6 +203,30 @@ def test_a_locked_database_is_waited_for(store: str) -> None:
     stored = Tracker(store).finished("glas", "i")
     assert stored is not None
     assert stored.metrics == {"pixel/miou": 0.5}
+
+
+def test_runs_that_name_the_same_data_at_the_same_moment(store: str) -> None:
+    rivals: list[LiveRun] = []
+    begun = threading.Event()
+
+    def between(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        """Open another run when this one has seen that the data are not named yet, and is about to name them."""
+        if statement.startswith("INSERT INTO datasets") and not begun.is_set():
+            begun.set()
+            rivals.append(start(Tracker(store), "rival"))
+
+    event.listen(Engine, "before_cursor_execute", between)
+    try:
+        run = start(Tracker(store))
+    finally:
+        event.remove(Engine, "before_cursor_execute", between)
+    for one in (run, *rivals):
+        one.finish()
+    assert len(rivals) == 1
+    assert all(Tracker(store).finished("glas", identity) for identity in ("i", "rival"))
+    rows = sqlite3.connect(store.removeprefix("sqlite:///"))
+    assert rows.execute("SELECT count(*) FROM datasets").fetchone() == (1,)
+    assert rows.execute("SELECT count(*) FROM inputs").fetchone() == (2,)
 
 
 # --- stores that do not work --------------------------------------------------------------------------------------
