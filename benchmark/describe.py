@@ -118,6 +118,11 @@ def plain(value: Any) -> str:
     return str(value)
 
 
+def in_words(values: Mapping[str, Any]) -> str:
+    """Parameters with their values: `weighting=none, lr=0.001`."""
+    return ", ".join(f"{name}={plain(value)}" for name, value in values.items())
+
+
 def method_facts(method: type[Method]) -> dict[str, Any]:
     """Everything `bench info METHOD` shows, as plain data."""
     return {

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.config import RunRequest, RunSpec
-from benchmark.describe import plain
+from benchmark.describe import in_words
 from benchmark.registry import methods
 from benchmark.reporting.command import REFIT
 from benchmark.running.job import Job
@@ -136,8 +136,3 @@ def spread(values: Sequence[float]) -> str:
         return "–"
     mean = float(np.mean(values))
     return f"{mean:.4f}" if len(values) == 1 else f"{mean:.4f} ± {float(np.std(values, ddof=1)):.4f}"
-
-
-def in_words(params: Mapping[str, object]) -> str:
-    """`weighting=none, lr=0.001`."""
-    return ", ".join(f"{name}={plain(value)}" for name, value in params.items())

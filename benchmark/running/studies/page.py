@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchmark.config import validated
-from benchmark.describe import plain
+from benchmark.describe import in_words, plain
 from benchmark.registry import methods
-from benchmark.running.studies.closing import Setting, in_words, selection_note, spread
+from benchmark.running.studies.closing import Setting, selection_note, spread
 from benchmark.running.studies.page_template import TEMPLATE
 
 if TYPE_CHECKING:

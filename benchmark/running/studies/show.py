@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.running.studies.closing import in_words
+from benchmark.describe import in_words
 
 if TYPE_CHECKING:
     from benchmark.running.sweep.study import StoredStudy

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from benchmark.config import RunSpec, validated
+from benchmark.describe import in_words
 from benchmark.errors import BenchError, ConfigError
 from benchmark.provenance import code_digest
 from benchmark.registry import methods
@@ -98,9 +99,7 @@ class Tuning:
             self._study.ended(asked.number, "failed", error.what, 0.0)
             self._announce(asked.number, f"failed: {error.what}")
             return
-        self._announce(
-            asked.number, (self._what.start if asked.number == 0 else "") or spec.variant or self._what.start
-        )
+        self._announce(asked.number, self._what.start if asked.number == 0 else in_words(asked.params))
         slot = min(self._slots)
         self._slots.remove(slot)
         self._slot_of[asked.number] = slot
