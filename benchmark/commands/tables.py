@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.describe import dataset_facts, method_facts, plain
+from benchmark.describe import dataset_facts, in_words, method_facts, plain
 
 if TYPE_CHECKING:
     from benchmark.discovery import Entry
@@ -57,8 +57,7 @@ def print_component(entry: Entry, about: Mapping[str, Any]) -> None:
     out.print(Group(*_parameter_sheet("option" if "options" in about else "parameter", rows, column)))
     for name in presets:
         if name != column:
-            values = ", ".join(f"{key}={plain(value)}" for key, value in about["presets"][name].items())
-            out.print(Text(f"preset {name}: {values}"))
+            out.print(Text(f"preset {name}: {in_words(about['presets'][name])}"))
     if "supervision" in about:
         out.print(Text(f"what a sweep would search: bench sweep {entry.name} --dataset NAME --dry-run", "dim"))
 
