@@ -140,10 +140,10 @@ def test_jobs_share_the_devices_there_are(monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert [assigned_device("auto", slot) for slot in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert assigned_device("cpu", 1) == "cpu"
+    assert [assigned_device("auto", slot, 3) for slot in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert assigned_device("cpu", 1, 2) == "cpu"
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert assigned_device("auto", 1) == "auto"
+    assert assigned_device("auto", 1, 2) == assigned_device("auto", 0, 1) == "auto"
 
 
 @pytest.mark.parametrize(

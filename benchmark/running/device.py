@@ -23,12 +23,13 @@ def choose_device(wanted: str) -> str:
     return f"cuda:{int(index or 0)}"
 
 
-def assigned_device(wanted: str, slot: int) -> str:
+def assigned_device(wanted: str, slot: int, jobs: int) -> str:
     """`auto` with several CUDA devices: the one of this job's slot, so that jobs side by side do not share one.
 
-    Counted without starting CUDA, which a process forked later could not use any more.
+    Counted without starting CUDA, which a process forked later could not use any more. One job at a time chooses for
+    itself: importing PyTorch here would only cost it two seconds.
     """
-    if wanted != "auto":
+    if wanted != "auto" or jobs == 1:
         return wanted
     import torch
 

@@ -192,7 +192,7 @@ class _Matrix:
         self._slots.remove(slot)
         told = self._environment.get("OMP_NUM_THREADS", "")
         return Task(
-            spec=replace(prospect.spec, device=assigned_device(prospect.spec.device, slot)),
+            spec=replace(prospect.spec, device=assigned_device(prospect.spec.device, slot, request.jobs)),
             store=self._tracker.uri,
             cache=self._cache,
             known=prospect.job.known,

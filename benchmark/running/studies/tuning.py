@@ -113,7 +113,7 @@ class Tuning:
         self._executor.start(
             asked.number,
             Task(
-                spec=replace(spec, device=assigned_device(spec.device, slot)),
+                spec=replace(spec, device=assigned_device(spec.device, slot, self._jobs)),
                 store=self._tracker.uri,
                 cache=self._job.cache,
                 known=self._job.known,
