@@ -74,7 +74,7 @@ def main() -> None:
         assert begin(peace, options).wait() == 0
         whole = time.perf_counter() - began
         print(f"undisturbed: {whole:.0f} s", flush=True)
-        shares = (0.15, 0.45) if options.sweep else (0.2, 0.95)
+        shares = (0.15, 0.3) if options.sweep else (0.2, 0.95)
         for moment in np.random.default_rng(options.seed).uniform(*shares, options.kills):
             process = begin(trouble, options)
             try:
@@ -88,7 +88,7 @@ def main() -> None:
         assert begin(trouble, options).wait() == 0
         one, other = found(peace, options), found(trouble, options)
         different = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
-        print(f"{len(one)} {'trials and the best' if options.sweep else 'metrics'}, {len(different)} different")
+        print(f"{len(one)} {'values (trials, best)' if options.sweep else 'metrics'}, {len(different)} different")
         if options.sweep:
             print(f"best: {one['best']!r} undisturbed, {other['best']!r} killed")
         if different:
