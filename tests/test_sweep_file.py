@@ -552,3 +552,12 @@ def test_no_space_is_derived_from_what_is_given():
     names = {one.name for one in derived_space(method, resolve(method, "paper"))}
     assert {"reweight_constant", "removal_threshold", "top_patches"} <= names
     assert not {"fine_patches", "fine_negatives", "encoder_pretrained", "nets", "ensemble", "patch"} & names
+
+
+@pytest.mark.parametrize("name", methods().names())
+def test_no_method_searches_whether_it_has_weights(name):
+    method = methods().load(name)
+    told = [field for field in method.Params.model_fields if field.endswith(("_pretrained", "backbone", "encoder"))]
+    if told:
+        searched = {one.name for one in derived_space(method, resolve(method, "paper"))}
+        assert not searched & set(told)

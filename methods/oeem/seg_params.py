@@ -44,7 +44,9 @@ class SegmentationParams(Params):
         "resnet38", "encoder of the segmentation net: 'resnet38' or a timm model", source="paper §3.1"
     )
     seg_weights: FilePath | None = param(None, "local weight file of the encoder (res38d.pth for 'resnet38')")
-    seg_pretrained: bool = param(True, "start from ImageNet weights; false starts at random", source="paper §3.1")
+    seg_pretrained: bool = param(
+        True, "start from ImageNet weights; false starts at random", source="paper §3.1", given=True
+    )
     seg_b7_dilation: int = param(
         4, "dilation of the last block of 'resnet38' (2 or 4)", source=f"{CODE}, D15", ge=1, le=8
     )
