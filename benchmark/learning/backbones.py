@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from benchmark.errors import ConfigError, WeightsError
 from benchmark.learning.resnet38 import CHANNELS, RESNET38, ResNet38
-from benchmark.learning.timm_nets import check_name, create_net, strides_of
+from benchmark.learning.timm_nets import create_net, strides_of
 from benchmark.learning.weights import fit_state, load_state
 
 STRIDE = 8
@@ -87,7 +87,6 @@ def _on_grid(stage: Tensor, size: list[int]) -> Tensor:
 
 def _stages(name: str) -> dict[str, Any]:
     """What timm is asked for, to get the model's last three stages: at output stride 8 where it can be dilated."""
-    check_name(name)
     options: dict[str, Any] = {"out_indices": OUT}
     try:
         strides_of(name, output_stride=STRIDE, **options)

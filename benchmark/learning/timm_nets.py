@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,11 @@ def check_name(name: str) -> None:
 def strides_of(name: str, **options: Any) -> tuple[int, ...]:
     """Strides of the maps that a timm model gives with these options. Builds nothing: the model has no memory.
 
-    Raises `ConfigError` when it gives none.
+    Raises `ConfigError` for a name that timm does not have, or a model that gives no maps.
     """
     import timm
 
+    check_name(name)
     try:
         with torch.device("meta"):
             net = timm.create_model(name, features_only=True, **options)
@@ -52,7 +53,6 @@ def create_maps(
 
     Raises `ConfigError` for a name that timm does not have, or a model without such maps.
     """
-    check_name(name)
     found = strides_of(name, **options)
     if found != tuple(strides):
         what = f"the maps of {name!r} have strides {list(found)}, expected {list(strides)}"
@@ -73,17 +73,16 @@ def create_net(name: str, *, pretrained: bool, weights: Path | None = None, fix:
 
     check_name(name)
     overlay = None if weights is None else {"state_dict": _fitted(name, weights)}
-    if overlay is None and not pretrained:
-        net: nn.Module = timm.create_model(name, **options)
-        return net
-    with refused(name, fix=fix):
-        net = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+    with refused(name, fix=fix) if pretrained and overlay is None else nullcontext():
+        net: nn.Module = timm.create_model(
+            name, pretrained=pretrained or overlay is not None, pretrained_cfg_overlay=overlay, **options
+        )
     return net
 
 
 @contextmanager
 def refused(name: str, *, fix: str) -> Iterator[None]:
-    """Turn whatever goes wrong while pretrained weights are fetched into a `WeightsError`."""
+    """Turn whatever goes wrong while pretrained weights are downloaded into a `WeightsError`."""
     try:
         yield
     except Exception as error:
