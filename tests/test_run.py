@@ -1,6 +1,7 @@
 """Whole runs against a real MLflow store: what is kept, what is skipped, what a failure leaves behind."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -217,6 +218,17 @@ def test_a_broken_slide_is_named_and_left_out_and_the_others_go_on(miniatures, t
     (name,) = told["missing"]
     assert name == victim.stem.removesuffix("_anno") and victim.name in told["missing"][name]
     assert name not in told["used"] and len(told["used"]) == expected - 1
+
+
+def test_a_slide_that_nobody_can_learn_from_is_said(miniatures, tmp_path, store, capsys):
+    root = tmp_path / "camelyon16"
+    shutil.copytree(miniatures["camelyon16"], root)
+    victim = sorted((root / "training" / "normal").glob("*.tif"))[0]
+    victim.write_bytes(victim.read_bytes()[:3000])
+    request = RunRequest(method="constant", dataset="camelyon16", data=str(root), store=store, device="cpu", jobs=0)
+    assert matrix.run_all(request) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(rf"(train|validation): \d+ of \d+ slides; left out: {victim.stem}: {victim.name}: \S", said), said
 
 
 def test_runs_on_other_slides_can_be_told_apart(miniatures, tmp_path, store):

@@ -60,3 +60,12 @@ def completeness(dataset: Dataset, split: Split, done: Evaluation) -> Completene
     """What was expected of a split, and what came of it."""
     missing = {**dataset.missing(split), **done.unreadable}
     return Completeness(tuple(slide.slide for slide in done.evidence), missing)
+
+
+def incomplete(dataset: Dataset, *splits: Split) -> list[str]:
+    """A line for every one of these splits of which slides cannot be used: how many are left, which are not, why."""
+    opened = {
+        split: Completeness(tuple(slide.id for slide in dataset.slides(split)), dataset.missing(split))
+        for split in splits
+    }
+    return [f"{split}: {found.text}" for split, found in opened.items() if found.missing]

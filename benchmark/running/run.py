@@ -24,7 +24,7 @@ from benchmark.reporting.fetched import slide_rows
 from benchmark.resources import Meter
 from benchmark.running.applicable import not_applicable
 from benchmark.running.artifacts import write_artifacts
-from benchmark.running.completeness import completeness
+from benchmark.running.completeness import completeness, incomplete
 from benchmark.running.console import RunReporter
 from benchmark.running.delivery import Delivery, deliver, kept
 from benchmark.running.delivery import keep as keep_result
@@ -173,6 +173,8 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
     """Fit, score, measure, draw; returns what the store is told, with all files kept at `home`."""
     ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.dataset)
     context = context_of(job, ledger, reporter, device, examination)
+    for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
+        reporter.say(line)
     leaks = audit(job.dataset, encoders=declared_encoders(job.method), cache=job.cache)
     with Meter() as fitting:
         job.method.fit(job.view(Split.TRAIN, ledger), job.view(Split.VALIDATION, ledger), context)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -17,6 +19,7 @@ from benchmark.dataset import Split
 from benchmark.errors import ConfigError, DataError, StudyError, TrackingError
 from benchmark.identity import digest_of
 from benchmark.running.applicable import not_applicable
+from benchmark.running.completeness import incomplete
 from benchmark.running.executors.local import warm_up
 from benchmark.running.job import Job, experiment_note, open_data, open_job
 from benchmark.running.limits import chosen_limits, read_seconds
@@ -61,6 +64,8 @@ def run_sweep(request: SweepRequest) -> int:
     study = Study(storage_of(request.storage), name, what.file, what.space, what.facts(data), what.spec.as_file({}))
     live = parent_run(study, tracker, job, what, console)
     _announce(study, what, console, slides, live)
+    for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
+        console.print(f"  note: {line}", highlight=False, markup=False, soft_wrap=True)
     try:
         tuning = Tuning(
             what,
@@ -78,15 +83,23 @@ def run_sweep(request: SweepRequest) -> int:
             tuning.run()
         return _close(request, what, study, job, tracker, console, live, slides)
     except KeyboardInterrupt:
-        if study.shared():  # the other command closes the study's run
-            live.abandon()
-        else:
-            live.end("KILLED", "interrupted; the same command goes on")
+        _leave(study, live, "KILLED", "interrupted; the same command goes on")
         console.print(f"interrupted; the same command goes on with the study {name}", highlight=False)
         return INTERRUPTED
     except Exception as error:
-        live.end("FAILED", str(error).splitlines()[0])
+        _leave(study, live, "FAILED", (str(error).splitlines() or [type(error).__name__])[0])
         raise
+
+
+def _leave(study: Study, live: LiveRun, status: Literal["FAILED", "KILLED"], reason: str) -> None:
+    """End the study's run before its time, unless another command works on the study: that one closes it."""
+    shared = False
+    with suppress(StudyError):  # the storage may be what failed
+        shared = study.shared()
+    if shared:
+        live.abandon()
+    else:
+        live.end(status, reason)
 
 
 def _checked(job: Job) -> int:

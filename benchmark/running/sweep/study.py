@@ -202,8 +202,9 @@ class Study:
         tried(tell, self.name)
 
     def shared(self) -> bool:
-        """Whether another command is at work on a trial of this study."""
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        """Whether another command is at work on a trial of this study. Waits for a locked storage."""
+        states = (TrialState.RUNNING,)
+        running = tried(lambda: self._study.get_trials(deepcopy=False, states=states), self.name)
         owners = [one.user_attrs.get(OWNER) for one in running if one.number not in self._open]
         return any(owner is not None and not orphaned(owner) for owner in owners)
 
