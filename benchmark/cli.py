@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark.commands import audit, cache, catalogue, compare, data, export, leaderboard, report, run, service, sweep
+from benchmark.commands import audit, cache, compare, data, export, leaderboard, report, run, service, sweep
+from benchmark.commands import listing as catalogue
 from benchmark.commands.session import Session
 from benchmark.errors import BenchError
 

@@ -14,7 +14,7 @@ from benchmark.seeds import generator, seed_of
 from benchmark.stages import Checkpoint, StageRecord, StageStore
 
 if TYPE_CHECKING:
-    from benchmark.learning.features import FeatureCache
+    from benchmark.learning.encoders.features import FeatureCache
     from benchmark.method import Method
     from benchmark.slides import Grid, Slide
     from benchmark.supervision import Ledger
@@ -145,7 +145,7 @@ class Context:
     @cached_property
     def features(self) -> FeatureCache:
         """What frozen encoders made of patches: computed once, shared by methods, seeds, trials and processes."""
-        from benchmark.learning.features import FeatureCache
+        from benchmark.learning.encoders.features import FeatureCache
 
         return FeatureCache(self._features)
 

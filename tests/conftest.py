@@ -83,7 +83,7 @@ def empty_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def store(tmp_path: Path, empty_tables: Path) -> str:
     """The address of an empty tracking store."""
-    from benchmark.tracking import Tracker
+    from benchmark.tracking.store import Tracker
 
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
     Tracker(address, cache=empty_tables).connect()

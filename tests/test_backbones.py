@@ -9,10 +9,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from benchmark.errors import ConfigError, WeightsError
-from benchmark.learning.backbones import Backbone, create_backbone
-from benchmark.learning.resnet38 import BasicBlock, BottleneckBlock
-from benchmark.learning.timm_nets import strides_of
-from benchmark.learning.weights import fit_state, freeze_batchnorm, load_state
+from benchmark.learning.encoders.timm_nets import strides_of
+from benchmark.learning.encoders.weights import fit_state, freeze_batchnorm, load_state
+from benchmark.learning.nets.backbones import Backbone, create_backbone
+from benchmark.learning.nets.resnet38 import BasicBlock, BottleneckBlock
 
 SMALL = "test_resnet"
 

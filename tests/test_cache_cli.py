@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from benchmark.learning.features import CELLS, FACTS, VALUES
-from benchmark.learning.kept import chosen, entries, forget_stage, leftovers, remove, stages
+from benchmark.learning.encoders.features import CELLS, FACTS, VALUES
+from benchmark.learning.encoders.kept import chosen, entries, forget_stage, leftovers, remove, stages
 
 DAY = 86_400.0
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchmark.dataset import SYNTHETIC_MARK, Split
-from benchmark.datasets.camelyon16 import Camelyon16, plan
-from benchmark.datasets.glas import Glas
+from benchmark.datasets.tiles.glas import Glas
+from benchmark.datasets.wsi.camelyon16 import Camelyon16, plan
 from benchmark.datasets.wsi.options import WsiOptions
 from benchmark.errors import DataError
 from benchmark.slides.facts import slide_facts

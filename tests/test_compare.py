@@ -19,20 +19,20 @@ from benchmark.config import RunRequest
 from benchmark.errors import BenchError, ConfigError, DataError, TrackingError
 from benchmark.metrics.comparison import delong
 from benchmark.metrics.statistics import holm, wilcoxon
-from benchmark.reporting.difference import compare_runs, figures, require_pair
-from benchmark.reporting.difference.decisions import decision, find_maps, most, slide_gaps
-from benchmark.reporting.difference.model import Maps, SlideGap
-from benchmark.reporting.difference.page import render
-from benchmark.reporting.difference.pictures import kinds, placed, who_is_right
-from benchmark.reporting.difference.settings import refusals
-from benchmark.reporting.difference.show import WIDTH, as_json, as_tables
-from benchmark.reporting.difference.specificity import paired_specificities, units_of
-from benchmark.reporting.report.files import StoreFiles
-from benchmark.reporting.stored import StoredRun
+from benchmark.reporting.comparison import compare_runs, figures, require_pair
+from benchmark.reporting.comparison.comparison_facts import Maps, SlideGap
+from benchmark.reporting.comparison.comparison_page import render
+from benchmark.reporting.comparison.comparison_tables import WIDTH, as_json, as_tables
+from benchmark.reporting.comparison.decisions import decision, find_maps, most, slide_gaps
+from benchmark.reporting.comparison.disagreement_pictures import kinds, placed, who_is_right
+from benchmark.reporting.comparison.settings import refusals
+from benchmark.reporting.comparison.specificity import paired_specificities, units_of
+from benchmark.reporting.report.run_figures import StoreFiles
 from benchmark.running import matrix
 from benchmark.running.reopen import reopen
 from benchmark.slides import Grid, ScoreMap
-from benchmark.tracking import DatasetInput, Tracker
+from benchmark.tracking.store import DatasetInput, Tracker
+from benchmark.tracking.stored_runs import StoredRun
 
 VOID = {"meta", "img", "br", "link", "input"}
 

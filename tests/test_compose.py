@@ -12,15 +12,15 @@ from scipy import ndimage
 
 from benchmark.annotations import Polygons
 from benchmark.dataset import Split
-from benchmark.datasets.glas_tissue import GlasTissue
-from benchmark.datasets.painter import Painter
-from benchmark.datasets.tissue import ComposedSlide, compose_slide
-from benchmark.datasets.tissue.album import Picture, pictures_of
-from benchmark.datasets.tissue.layout import draw_layout
-from benchmark.datasets.tissue.mosaic import OVERLAP, choose_patients, cover
-from benchmark.datasets.tissue.noise import UNIT
-from benchmark.datasets.tissue.outline import draw_truth
-from benchmark.datasets.tissue.pieces import Pieces, Tile
+from benchmark.datasets.synthetic.composed import ComposedSlide, compose_slide
+from benchmark.datasets.synthetic.composed.album import Picture, pictures_of
+from benchmark.datasets.synthetic.composed.mosaic import OVERLAP, choose_patients, cover
+from benchmark.datasets.synthetic.composed.outline import draw_truth
+from benchmark.datasets.synthetic.composed.pieces import Pieces, Tile
+from benchmark.datasets.synthetic.composed.slide_layout import draw_layout
+from benchmark.datasets.synthetic.composed.smooth_fields import UNIT
+from benchmark.datasets.synthetic.painter import Painter
+from benchmark.datasets.tiles.glas_tissue import GlasTissue
 from benchmark.errors import DataError
 from benchmark.seeds import generator
 from benchmark.slides import Grid
@@ -273,7 +273,7 @@ def test_a_source_without_malignant_pictures_is_refused_only_where_they_are_need
 @pytest.mark.realdata
 def test_composed_from_glas(shared_data: Path) -> None:
     """Mean colour of a 128-px cell alone separates lesion from normal cells with an AUC of 0.74 (tissue of the train
-    part) and 0.83 (test part): 6 slides of 5120 px, each left out in turn, by benchmarks/composed_slides.py."""
+    part) and 0.83 (test part): 6 slides of 5120 px, each left out in turn, by measurements/composed_slides.py."""
     tissue = GlasTissue(shared_data / "glas").part(Split.TEST, 0)
     slide = compose_slide(tissue, side=1536, seed=2, lesions=True)
     assert set(slide.patients) <= {picture.patient for picture in tissue.pictures()}

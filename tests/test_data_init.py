@@ -12,9 +12,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from benchmark.commands import data, data_init
-from benchmark.datasets.camelyon16 import Camelyon16
-from benchmark.datasets.slides import Slides
-from benchmark.datasets.tcga_luad import TcgaLuad
+from benchmark.datasets.wsi.camelyon16 import Camelyon16
+from benchmark.datasets.wsi.slides import Slides
+from benchmark.datasets.wsi.tcga_luad import TcgaLuad
 from benchmark.errors import DataError
 from benchmark.registry import RegistryError
 from benchmark.slides.pyramid import write_pyramid

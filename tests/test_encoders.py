@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmark.errors import ConfigError, WeightsError
-from benchmark.learning.encoders import create_encoder, pretrained_on, vgg16_head, wrap_encoder
+from benchmark.learning.encoders.frozen import create_encoder, pretrained_on, vgg16_head, wrap_encoder
 
 
 @pytest.fixture(scope="module")

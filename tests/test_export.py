@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from benchmark.annotations import read_asap, read_geojson, write_geojson
+from benchmark.applying.export import MANIFEST, export_run, outlined_cells
 from benchmark.cli import main
 from benchmark.errors import ConfigError, DataError, TrackingError
 from benchmark.reporting.cells import cell_edges, nearest_cells
-from benchmark.reporting.export import MANIFEST, export_run, outlined_cells
 from benchmark.slides import Grid, ScoreMap
-from benchmark.tracking import DatasetInput, Tracker
+from benchmark.tracking.store import DatasetInput, Tracker
 
 GRIDS = {
     "pixels": Grid.pixels((9, 7)),
@@ -209,7 +209,7 @@ def test_a_run_is_found_in_any_experiment_by_an_unambiguous_beginning(store, tmp
         assert tracker.find(run.id).id == tracker.find(run.id[:12].upper()).id == run.id
     found = [tracker.find(run.id) for run in runs]
     monkeypatch.setattr(tracker, "_call", lambda function, *words, **named: [] if not words else found)
-    monkeypatch.setattr("benchmark.tracking._stored", lambda run: run)
+    monkeypatch.setattr("benchmark.tracking.store._stored", lambda run: run)
     with pytest.raises(TrackingError, match=r"several runs start with 'abcd': .*lcmil seed 0"):
         tracker.find("abcd")
 

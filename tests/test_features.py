@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from benchmark.errors import DataError
-from benchmark.learning.features import CELLS, FACTS, VALUES, FeatureCache
-from benchmark.learning.kept import entries, leftovers
+from benchmark.learning.encoders.features import CELLS, FACTS, VALUES, FeatureCache
+from benchmark.learning.encoders.kept import entries, leftovers
 from benchmark.slides import Grid, Slide, write_pyramid
 
 SIDE = 32
@@ -157,7 +157,7 @@ def test_an_encoder_that_fails_leaves_nothing(tmp_path, slide, grid):
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, slide, grid, monkeypatch):
-    import benchmark.learning.features as features
+    import benchmark.learning.encoders.features as features
 
     def full(fileno):
         raise OSError(28, "No space left on device")
@@ -194,7 +194,7 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from benchmark.learning.features import FeatureCache
+from benchmark.learning.encoders.features import FeatureCache
 from benchmark.slides import Grid, Slide
 
 class Encoder:

@@ -11,8 +11,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from benchmark.dataset import Options, Split
-from benchmark.datasets.glas import MPP, Glas, GlasOptions
-from benchmark.datasets.glas_files import OFFICIAL_FOLDER
+from benchmark.datasets.tiles.glas import MPP, Glas, GlasOptions
+from benchmark.datasets.tiles.glas_files import OFFICIAL_FOLDER
 from benchmark.digest import content_digest
 from benchmark.slides import Grid
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmark.dataset import SYNTHETIC_MARK, Split
-from benchmark.datasets.glas import Glas, GlasOptions
+from benchmark.datasets.tiles.glas import Glas, GlasOptions
 from benchmark.errors import DataError
 
 Damage = Callable[[Path], None]

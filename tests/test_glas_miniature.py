@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.dataset import SYNTHETIC_MARK, Split
-from benchmark.datasets.glas import Glas, GlasOptions
-from benchmark.datasets.glas_miniature import plan
+from benchmark.datasets.tiles.glas import Glas, GlasOptions
+from benchmark.datasets.tiles.glas_miniature import plan
 from benchmark.errors import DataError
 
 

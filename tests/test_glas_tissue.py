@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from benchmark.dataset import Split
-from benchmark.datasets.glas import Glas
-from benchmark.datasets.glas_files import COLUMNS
-from benchmark.datasets.glas_tissue import GlasTissue
-from benchmark.datasets.painter import Painter
-from benchmark.datasets.tissue.album import Picture
-from benchmark.datasets.tissue.patients import patients_of
+from benchmark.datasets.synthetic.composed.album import Picture
+from benchmark.datasets.synthetic.composed.patients import patients_of
+from benchmark.datasets.synthetic.painter import Painter
+from benchmark.datasets.tiles.glas import Glas
+from benchmark.datasets.tiles.glas_files import COLUMNS
+from benchmark.datasets.tiles.glas_tissue import GlasTissue
 from benchmark.errors import DataError
 
 WIDTH, HEIGHT = 90, 60

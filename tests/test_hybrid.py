@@ -15,9 +15,9 @@ from benchmark.errors import ConfigError, DataError, WeightsError
 from benchmark.methods.hybrid.cohort import Cohort
 from benchmark.methods.hybrid.fine import FinePatch, overridden
 from benchmark.methods.hybrid.hybrid import Hybrid, Pixel
+from benchmark.methods.hybrid.hybrid_params import HybridParams
 from benchmark.methods.hybrid.lattice import Lattice
 from benchmark.methods.hybrid.nets import encoder_of
-from benchmark.methods.hybrid.params import HybridParams
 from benchmark.methods.hybrid.patch_model import Batches, found_pools
 from benchmark.registry import datasets
 from benchmark.running.evaluate import evaluate

@@ -13,14 +13,14 @@ from benchmark.cli import app
 from benchmark.config import RunRequest
 from benchmark.errors import BenchError, ConfigError
 from benchmark.metrics.statistics import holm, wilcoxon
-from benchmark.reporting.leaderboard import show
-from benchmark.reporting.leaderboard.build import Filters, leaderboard
+from benchmark.reporting.leaderboard import leaderboard_tables as show
+from benchmark.reporting.leaderboard.build_leaderboard import Filters, leaderboard
 from benchmark.reporting.leaderboard.rows import boards
 from benchmark.reporting.leaderboard.standings import judged
 from benchmark.reporting.references import Reference
-from benchmark.reporting.stored import StoredRun
 from benchmark.running import matrix
-from benchmark.tracking import Tracker
+from benchmark.tracking.store import Tracker
+from benchmark.tracking.stored_runs import StoredRun
 
 SLIDES = [f"slide{number:02d}" for number in range(20)]
 
@@ -192,7 +192,7 @@ def test_reading_quickly_and_through_mlflow_gives_the_same(filled, monkeypatch):
     quick = tracker.stored(**wanted)
     identity = quick[0].tags["bench.identity"]
     quick_one = tracker.stored(experiments=["glas-synthetic"], identities=[identity], **wanted)
-    monkeypatch.setattr("benchmark.tracking.read_sqlite", lambda *args, **named: None)
+    monkeypatch.setattr("benchmark.tracking.store.read_sqlite", lambda *args, **named: None)
     assert tracker.stored(**wanted) == quick
     assert tracker.stored(experiments=["glas-synthetic"], identities=[identity], **wanted) == quick_one
     assert len(quick_one) == 1 and quick_one[0].metrics["pixel/miou"] == quick[0].metrics["pixel/miou"]
@@ -215,7 +215,7 @@ def test_published_numbers_stand_beside_ours_with_the_gap():
         supervision=None,
         note="",
     )
-    from benchmark.reporting.leaderboard.build import _beside
+    from benchmark.reporting.leaderboard.build_leaderboard import _beside
 
     (board,) = boards([stored("a", 0.6), stored("a", 0.8, preset="paper", row="other")], None)
     beside = _beside(board, reference)

@@ -17,7 +17,7 @@ from benchmark.errors import BenchError, ConfigError
 from benchmark.running import matrix
 from benchmark.running.executors import local
 from benchmark.running.limits import read_bytes, read_seconds
-from benchmark.tracking import Tracker
+from benchmark.tracking.store import Tracker
 
 BAD = '''
 """Methods that go wrong, each in its own way."""

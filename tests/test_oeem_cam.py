@@ -15,10 +15,10 @@ from torch.nn import functional
 from benchmark.annotations import LabelImage
 from benchmark.context import Context
 from benchmark.errors import ConfigError, SupervisionError
-from benchmark.learning.backbones import Backbone
+from benchmark.learning.nets.backbones import Backbone
 from benchmark.method import Method, MethodCard
-from benchmark.methods.oeem.cam import Merger, Patch, evidence, pseudo_masks
-from benchmark.methods.oeem.classifier import (
+from benchmark.methods.wsss.cam import Merger, Patch, evidence, pseudo_masks
+from benchmark.methods.wsss.classifier import (
     CamNet,
     create_classifier,
     epoch_steps,
@@ -26,9 +26,9 @@ from benchmark.methods.oeem.classifier import (
     train_classifier,
     validation_loss,
 )
-from benchmark.methods.oeem.params import CAM_FIELDS, CLASSIFIER_FIELDS, ClassifierParams
-from benchmark.methods.oeem.patches import PatchSet, augmented, crop_box, patch_grid, resized, standardised
-from benchmark.methods.oeem.presets import CLASSIFIER_QUICK, CLASSIFIER_SMOKE
+from benchmark.methods.wsss.classifier_params import CAM_FIELDS, CLASSIFIER_FIELDS, ClassifierParams
+from benchmark.methods.wsss.classifier_presets import CLASSIFIER_QUICK, CLASSIFIER_SMOKE
+from benchmark.methods.wsss.patches import PatchSet, augmented, crop_box, patch_grid, resized, standardised
 from benchmark.slides import Grid, Slide
 from benchmark.supervision import Labels, Ledger, Supervision, View
 
@@ -214,7 +214,7 @@ def test_the_optimiser_of_each_schedule(monkeypatch, tmp_path, masks, schedule, 
     def train_steps(net, optimiser, training, context):
         seen.update(optimiser.param_groups[0], first=training.rate(0), last=training.rate(training.steps - 1))
 
-    monkeypatch.setattr("benchmark.methods.oeem.classifier.train_steps", train_steps)
+    monkeypatch.setattr("benchmark.methods.wsss.classifier.train_steps", train_steps)
     fit(tmp_path, view(tmp_path, masks), params(cls_schedule=schedule, cls_epochs=1))
     assert (seen["momentum"], seen["weight_decay"], seen["nesterov"]) == (momentum, decay, False)
     assert seen["first"] == 0.05

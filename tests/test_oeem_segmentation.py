@@ -12,12 +12,12 @@ from torch.nn import functional
 
 from benchmark.context import Context
 from benchmark.learning.augment import normalised
-from benchmark.learning.heads import FcnHead, PspHead
-from benchmark.methods.oeem import cam, classifier, segmentation
-from benchmark.methods.oeem.oeem import CamSeg, Oeem, Ohem, Pspnet
-from benchmark.methods.oeem.scoring import score_slide, tile_probabilities, window_logits
-from benchmark.methods.oeem.seg_params import OeemParams, SegmentationParams
-from benchmark.methods.oeem.segmentation import SegNet, Tiles, training_steps
+from benchmark.learning.nets.heads import FcnHead, PspHead
+from benchmark.methods.wsss import cam, classifier, segmentation
+from benchmark.methods.wsss.oeem import CamSeg, Oeem, Ohem, Pspnet
+from benchmark.methods.wsss.scoring import score_slide, tile_probabilities, window_logits
+from benchmark.methods.wsss.seg_params import OeemParams, SegmentationParams
+from benchmark.methods.wsss.segmentation import SegNet, Tiles, training_steps
 from benchmark.slides import Grid, Slide
 from benchmark.supervision import Ledger, View
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.methods.oeem.weighting import (
+from benchmark.methods.wsss.weighting import (
     Weighting,
     hard_pixels,
     pixel_losses,

@@ -11,10 +11,10 @@ from scipy import ndimage
 from skimage.measure import regionprops
 from sklearn.metrics import roc_auc_score
 
-from benchmark.datasets.painter import Painter, Stain
-from benchmark.datasets.painter.noise import cloud
-from benchmark.datasets.painter.nuclei import Nuclei, stamp, strewn
-from benchmark.datasets.painter.stain import Canvas
+from benchmark.datasets.synthetic.painter import Painter, Stain
+from benchmark.datasets.synthetic.painter.fields import cloud
+from benchmark.datasets.synthetic.painter.nuclei import Nuclei, stamp, strewn
+from benchmark.datasets.synthetic.painter.stain import Canvas
 from benchmark.seeds import generator
 
 Picture = tuple[NDArray[np.uint8], NDArray[np.int32]]
@@ -54,7 +54,7 @@ def test_same_bits_for_the_same_seed_and_others_for_another(benign: list[Picture
 
 def test_another_process_with_other_threads_paints_the_same_bits(benign: list[Picture]) -> None:
     code = (
-        "import hashlib; from benchmark.datasets.painter import Painter\n"
+        "import hashlib; from benchmark.datasets.synthetic.painter import Painter\n"
         f"pixels, glands = Painter().paint({WIDTH}, {HEIGHT}, positive=False, seed=0)\n"
         "print(hashlib.sha256(pixels.tobytes() + glands.tobytes()).hexdigest())"
     )

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmark.dataset import SYNTHETIC_MARK, Split
-from benchmark.datasets.paip import PaipDataset
-from benchmark.datasets.paip2019 import Paip2019, Paip2019Options
-from benchmark.datasets.paip2020 import Paip2020, Paip2020Options
+from benchmark.datasets.wsi.paip import PaipDataset
+from benchmark.datasets.wsi.paip2019 import Paip2019, Paip2019Options
+from benchmark.datasets.wsi.paip2020 import Paip2020, Paip2020Options
 from benchmark.errors import DataError
 from benchmark.slides.facts import slide_facts
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from benchmark.tracking import Tracker
+from benchmark.tracking.store import Tracker
 
 METRICS = ("pixel/miou", "pixel/dice", "object/f1", "image/auc", "train/pseudo_mask_miou")
 

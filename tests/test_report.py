@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from benchmark.commands.report import report
 from benchmark.config import RunRequest
 from benchmark.errors import ConfigError, TrackingError
-from benchmark.reporting.leaderboard.build import Filters, leaderboard
-from benchmark.reporting.leaderboard.model import (
+from benchmark.reporting.leaderboard.build_leaderboard import Filters, leaderboard
+from benchmark.reporting.leaderboard.standings_model import (
     Board,
     Failure,
     Figure,
@@ -28,10 +28,10 @@ from benchmark.reporting.leaderboard.model import (
 )
 from benchmark.reporting.references import Reference
 from benchmark.reporting.report import StoreFiles, render, write_report
-from benchmark.reporting.stored import StoredRun
 from benchmark.reporting.style import figure
 from benchmark.running import matrix
-from benchmark.tracking import Tracker
+from benchmark.tracking.store import Tracker
+from benchmark.tracking.stored_runs import StoredRun
 
 VOID = {"meta", "img", "br", "link", "input"}
 

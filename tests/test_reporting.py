@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.reporting import curves, overlays, style
-from benchmark.reporting.page import number, render
-from benchmark.reporting.tables import RunFacts, StageCost, write_report, write_table
+from benchmark.reporting.run_tables import RunFacts, StageCost, write_report, write_table
+from benchmark.reporting.summary_page import number, render
 from benchmark.slides import Grid
 
 # --- overlays -----------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from benchmark.errors import BenchError, ConfigError, DataError, PredictionError
 from benchmark.method import Method, MethodCard, Params, Prediction
 from benchmark.running import matrix
 from benchmark.slides import ScoreMap
-from benchmark.tracking import Tracker
+from benchmark.tracking.store import Tracker
 
 SLIDES = 9
 

@@ -6,8 +6,8 @@ import torch
 
 from benchmark.context import Context
 from benchmark.errors import ConfigError
-from benchmark.learning import selfsupervised
-from benchmark.learning.selfsupervised import augmented, frozen, nt_xent, pretrain
+from benchmark.learning.encoders import selfsupervised
+from benchmark.learning.encoders.selfsupervised import augmented, frozen, nt_xent, pretrain
 from benchmark.method import Method, MethodCard, Params
 from benchmark.supervision import Ledger
 

@@ -11,10 +11,10 @@ import pytest
 
 from benchmark.config import RunRequest
 from benchmark.errors import TrackingError
-from benchmark.reporting.fetched import slide_rows, unit_rows
-from benchmark.reporting.leaderboard.build import Filters, leaderboard
+from benchmark.reporting.leaderboard.build_leaderboard import Filters, leaderboard
 from benchmark.running import matrix
-from benchmark.tracking import Tracker
+from benchmark.tracking.artifacts import slide_rows, unit_rows
+from benchmark.tracking.store import Tracker
 
 QUITS = '''
 """Ends the server while it works, if it is told to."""

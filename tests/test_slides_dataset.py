@@ -12,8 +12,8 @@ import pytest
 
 from benchmark.annotations import Polygons, read_geojson, write_asap, write_geojson
 from benchmark.dataset import SYNTHETIC_MARK, Split
-from benchmark.datasets.slides import Slides, plan
 from benchmark.datasets.wsi.manifest import inside
+from benchmark.datasets.wsi.slides import Slides, plan
 from benchmark.errors import DataError
 from benchmark.registry import methods
 from benchmark.running.evaluate import evaluate

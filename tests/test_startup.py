@@ -1,4 +1,4 @@
-"""Nothing heavy is imported for `bench --help` and `bench list`; `benchmarks/startup.py` measures the seconds."""
+"""Nothing heavy is imported for `bench --help` and `bench list`; `measurements/startup.py` measures the seconds."""
 
 import os
 import subprocess

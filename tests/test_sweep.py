@@ -19,12 +19,12 @@ import yaml
 from benchmark.cli import main
 from benchmark.config import RunRequest
 from benchmark.errors import ConfigError, DataError, StudyError
-from benchmark.running.studies import drive
-from benchmark.running.studies.drive import run_sweep
-from benchmark.running.studies.request import SweepRequest
-from benchmark.running.sweep import storage as storage_module
-from benchmark.running.sweep.study import stored_studies
-from benchmark.tracking import Tracker
+from benchmark.tracking.store import Tracker
+from benchmark.tuning import study_storage as storage_module
+from benchmark.tuning import sweep as drive
+from benchmark.tuning.request import SweepRequest
+from benchmark.tuning.study import stored_studies
+from benchmark.tuning.sweep import run_sweep
 
 TOY = '''
 """A method whose metric depends on its parameters alone."""
@@ -206,9 +206,9 @@ def test_no_trial_sees_a_test_slide(toy, tmp_path, monkeypatch, miniatures, stor
     from benchmark.dataset import Split
     from benchmark.registry import datasets
     from benchmark.running.job import open_job
-    from benchmark.running.studies.request import tuned
-    from benchmark.running.studies.task import TrialTask
-    from benchmark.running.studies.trial import run_trial
+    from benchmark.tuning.request import tuned
+    from benchmark.tuning.task import TrialTask
+    from benchmark.tuning.trial import run_trial
 
     request = RunRequest(data=str(miniatures["glas"]), store=store, cache=tmp_path / "cache")
     what = tuned(SweepRequest(str(write(tmp_path / "sweep.yaml", {})), request))

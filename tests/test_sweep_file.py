@@ -15,8 +15,8 @@ from benchmark.errors import ConfigError
 from benchmark.method import Method, Params, param
 from benchmark.metrics.catalogue import METRICS
 from benchmark.registry import methods
-from benchmark.running.studies.file import read_sweep, shipped, shipped_names, sweep_path
-from benchmark.running.studies.space import Dimension, Space, base_of, derived_space, space_of
+from benchmark.tuning.space import Dimension, Space, base_of, derived_space, space_of
+from benchmark.tuning.sweep_file import read_sweep, shipped, shipped_names, sweep_path
 
 Scale = Annotated[float, Field(ge=1.0, le=8.0)]
 

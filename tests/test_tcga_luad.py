@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmark.dataset import SYNTHETIC_MARK, Split, VerifyReport
-from benchmark.datasets.tcga_luad import MANIFEST, TcgaLuad, plan
 from benchmark.datasets.wsi.barcode import patient_of, slide_barcode
 from benchmark.datasets.wsi.mutations import read_mutations
+from benchmark.datasets.wsi.tcga_luad import MANIFEST, TcgaLuad, plan
 from benchmark.errors import DataError
 from benchmark.registry import methods
 from benchmark.running.evaluate import evaluate

@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
 from benchmark.errors import TrackingError
-from benchmark.reporting import address
-from benchmark.reporting import live as live_module
-from benchmark.reporting.live import LiveRun, Number
-from benchmark.reporting.names import MAX_NAME, MAX_PARAM, stored_name, stored_params
-from benchmark.reporting.owner import orphaned, owner_tags
-from benchmark.reporting.ui import FILTERS, free_port
-from benchmark.tracking import DatasetInput, Tracker, serve, store_uri
+from benchmark.tracking import address
+from benchmark.tracking import live as live_module
+from benchmark.tracking.live import LiveRun, Number
+from benchmark.tracking.names import MAX_NAME, MAX_PARAM, stored_name, stored_params
+from benchmark.tracking.owner import orphaned, owner_tags
+from benchmark.tracking.server import FILTERS, free_port
+from benchmark.tracking.store import DatasetInput, Tracker, serve, store_uri
 
 DATA = DatasetInput("glas", "/data/glas", "0123456789abcdef" * 4, {"test_slides": 80})
 
@@ -85,7 +85,8 @@ def test_the_store_is_the_argument_then_the_environment_then_the_current_folder(
 
 
 def test_importing_the_module_does_not_import_mlflow() -> None:
-    code = "import sys, benchmark.tracking; print(*{'mlflow', 'matplotlib', 'sqlalchemy', 'numpy'} & set(sys.modules))"
+    heavy = {"mlflow", "matplotlib", "sqlalchemy", "numpy"}
+    code = f"import sys, benchmark.tracking.store; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
@@ -290,7 +291,7 @@ def test_a_deleted_experiment_is_told_with_the_way_to_restore_it(store: str) -> 
 PROCESS = """
 import os, signal, sys
 from pathlib import Path
-from benchmark.tracking import DatasetInput, Tracker
+from benchmark.tracking.store import DatasetInput, Tracker
 how, folder = sys.argv[1], Path(sys.argv[2])
 tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", cache=folder / "tables")
 run = tracker.start(experiment="glas", description="", name=how, params={"V": 4}, tags={"bench.identity": how},
@@ -479,7 +480,7 @@ def test_the_page_of_a_store_that_is_not_there_is_refused(tmp_path: Path) -> Non
 
 
 def test_the_page_is_served_takes_runs_over_http_and_stops_cleanly(store: str, tmp_path: Path) -> None:
-    code = "import sys; from benchmark.tracking import serve; sys.exit(serve(sys.argv[1], port=int(sys.argv[2])))"
+    code = "import sys; from benchmark.tracking.store import serve; sys.exit(serve(sys.argv[1], port=int(sys.argv[2])))"
     command = [sys.executable, "-u", "-c", code, store, str(closed_port())]
     page = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert page.stdout is not None

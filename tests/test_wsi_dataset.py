@@ -12,9 +12,9 @@ import pytest
 
 from benchmark.annotations import Polygons, Region, Released, write_asap, write_geojson
 from benchmark.dataset import SYNTHETIC_MARK, Options, Split
-from benchmark.datasets.camelyon16 import Camelyon16
+from benchmark.datasets.wsi.camelyon16 import Camelyon16
+from benchmark.datasets.wsi.inclusion import exclusion, lesion_share
 from benchmark.datasets.wsi.options import WsiOptions
-from benchmark.datasets.wsi_inclusion import exclusion, lesion_share
 from benchmark.errors import DataError
 from benchmark.registry import methods
 from benchmark.running.evaluate import evaluate

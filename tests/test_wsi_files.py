@@ -9,15 +9,15 @@ import pytest
 from pydantic import ValidationError
 
 from benchmark.dataset import SYNTHETIC_MARK, Split
-from benchmark.datasets.paip import PaipOptions
-from benchmark.datasets.paip2019 import NAME as PAIP2019_NAME
-from benchmark.datasets.paip2020 import NAME, OFFICIAL
 from benchmark.datasets.wsi import camelyon16_files, paip_files
 from benchmark.datasets.wsi.cases import Case, Index
 from benchmark.datasets.wsi.coarse import CoarseFiles
 from benchmark.datasets.wsi.kept import Kept
 from benchmark.datasets.wsi.mark import read_mark
 from benchmark.datasets.wsi.options import WsiOptions
+from benchmark.datasets.wsi.paip import PaipOptions
+from benchmark.datasets.wsi.paip2019 import NAME as PAIP2019_NAME
+from benchmark.datasets.wsi.paip2020 import NAME, OFFICIAL
 from benchmark.datasets.wsi.published import (
     LCMIL_CAMELYON16,
     LCMIL_PAIP2019,
@@ -26,8 +26,8 @@ from benchmark.datasets.wsi.published import (
     WITHDRAWN,
 )
 from benchmark.datasets.wsi.scale import power_of_two
-from benchmark.datasets.wsi_miniature import linked, paip_plan, shares
-from benchmark.datasets.wsi_splits import fold_split, lcmil_split, official_split, set_aside
+from benchmark.datasets.wsi.splits import fold_split, lcmil_split, official_split, set_aside
+from benchmark.datasets.wsi.wsi_miniature import linked, paip_plan, shares
 from benchmark.errors import DataError
 from benchmark.identity import facts_of
 
@@ -180,7 +180,7 @@ def test_slides_that_share_patients_count_as_one_patient() -> None:
 
 @pytest.mark.parametrize("slides", [4, 5, 6, 9, 12, 40, 120])
 def test_every_number_of_slides_fills_every_split(slides: int) -> None:
-    from benchmark.datasets.camelyon16 import plan
+    from benchmark.datasets.wsi.camelyon16 import plan
 
     assert sum(shares(slides).values()) == slides and min(shares(slides).values()) >= 1
     planned = plan(slides)

@@ -7,16 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from benchmark.annotations.annotation import Annotation
-from benchmark.annotations.drawn import (
-    HOLES,
-    Drawing,
-    attribute,
-    class_name,
-    label_of,
-    lowered,
-    outlines_of,
-    read_xml,
-)
+from benchmark.annotations.drawn import HOLES, Drawing, attribute, class_name, label_of, lowered, outlines_of, read_xml
 from benchmark.annotations.polygons import Polygons
 from benchmark.storage import whole_file
 

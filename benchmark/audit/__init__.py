@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .checks import audit
-from .encoders import declared_encoders
-from .findings import AuditFinding, AuditReport
+from benchmark.audit.checks import audit
+from benchmark.audit.encoders import declared_encoders
+from benchmark.audit.findings import AuditFinding, AuditReport
 
 __all__ = ["AuditFinding", "AuditReport", "audit", "declared_encoders"]

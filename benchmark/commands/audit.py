@@ -125,7 +125,7 @@ def _print(name: str, dataset: Dataset, report: AuditReport) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from benchmark.commands.tables import MARKS, console
+    from benchmark.commands.printing import MARKS, console
 
     marks = {**MARKS, False: ("WARN", "bold red")}
     out = console()

@@ -13,7 +13,7 @@ from benchmark.errors import ConfigError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from benchmark.learning.kept import Entry
+    from benchmark.learning.encoders.kept import Entry
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Frozen features and other kept work: size, room.")
 
@@ -40,8 +40,8 @@ def info(
     cache: Cache = None,
 ) -> None:
     """Show the size of each part of the cache, and of the features by encoder."""
-    from benchmark.commands.tables import console, table
-    from benchmark.learning.kept import entries
+    from benchmark.commands.printing import console, table
+    from benchmark.learning.encoders.kept import entries
 
     root = _root(cache)
     out = console()
@@ -58,7 +58,7 @@ def info(
 
 
 def _by_encoder(found: Sequence[Entry]) -> Table:
-    from benchmark.commands.tables import table
+    from benchmark.commands.printing import table
 
     shown = table("encoder", "entries", "slides", "patches", "size", "took")
     for encoder in sorted({entry.encoder for entry in found}):
@@ -77,7 +77,7 @@ def _by_encoder(found: Sequence[Entry]) -> Table:
 def _by_slide(found: Sequence[Entry]) -> Table:
     from datetime import datetime
 
-    from benchmark.commands.tables import table
+    from benchmark.commands.printing import table
 
     shown = table("slide", "encoder", "patches", "size", "took", "last used")
     for entry in sorted(found, key=lambda entry: (entry.slide, entry.encoder, entry.home)):
@@ -98,8 +98,8 @@ def prune(
     cache: Cache = None,
 ) -> None:
     """Remove frozen features (and stages, if asked); shows first what would go."""
-    from benchmark.commands.tables import console
-    from benchmark.learning import kept
+    from benchmark.commands.printing import console
+    from benchmark.learning.encoders import kept
 
     if older_than is None and max_size is None and encoder is None and not everything and not stages:
         raise ConfigError("nothing to prune was named", fix="bench cache prune --older-than 30")

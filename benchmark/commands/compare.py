@@ -14,8 +14,8 @@ from benchmark.commands.service import Store
 
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset
-    from benchmark.reporting.difference import Difference
-    from benchmark.reporting.report.files import Files
+    from benchmark.reporting.comparison import Difference
+    from benchmark.reporting.report.run_figures import Files
 
 EXAMPLES = """\
 Examples:
@@ -59,11 +59,11 @@ def compare(
     from rich.progress import track
     from rich.text import Text
 
-    from benchmark.reporting.difference import compare_runs, require_pair, write_page
-    from benchmark.reporting.difference.page import require_place
-    from benchmark.reporting.difference.show import WIDTH, as_json, as_tables
-    from benchmark.reporting.report.files import StoreFiles
-    from benchmark.tracking import Tracker
+    from benchmark.reporting.comparison import compare_runs, require_pair, write_page
+    from benchmark.reporting.comparison.comparison_page import require_place
+    from benchmark.reporting.comparison.comparison_tables import WIDTH, as_json, as_tables
+    from benchmark.reporting.report.run_figures import StoreFiles
+    from benchmark.tracking.store import Tracker
 
     require_place(out)
     tracker, talk = Tracker(store), Console(highlight=False, stderr=True)

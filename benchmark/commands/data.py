@@ -53,7 +53,7 @@ def where() -> None:
     from rich.text import Text
 
     from benchmark import datahome
-    from benchmark.commands.tables import console, table
+    from benchmark.commands.printing import console, table
 
     shown = table("dataset", "from", "folder", "state")
     for name in datasets().names():
@@ -71,7 +71,7 @@ def list_data() -> None:
     """Show each dataset with its title, licence and size, and whether it is here."""
     from rich.text import Text
 
-    from benchmark.commands.tables import console, table
+    from benchmark.commands.printing import console, table
     from benchmark.datahome import places
 
     shown = table("dataset", "title", "licence", "size", "here")
@@ -89,7 +89,7 @@ def list_data() -> None:
 @app.command()
 def info(name: Name) -> None:
     """Show what a dataset is: licence, citation, how to obtain it, and the layout on disk that is expected."""
-    from benchmark.commands.tables import console, facts, print_card
+    from benchmark.commands.printing import console, facts, print_card
 
     print_card(console(), datasets().entry(name), facts(datasets().load(name)))
 
@@ -106,7 +106,7 @@ def verify(
     ] = False,
 ) -> None:
     """Check a dataset against the official counts; exit code 2 when something is wrong."""
-    from benchmark.commands.tables import console
+    from benchmark.commands.printing import console
     from benchmark.datahome import find_root
 
     component = datasets().load(name)
@@ -174,7 +174,7 @@ def synth(
         raise DataError(f"{out} exists and is not an empty folder; nothing is overwritten", fix="choose another --out")
     if side is not None and side < SMALLEST_SIDE:
         raise DataError(f"--side {side}: expected at least {SMALLEST_SIDE} px", fix="--side 5120")
-    from benchmark.commands.tables import console
+    from benchmark.commands.printing import console
 
     terminal = console()
     given = {"tissue": _tissue(tissue), "side": side}
@@ -208,7 +208,7 @@ def _print_report(name: str, root: Path, report: VerifyReport, *, synthetic: boo
     from rich.table import Table
     from rich.text import Text
 
-    from benchmark.commands.tables import MARKS, console
+    from benchmark.commands.printing import MARKS, console
 
     out = console()
     out.print(Text.assemble((name, "bold"), f"  {root}{'  (synthetic)' if synthetic else ''}"), soft_wrap=True)

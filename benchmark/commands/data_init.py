@@ -68,7 +68,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Write over the table that is there.")] = False,
 ) -> None:
     """Write the table of a folder of slides as far as it can be told, and say what is missing."""
-    from benchmark.commands.tables import console
+    from benchmark.commands.printing import console
 
     component: Any = datasets().load(name)
     if not hasattr(component, "template"):
@@ -106,7 +106,7 @@ def _write(target: Path, template: Template) -> None:
 def _print(out: Console, target: Path, template: Template) -> None:
     from rich.text import Text
 
-    from benchmark.commands.tables import MARKS, table
+    from benchmark.commands.printing import MARKS, table
 
     shown = table(*template.columns)
     for row in template.rows[:SHOWN]:

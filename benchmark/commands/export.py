@@ -48,9 +48,9 @@ def export(
     from rich.progress import track
     from rich.text import Text
 
-    from benchmark.commands.tables import console
-    from benchmark.reporting.export import export_run
-    from benchmark.tracking import Tracker
+    from benchmark.applying.export import export_run
+    from benchmark.commands.printing import console
+    from benchmark.tracking.store import Tracker
 
     terminal = console()
 

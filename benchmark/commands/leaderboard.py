@@ -90,10 +90,10 @@ def leaderboard(
 ) -> None:
     """Rank the methods of the store: figures with intervals, tests, label cost, seconds, published numbers."""
     from benchmark.reporting.label_cost import read_cost_model
-    from benchmark.reporting.leaderboard import show
-    from benchmark.reporting.leaderboard.build import leaderboard as build
+    from benchmark.reporting.leaderboard import leaderboard_tables as show
+    from benchmark.reporting.leaderboard.build_leaderboard import leaderboard as build
     from benchmark.reporting.references import references as published
-    from benchmark.tracking import Tracker
+    from benchmark.tracking.store import Tracker
 
     filters = chosen(method, dataset, metric, supervision, preset, tag)
     cost = read_cost_model(cost_model)

@@ -48,13 +48,13 @@ def report(
 
     from rich.text import Text
 
-    from benchmark.commands.tables import console
+    from benchmark.commands.printing import console
     from benchmark.reporting.label_cost import read_cost_model
-    from benchmark.reporting.leaderboard.build import leaderboard
+    from benchmark.reporting.leaderboard.build_leaderboard import leaderboard
     from benchmark.reporting.references import references as published
     from benchmark.reporting.report import StoreFiles, write_report
-    from benchmark.reporting.report.write import require_place
-    from benchmark.tracking import Tracker
+    from benchmark.reporting.report.write_report import require_place
+    from benchmark.tracking.store import Tracker
 
     require_place(out)
     tracker, terminal = Tracker(store), console()

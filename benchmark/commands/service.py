@@ -17,7 +17,7 @@ def ui(
     port: Annotated[int, typer.Option(metavar="N", help="Port to listen on.")] = 5000,
 ) -> None:
     """Open the MLflow UI on the store; Ctrl-C ends it."""
-    from benchmark.reporting.ui import serve
+    from benchmark.tracking.server import serve
 
     raise typer.Exit(serve(store, host, port))
 
@@ -27,7 +27,7 @@ def doctor(store: Store = None) -> None:
 
     Each fault comes with its fix; the exit code is 2 when something must be mended.
     """
-    from benchmark.commands.tables import MARKS, console
+    from benchmark.commands.printing import MARKS, console
     from benchmark.doctor import examine
 
     out = console()

@@ -102,8 +102,8 @@ def run(
 ) -> None:
     """Tune a method on validation slides, or go on with that, and test the winner once."""
     from benchmark.config import RunRequest
-    from benchmark.running.studies.drive import run_sweep
-    from benchmark.running.studies.request import SweepRequest
+    from benchmark.tuning.request import SweepRequest
+    from benchmark.tuning.sweep import run_sweep
 
     asked = RunRequest(
         dataset=dataset,
@@ -128,11 +128,11 @@ def run(
 @app.command("list")
 def listing(storage: Storage = None) -> None:
     """Show the studies of a storage."""
-    from benchmark.commands.tables import console
-    from benchmark.reporting.address import shown
-    from benchmark.running.studies.show import table_of_studies
-    from benchmark.running.studies.where import storage_of
-    from benchmark.running.sweep.study import stored_studies
+    from benchmark.commands.printing import console
+    from benchmark.tracking.address import shown
+    from benchmark.tuning.study import stored_studies
+    from benchmark.tuning.study_tables import table_of_studies
+    from benchmark.tuning.where import storage_of
 
     found = stored_studies(storage_of(storage), missing_ok=True)
     if found:
@@ -144,10 +144,10 @@ def listing(storage: Storage = None) -> None:
 @app.command()
 def show(study: Name, storage: Storage = None) -> None:
     """Show every trial of a study, the best ones first marked."""
-    from benchmark.commands.tables import console
-    from benchmark.running.studies.show import table_of_trials
-    from benchmark.running.studies.where import storage_of
-    from benchmark.running.sweep.study import stored_studies
+    from benchmark.commands.printing import console
+    from benchmark.tuning.study import stored_studies
+    from benchmark.tuning.study_tables import table_of_trials
+    from benchmark.tuning.where import storage_of
 
     console().print(table_of_trials(stored_studies(storage_of(storage), study)[0]))
 
@@ -160,9 +160,9 @@ def best(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to. Default: the terminal.")] = None,
 ) -> None:
     """Write the run file of the best trial, for `bench run --config`."""
-    from benchmark.running.studies.page import as_run_file
-    from benchmark.running.studies.where import storage_of
-    from benchmark.running.sweep.study import stored_studies
+    from benchmark.tuning.study import stored_studies
+    from benchmark.tuning.study_page import as_run_file
+    from benchmark.tuning.where import storage_of
 
     found = stored_studies(storage_of(storage), study)[0]
     chosen = next(
@@ -184,9 +184,9 @@ def export(
     """Write all trials of a study as a table."""
     import json
 
-    from benchmark.running.studies.page import as_csv, as_facts
-    from benchmark.running.studies.where import storage_of
-    from benchmark.running.sweep.study import stored_studies
+    from benchmark.tuning.study import stored_studies
+    from benchmark.tuning.study_page import as_csv, as_facts
+    from benchmark.tuning.where import storage_of
 
     found = stored_studies(storage_of(storage), study)[0]
     names = [one["name"] for one in found.facts["space"]]

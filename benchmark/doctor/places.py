@@ -16,7 +16,7 @@ LITTLE_DISK = 2**30
 
 def tracking(store: str | None = None) -> Check:
     """Whether results can be written into the tracking store."""
-    from benchmark.reporting.address import require_file, require_server, shown, sqlite_path, store_uri
+    from benchmark.tracking.address import require_file, require_server, shown, sqlite_path, store_uri
 
     uri = store_uri(store)
     path = sqlite_path(uri)

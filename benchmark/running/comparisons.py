@@ -12,7 +12,7 @@ from benchmark.supervision import Supervision
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from benchmark.running.run import Outcome
+    from benchmark.running.attempt import Outcome
 
 METRICS = ("pixel/f1", "pixel/accuracy")
 """What LC-MIL's pairwise tests compare."""

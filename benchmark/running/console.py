@@ -10,7 +10,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmark.tracking import LiveRun
+from benchmark.tracking.store import LiveRun
 
 T = TypeVar("T")
 

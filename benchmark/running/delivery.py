@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import TrackingError
-from benchmark.reporting.live import LiveRun
 from benchmark.running.states import NotStoredError
 from benchmark.storage import whole_file
+from benchmark.tracking.live import LiveRun
 
 _NOTE = "delivery.json"
 

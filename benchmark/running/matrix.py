@@ -18,17 +18,17 @@ from rich.console import Console
 from benchmark.config import RunRequest, RunSpec
 from benchmark.datahome import cache_home
 from benchmark.errors import BenchError, ConfigError, TrackingError
-from benchmark.running.closing import closing_table, plan_table
+from benchmark.running.attempt import Outcome, Way, run_one
+from benchmark.running.closing_table import closing_table, plan_table
 from benchmark.running.comparisons import comparisons, refinement_tables
 from benchmark.running.device import assigned_device, cores
 from benchmark.running.executors.local import Ended, LocalExecutor, warm_up
 from benchmark.running.limits import Limits, chosen_limits
 from benchmark.running.plan import plan
-from benchmark.running.run import Outcome, Way, run_one
 from benchmark.running.states import FAILURES, ends_all, reason_of, state_of
 from benchmark.running.survey import Prospect, Survey, conclude, record
 from benchmark.running.worker import WIDTH, Task
-from benchmark.tracking import Tracker
+from benchmark.tracking.store import Tracker
 
 SUCCESS, UNEXPECTED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 LOOK_AGAIN = 2.0

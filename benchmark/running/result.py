@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmark.identity import digest_of
 from benchmark.metrics.suite import METRICS, Summary
 from benchmark.resources import Meter
-from benchmark.running.closing import HEADLINES
+from benchmark.running.closing_table import HEADLINES
 from benchmark.running.completeness import Completeness
 from benchmark.running.job import Job
 from benchmark.stages import StageRecord

@@ -10,14 +10,14 @@ from benchmark.config import RunSpec
 from benchmark.errors import BenchError
 from benchmark.identity import digest_of, facts_of
 from benchmark.registry import datasets, methods
-from benchmark.reporting.fetched import slide_rows
-from benchmark.reporting.stored import StoredRun
 from benchmark.running.applicable import not_applicable
+from benchmark.running.attempt import Outcome
 from benchmark.running.delivery import kept
 from benchmark.running.job import Job, OpenData, experiment_note, open_data, open_job
-from benchmark.running.run import Outcome
 from benchmark.supervision import Supervision
-from benchmark.tracking import Tracker
+from benchmark.tracking.artifacts import slide_rows
+from benchmark.tracking.store import Tracker
+from benchmark.tracking.stored_runs import StoredRun
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from benchmark.config import RunSpec
 from benchmark.running.job import Known
-from benchmark.running.studies.task import TrialTask
+from benchmark.tuning.task import TrialTask
 
 if TYPE_CHECKING:
-    from benchmark.running.run import Outcome
+    from benchmark.running.attempt import Outcome
 
 WIDTH = 110
 
@@ -110,17 +110,17 @@ def _watch(pipe: Connection) -> None:
 
 
 def _outcome(task: Task, sender: _Sender) -> Outcome:
+    from benchmark.running.attempt import ElsewhereError, Outcome, Way, run_one
     from benchmark.running.job import reopen_job
-    from benchmark.running.run import ElsewhereError, Outcome, Way, run_one
     from benchmark.running.states import reason_of, state_of
-    from benchmark.tracking import Tracker
+    from benchmark.tracking.store import Tracker
 
     tracker = Tracker(task.store, cache=task.cache / "tracking")
     way = Way(force=task.force, wait=False, surveyed=True, opened=lambda run: sender.send("run", run))
     try:
         job = reopen_job(task.spec, task.cache, task.known)
         if task.trial is not None:
-            from benchmark.running.studies.trial import run_trial
+            from benchmark.tuning.trial import run_trial
 
             tell = partial(_tell, sender, "curve")
             done = run_trial(job, tracker, _console(task, sender), task.trial, way.opened, tell)

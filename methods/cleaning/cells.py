@@ -13,8 +13,8 @@ from benchmark.slides import Grid
 if TYPE_CHECKING:
     from benchmark.annotations import Annotation
     from benchmark.context import Context
-    from benchmark.learning.encoders import FrozenEncoder
-    from benchmark.learning.features import Features
+    from benchmark.learning.encoders.features import Features
+    from benchmark.learning.encoders.frozen import FrozenEncoder
     from benchmark.slides import Slide
 
 FINE = 16

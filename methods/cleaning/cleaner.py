@@ -16,13 +16,13 @@ from benchmark.slides import Grid, ScoreMap, stream_patches
 from benchmark.supervision import Labels, Supervision, View
 
 from .cells import Cells, Rows, rows_of
-from .params import ENCODER_FIELDS, PLACE_FIELDS
+from .cleaning_params import ENCODER_FIELDS, PLACE_FIELDS
 
 if TYPE_CHECKING:
     from benchmark.annotations import Annotation
     from benchmark.context import Context
-    from benchmark.learning.encoders import FrozenEncoder
-    from benchmark.learning.features import Features
+    from benchmark.learning.encoders.features import Features
+    from benchmark.learning.encoders.frozen import FrozenEncoder
     from benchmark.slides import Slide
 
 CITATION = (
@@ -118,7 +118,7 @@ class Cleaner(Method):
 
     def encoders(self) -> tuple[str, ...]:
         """The frozen encoder; VGG16's fully connected layers come from the same weights."""
-        from benchmark.learning.encoders import seen_by
+        from benchmark.learning.encoders.frozen import seen_by
 
         params = self.params
         if params.encoder_training == "self-supervised":
@@ -136,8 +136,8 @@ class Cleaner(Method):
         return self._encoder
 
     def _created(self, context: Context) -> FrozenEncoder:
-        from benchmark.learning import selfsupervised
-        from benchmark.learning.encoders import create_encoder
+        from benchmark.learning.encoders import selfsupervised
+        from benchmark.learning.encoders.frozen import create_encoder
 
         params = self.params
         if params.encoder_training == "self-supervised":
@@ -158,7 +158,7 @@ class Cleaner(Method):
 
     def _pretrained(self, train: View, context: Context) -> dict[str, Any]:
         """Self-supervised weights from tissue patches of the training slides, evenly over slides; no labels."""
-        from benchmark.learning.selfsupervised import pretrain
+        from benchmark.learning.encoders.selfsupervised import pretrain
 
         params = self.params
         side = round(params.input_side * WIDER)

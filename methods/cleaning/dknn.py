@@ -13,14 +13,14 @@ from benchmark.slides import Grid
 
 from .cells import Cells, Rows, stride
 from .cleaner import CITATION, PAPER, Cleaner, Scores, checked, joined
+from .cleaning_params import DKNN_FIELDS, DknnParams
+from .cleaning_presets import DKNN_QUICK, DKNN_RELEASED, DKNN_SMOKE
 from .neighbours import nearest, normalised, votes
-from .params import DKNN_FIELDS, DknnParams
 from .postprocess import cleaned_up
-from .presets import DKNN_QUICK, DKNN_RELEASED, DKNN_SMOKE
 
 if TYPE_CHECKING:
     from benchmark.context import Context
-    from benchmark.learning.features import Features
+    from benchmark.learning.encoders.features import Features
     from benchmark.slides import Slide
 
     from .network import BinaryNet

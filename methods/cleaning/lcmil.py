@@ -13,9 +13,9 @@ from benchmark.method import MethodCard
 from .bags import Bag, draw_bags
 from .cells import Cells, Rows
 from .cleaner import CITATION, PAPER, Cleaner, Scores, checked, joined
-from .params import LCMIL_FIELDS, LcmilParams
+from .cleaning_params import LCMIL_FIELDS, LcmilParams
+from .cleaning_presets import LCMIL_QUICK, LCMIL_RELEASED, LCMIL_SMOKE
 from .postprocess import blurred, cleaned_up
-from .presets import LCMIL_QUICK, LCMIL_RELEASED, LCMIL_SMOKE
 
 if TYPE_CHECKING:
     from benchmark.context import Context

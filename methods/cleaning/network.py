@@ -90,7 +90,7 @@ class BinaryNet(nn.Module):
 
 def head_weights(params: object) -> FcWeights | None:
     """ImageNet's FC layers, where the encoder is VGG16 with weights; None where the layers start at random."""
-    from benchmark.learning.encoders import vgg16_head
+    from benchmark.learning.encoders.frozen import vgg16_head
 
     names = ("encoder", "encoder_training", "fc_pretrained", "encoder_pretrained", "encoder_weights")
     encoder, training, wanted, pretrained, weights = (getattr(params, name) for name in names)

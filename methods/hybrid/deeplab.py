@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import ConfigError
-from benchmark.learning.heads import resize
+from benchmark.learning.nets.heads import resize
 
 STRIDES = [4, 16]
 """Strides of the maps that the decoder takes: the low-level features and the encoder's output."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmark.method import Method, MethodCard, Prediction
 from benchmark.supervision import Labels, Supervision, View
 
-from .params import (
+from .hybrid_params import (
     PLACE_FIELDS,
     ROUND0_FIELDS,
     ROUND_FIELDS,
@@ -21,7 +21,7 @@ from .params import (
     HybridParams,
     PixelParams,
 )
-from .presets import HYBRID_QUICK, HYBRID_SMOKE, PIXEL_QUICK, PIXEL_SMOKE
+from .hybrid_presets import HYBRID_QUICK, HYBRID_SMOKE, PIXEL_QUICK, PIXEL_SMOKE
 
 if TYPE_CHECKING:
     from benchmark.context import Context
@@ -80,7 +80,7 @@ class Pixel(Method):
 
     def encoders(self) -> Sequence[str]:
         """The encoder of both stages."""
-        from benchmark.learning.encoders import seen_by
+        from benchmark.learning.encoders.frozen import seen_by
 
         params = self.params
         names = [params.encoder] if params.nets == "dla" else ["densenet121", "inception_resnet_v2", "xception65"]

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.errors import ConfigError
-from benchmark.learning.heads import resize
-from benchmark.learning.timm_nets import create_maps
+from benchmark.learning.encoders.timm_nets import create_maps
+from benchmark.learning.nets.heads import resize
 
 from .deeplab import STRIDES, DeepLab, conv_block
 

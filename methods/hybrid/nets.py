@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from benchmark.learning.augment import IMAGENET_MEAN, IMAGENET_STD
-from benchmark.learning.timm_nets import create_maps, create_net
+from benchmark.learning.encoders.timm_nets import create_maps, create_net
 from benchmark.learning.training import autocast, place
 
 from .dla import DlaUp

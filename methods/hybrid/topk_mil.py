@@ -54,7 +54,7 @@ class TopkMil(Method):
 
     def encoders(self) -> Sequence[str]:
         """The tile network."""
-        from benchmark.learning.encoders import seen_by
+        from benchmark.learning.encoders.frozen import seen_by
 
         params = self.params
         return [seen_by(params.encoder, pretrained=params.encoder_pretrained, weights=params.encoder_weights)]

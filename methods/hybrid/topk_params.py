@@ -6,7 +6,7 @@ from pydantic import FilePath
 
 from benchmark.method import param
 
-from .params import CODE, PLACE_FIELDS, PlaceParams
+from .hybrid_params import CODE, PLACE_FIELDS, PlaceParams
 
 
 class TopkParams(PlaceParams):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from benchmark.metrics import comparison
 from benchmark.metrics.catalogue import METRICS
-from benchmark.reporting.leaderboard.model import Board, MeanRanks
 from benchmark.reporting.leaderboard.standings import primary
+from benchmark.reporting.leaderboard.standings_model import Board, MeanRanks
 
 
 def mean_ranks(boards: Sequence[Board]) -> list[MeanRanks]:

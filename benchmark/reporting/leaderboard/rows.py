@@ -9,8 +9,8 @@ from math import fsum, sqrt
 from benchmark.errors import ConfigError
 from benchmark.metrics.catalogue import METRICS
 from benchmark.reporting.label_cost import CostModel
-from benchmark.reporting.leaderboard.model import NO_LABELS, TASKS, Board, Figure, Row
-from benchmark.reporting.stored import StoredRun
+from benchmark.reporting.leaderboard.standings_model import NO_LABELS, TASKS, Board, Figure, Row
+from benchmark.tracking.stored_runs import StoredRun
 
 COSTS = (
     "cost/fit_seconds",

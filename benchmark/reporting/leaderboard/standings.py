@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.metrics.statistics import holm, wilcoxon
-from benchmark.reporting.leaderboard.model import TASKS, Board, PairTest, Row, Standing
-from benchmark.reporting.stored import StoredRun
+from benchmark.reporting.leaderboard.standings_model import TASKS, Board, PairTest, Row, Standing
+from benchmark.tracking.stored_runs import StoredRun
 
 CONTENDERS = 5
 """So many rows of a track are tested against each other, those with the best means; the others keep that order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.reporting.report.files import Files, StoreFiles
-from benchmark.reporting.report.write import render, write_report
+from benchmark.reporting.report.run_figures import Files, StoreFiles
+from benchmark.reporting.report.write_report import render, write_report
 
 __all__ = ["Files", "StoreFiles", "render", "write_report"]

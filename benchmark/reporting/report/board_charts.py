@@ -9,13 +9,13 @@ import numpy as np
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.metrics.image_facts import proportion
-from benchmark.reporting.leaderboard.model import TASKS, Board, MeanRanks
+from benchmark.reporting.leaderboard.standings_model import TASKS, Board, MeanRanks
 from benchmark.reporting.report.charts import roc_chart, scatter_chart, specificity_at_100
 from benchmark.reporting.report.cost_chart import CostPoint, cost_chart, front, labelled
 from benchmark.reporting.report.evidence import Evidence, MissingError, number
 from benchmark.reporting.report.looks import Look, look
+from benchmark.reporting.report.report_tables import metric_title
 from benchmark.reporting.report.svg import drawing, inline
-from benchmark.reporting.report.tables import metric_title
 from benchmark.supervision import Supervision
 
 AUC, BEFORE, AFTER = "image/auc", "coarse_f1", "pixel/f1"

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import DataError, TrackingError
-from benchmark.reporting.leaderboard.model import Row
-from benchmark.reporting.report.files import Files
+from benchmark.reporting.leaderboard.standings_model import Row
+from benchmark.reporting.report.run_figures import Files
 
 T = TypeVar("T")
 UNITS, SLIDES, PICTURES = "units.csv", "per_slide.table.json", "overlays"

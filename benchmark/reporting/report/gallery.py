@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmark.reporting.page import embedded
 from benchmark.reporting.report.evidence import Evidence, MissingError, Picture, number
+from benchmark.reporting.summary_page import embedded
 
 ROWS, WIDTH = 8, 480
 """Rows shown of a board, and pixels across a picture at most."""

@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from benchmark.running.attempt import Outcome
 from benchmark.running.limits import Limits, MemoryWatch, duration, memory_kills
-from benchmark.running.run import Outcome
 from benchmark.running.states import State
 from benchmark.running.worker import Task, work
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch  # noqa: F401
 
-import benchmark.running.job
-import benchmark.running.run  # noqa: F401
-from benchmark.reporting import curves, page, style
-from benchmark.reporting.mlflow_settings import LOADED_BY_MLFLOW
-from benchmark.reporting.tables import RunFacts
+import benchmark.running.attempt  # noqa: F401
+from benchmark.reporting import curves, style
+from benchmark.reporting import summary_page as page
+from benchmark.reporting.run_tables import RunFacts
+from benchmark.tracking.mlflow_settings import LOADED_BY_MLFLOW
 
 for _name in (
     "alembic.command",

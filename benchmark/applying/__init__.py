@@ -1,0 +1,1 @@
+"""Methods at work on one's own slides."""

@@ -1,0 +1,182 @@
+"""A run's refined annotations as files that viewers open: one per test slide, outlines along the cell edges."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import ConfigError, DataError
+from benchmark.reporting.cells import cell_edges
+from benchmark.slides import Grid, ScoreMap
+from benchmark.storage import whole_file
+
+if TYPE_CHECKING:
+    from benchmark.annotations import Polygons
+    from benchmark.tracking.store import StoredRun, Tracker
+
+Format = Literal["geojson", "asap"]
+SUFFIXES: Mapping[Format, str] = {"geojson": ".geojson", "asap": ".xml"}
+FALLBACK = ("background", "lesion")
+"""Class names of a run that does not say its own (tag `bench.classes`)."""
+
+MANIFEST = "export.json"
+"""What an export wrote into a folder: file name → SHA-256, so that a later one replaces nothing else."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote: `slides` files with `regions` outlines of class `name` in `folder`."""
+
+    folder: Path
+    slides: int
+    regions: int
+    name: str
+    empty: int
+    """Slides on which nothing is positive; their file has no region."""
+
+
+def export_run(
+    tracker: Tracker,
+    run: str,
+    kind: Format,
+    out: Path | None = None,
+    *,
+    force: bool = False,
+    track: Callable[[Iterable[str]], Iterable[str]] = iter,
+) -> Exported:
+    """Write `<slide>.geojson` or `<slide>.xml` for every test slide of a stored run.
+
+    Args:
+        tracker: the store.
+        run: the run's id or its beginning.
+        kind: format of the files.
+        out: where to; default `annotations-<first 8 of the id>-<kind>` in the current folder.
+        force: replace files that no export wrote, or that were changed since.
+        track: goes through the slides, for a progress bar.
+
+    Raises:
+        TrackingError: no such run, or several.
+        ConfigError: the run is not finished, has no score maps, or a file is in the way.
+        DataError: a score map cannot be read.
+    """
+    stored = tracker.find(run)
+    if stored.status != "FINISHED":
+        again = (
+            f"bench run --method {_tag(stored, 'method')} --dataset {_tag(stored, 'dataset')}   # goes on from there"
+        )
+        msg = f"run {stored.id[:8]} ({stored.name}) is {stored.status}, so its score maps are not complete"
+        raise ConfigError(msg, fix=again)
+    folder = out or Path(f"annotations-{stored.id[:8]}-{kind}")
+    with tempfile.TemporaryDirectory(prefix="bench-export-") as name:
+        maps = _maps(tracker, stored, Path(name))
+        names = {slide: f"{slide}{SUFFIXES[kind]}" for slide in maps}
+        known = written_before(folder)
+        if not force:
+            _require_free(folder, names.values(), known)
+        return _write(maps, names, track, folder, known, _classes(stored), kind, stored.id)
+
+
+def outlined_cells(mask: NDArray[np.bool_], grid: Grid) -> Polygons:
+    """The True cells of a grid as outlines along the cell edges, in level-0 pixels.
+
+    Every region is one connected area (cells that touch only at a corner are apart), holes stay holes. By the centre
+    rule the outlines give the same mask back on the same grid.
+    """
+    import shapely
+    from skimage.measure import label
+
+    from benchmark.annotations import Polygons, Region
+    from benchmark.annotations.outlines import outlines
+
+    x, y = cell_edges(grid)
+
+    def place(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+        cols, rows = np.rint(corners).astype(np.int64).T
+        return np.column_stack([x[cols], y[rows]])
+
+    areas = label(np.asarray(mask, dtype=np.uint8), background=0, connectivity=1)
+    return Polygons([Region(shapely.transform(shape, place), 1) for _, shape in outlines(areas, 1.0)])
+
+
+def written_before(folder: Path) -> dict[str, str]:
+    """File name → SHA-256 of what exports wrote into `folder`; empty without a manifest."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return {}
+    try:
+        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        return {str(name): str(digest) for name, digest in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f"{path} is not the list of an earlier export: {error}"
+        raise DataError(msg, fix="choose another folder with --out") from error
+
+
+def _maps(tracker: Tracker, run: StoredRun, folder: Path) -> dict[str, Path]:
+    """Slide → the map that decides: the method's own mask where it gave one, else its scores."""
+    found: dict[str, Path] = {}
+    for kind in ("scores", "masks"):
+        for path in tracker.download(run, kind, folder):
+            if path.suffix == ".png":
+                found[path.relative_to(folder / kind).with_suffix("").as_posix()] = path
+    if not found:
+        msg = f"run {run.id[:8]} ({run.name}) has no score maps among its artifacts, so there is nothing to export"
+        raise ConfigError(msg, fix="bench ui   # shows the artifacts of every run")
+    return dict(sorted(found.items()))
+
+
+def _require_free(folder: Path, names: Iterable[str], known: Mapping[str, str]) -> None:
+    """Refuse to replace what no export wrote."""
+    taken = [name for name in names if (folder / name).exists() and _digest(folder / name) != known.get(name)]
+    if taken:
+        more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+        msg = f"{folder / taken[0]}{more} would be replaced, but was not written by an export or was changed since"
+        raise ConfigError(msg, fix="--out ANOTHER_FOLDER, or --force to replace")
+
+
+def _write(
+    maps: Mapping[str, Path],
+    names: Mapping[str, str],
+    track: Callable[[Iterable[str]], Iterable[str]],
+    folder: Path,
+    known: Mapping[str, str],
+    classes: tuple[str, ...],
+    kind: Format,
+    run: str,
+) -> Exported:
+    from benchmark.annotations import write_asap, write_geojson
+
+    write = write_geojson if kind == "geojson" else write_asap
+    files, regions, empty = dict(known), 0, 0
+    for slide in track(maps):
+        scores = ScoreMap.load(maps[slide])
+        annotation = outlined_cells(scores.values > 0.5, scores.grid)
+        target = folder / names[slide]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(target, annotation, classes)
+        files[names[slide]] = _digest(target)
+        with whole_file(folder / MANIFEST) as temporary:
+            temporary.write_text(json.dumps({"run": run, "files": files}, indent=1) + "\n", encoding="utf-8")
+        regions += annotation.count()
+        empty += not annotation.regions
+    return Exported(folder, len(maps), regions, classes[1], empty)
+
+
+def _classes(run: StoredRun) -> tuple[str, ...]:
+    named = tuple(name.strip() for name in run.tags.get("bench.classes", "").split(","))
+    return named if len(named) > 1 and all(named) else FALLBACK
+
+
+def _tag(run: StoredRun, name: str) -> str:
+    return run.tags.get(f"bench.{name}", "NAME")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "not a file"

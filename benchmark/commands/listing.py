@@ -1,0 +1,75 @@
+"""`bench list` and `bench info`: what is installed, and what one component is."""
+
+from __future__ import annotations
+
+import json as json_format
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.commands import complete
+from benchmark.registry import datasets, methods, unknown_name
+
+if TYPE_CHECKING:
+    from benchmark.discovery import Entry
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+listing = typer.Typer(rich_markup_mode=None, invoke_without_command=True, help="List methods and datasets.")
+
+
+@listing.callback()
+def everything(context: typer.Context, json: AsJson = False) -> None:
+    """List methods and datasets."""
+    if context.invoked_subcommand is None:
+        _show([*methods().entries(), *datasets().entries()], json=json)
+
+
+@listing.command("methods")
+def list_methods(json: AsJson = False) -> None:
+    """List the methods."""
+    _show(methods().entries(), json=json)
+
+
+@listing.command("datasets")
+def list_datasets(json: AsJson = False) -> None:
+    """List the datasets."""
+    _show(datasets().entries(), json=json)
+
+
+def info(
+    name: Annotated[str, typer.Argument(help="A method or a dataset.", autocompletion=complete.any_name)],
+    json: AsJson = False,
+) -> None:
+    """Show a method or a dataset: card, presets, and each parameter with symbol, default, legal range and source."""
+    found = [registry for registry in (methods(), datasets()) if name in registry]
+    if not found:
+        raise unknown_name("method or dataset", name, [*methods().names(), *datasets().names()])
+    from benchmark.commands import printing as tables
+
+    if json:
+        facts = [registry.entry(name).as_row() | tables.facts(registry.load(name)) for registry in found]
+        typer.echo(json_format.dumps(facts[0] if len(facts) == 1 else facts, indent=2, default=str, ensure_ascii=False))
+        return
+    for registry in found:
+        tables.print_component(registry.entry(name), tables.facts(registry.load(name)))
+
+
+def _show(entries: list[Entry], *, json: bool) -> None:
+    """Plain columns: importing rich would take longer than everything else a listing does."""
+    if json:
+        typer.echo(json_format.dumps([entry.as_row() for entry in entries], indent=2, ensure_ascii=False))
+        return
+    import shutil
+    import textwrap
+
+    rows = [(entry.name, entry.kind, entry.summary, f"{entry.distribution} {entry.version}") for entry in entries]
+    header = ("name", "kind", "summary", "distribution")
+    name, kind, _, origin = (max(len(row[column]) for row in [header, *rows]) for column in range(4))
+    width = shutil.get_terminal_size((100, 24)).columns
+    room = max(20, min(width, 120) - name - kind - origin - 6)
+    for index, row in enumerate([header, *rows]):
+        summary = textwrap.shorten(row[2], room, placeholder=" …")
+        line = f"{row[1]:{kind}}  {summary:{room}}  {row[3]}".rstrip()
+        first = typer.style(f"{row[0]:{name}}", bold=True)
+        typer.echo(typer.style(f"{row[0]:{name}}  {line}", dim=True) if index == 0 else f"{first}  {line}")

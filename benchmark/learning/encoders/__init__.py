@@ -1,0 +1,1 @@
+"""Encoders: frozen networks, their features, and training without labels."""

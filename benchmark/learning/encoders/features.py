@@ -1,0 +1,188 @@
+"""What frozen encoders made of patches, computed once and kept on disk for all methods, seeds, trials and processes.
+
+One folder per key. The key covers the slide's content, lattice, cells, reader and level, encoder (architecture,
+weights, transform, precision). A folder is written under a temporary name and renamed, under a lock of its own: what
+is there is whole, and processes that ask for the same at once compute it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from benchmark.digest import content_digest
+from benchmark.errors import DataError
+from benchmark.identity import digest_of
+from benchmark.slides import Grid, Slide, stream_patches
+from benchmark.slides.readers import reader_version
+
+if TYPE_CHECKING:
+    from benchmark.learning.encoders.frozen import FrozenEncoder
+
+VALUES, CELLS, FACTS = "values.npy", "cells.npy", "key.json"
+VERSION = 1
+"""Raised when the same key would hold something else."""
+WHOLE = 16_000_000
+"""Slides of up to so many bytes are read whole for their digest: plain images of one size differ in little."""
+
+Track = Callable[[Iterable[Any], str, int | None], Iterator[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """`values`: n × dim, memory-mapped, read only. `rows`, `cols` (n): their cells, row by row."""
+
+    values: NDArray[np.floating[Any]]
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return int(self.rows.size)
+
+
+class FeatureCache:
+    """The features below `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def of(
+        self,
+        slide: Slide,
+        grid: Grid,
+        where: NDArray[np.bool_] | None,
+        encoder: FrozenEncoder,
+        *,
+        batch: int = 64,
+        track: Track | None = None,
+    ) -> Features:
+        """Features of the patches of `grid` where `where` (default everywhere) is true.
+
+        Memory is bounded by the batch. `track(batches, text, number)` shows progress while they are computed. An
+        entry that is damaged is computed again, with a warning. Raises `DataError` when the slide cannot be read, the
+        cache cannot be written or the disk is full; then nothing is left behind.
+        """
+        wanted = np.ones(grid.shape, np.bool_) if where is None else where
+        facts = _facts(slide, grid, wanted, encoder)
+        home = self.folder / facts["key"][:2] / facts["key"]
+        if (found := _load(home, facts, wanted)) is not None:
+            return found
+        try:
+            home.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(home.with_suffix(".lock"))
+            lock.acquire()
+        except OSError as error:
+            raise _unwritable(home, error) from error
+        try:
+            if (found := _load(home, facts, wanted)) is not None:
+                return found
+            if home.exists():
+                text = f"{home} is damaged: the features of slide {slide.id!r} ({encoder.name}) are computed again"
+                warnings.warn(text, stacklevel=2)
+            batches: Iterable[Any] = stream_patches(slide, grid, wanted, side=encoder.side, batch=batch)
+            if track is not None:
+                number = -(-int(np.count_nonzero(wanted)) // batch)
+                batches = track(batches, f"features of {slide.id} ({encoder.name})", number)
+            _compute(home, facts, wanted, encoder, batches)
+            found = _load(home, facts, wanted)
+        finally:
+            lock.release()
+        if found is None:
+            raise DataError(f"the features just written to {home} cannot be read", fix="bench cache info")
+        return found
+
+
+def _facts(slide: Slide, grid: Grid, wanted: NDArray[np.bool_], encoder: FrozenEncoder) -> dict[str, Any]:
+    """What the key is made of, in words a person can read; `key` is the digest of the rest."""
+    facts: dict[str, Any] = {
+        "version": VERSION,
+        "content": _content(slide),
+        "grid": grid.digest,
+        "cells": hashlib.sha256(np.packbits(wanted).tobytes()).hexdigest()[:16],
+        "reader": reader_version(),
+        "level": 0,
+        "encoder": encoder.digest,
+        "precision": encoder.precision,
+    }
+    named = {"slide": slide.id, "encoder_name": encoder.name, "dim": encoder.dim, "patch": [grid.width, grid.height]}
+    return {**facts, "key": digest_of(facts)[:32], **named, "patches": int(np.count_nonzero(wanted))}
+
+
+def _content(slide: Slide) -> str:
+    path = slide.path
+    try:
+        small = path.stat().st_size <= WHOLE
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"slide {slide.id!r}: {path} cannot be read: {reason}", fix=f"ls {path.parent}") from error
+    return content_digest(path.parent, [path], full=small)
+
+
+def _compute(
+    home: Path, facts: dict[str, Any], wanted: NDArray[np.bool_], encoder: FrozenEncoder, batches: Iterable[Any]
+) -> None:
+    began = time.perf_counter()
+    unfinished = home.with_suffix(".part")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a writer that was killed: the lock is ours now
+    try:
+        unfinished.mkdir()
+        _write_values(
+            unfinished / VALUES, (facts["patches"], encoder.dim), np.dtype(encoder.precision), encoder, batches
+        )
+        np.save(unfinished / CELLS, np.argwhere(wanted).astype(np.int64))
+        told = {**facts, "seconds": round(time.perf_counter() - began, 3), "created": time.time()}
+        (unfinished / FACTS).write_text(json.dumps(told, indent=1) + "\n")
+        shutil.rmtree(home, ignore_errors=True)  # damaged, if it is there at all
+        unfinished.rename(home)
+    except OSError as error:
+        raise _unwritable(home, error) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write_values(
+    path: Path, shape: tuple[int, int], dtype: np.dtype[Any], encoder: FrozenEncoder, batches: Iterable[Any]
+) -> None:
+    """Batch after batch into one .npy file. Plain writes, not a memory map: a full disk is an error, not a crash."""
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_2_0(stream, header)
+        for part in batches:
+            stream.write(encoder(part.pixels).cpu().numpy().astype(dtype, copy=False).tobytes())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _load(home: Path, facts: dict[str, Any], wanted: NDArray[np.bool_]) -> Features | None:
+    """What is kept at `home`; None when it is not there or is not what was asked for."""
+    cells = np.argwhere(wanted)
+    try:
+        kept = np.load(home / CELLS)
+        values = np.load(home / VALUES, mmap_mode="r" if cells.size else None)
+        key = json.loads((home / FACTS).read_text())["key"]
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
+        return None
+    shape, kind = (len(cells), facts["dim"]), np.dtype(facts["precision"])
+    if values.shape != shape or values.dtype != kind or not np.array_equal(kept, cells) or key != facts["key"]:
+        return None
+    with suppress(OSError):  # when it was last used, for `bench cache prune`; a cache may be shared read-only
+        os.utime(home / FACTS)
+    return Features(values, kept[:, 0], kept[:, 1])
+
+
+def _unwritable(home: Path, error: OSError) -> DataError:
+    what = f"cannot keep features in {home.parent}: {error.strerror or error}"
+    return DataError(what, fix="make room: bench cache prune --max-size 10, or name another folder: BENCH_CACHE=DIR")

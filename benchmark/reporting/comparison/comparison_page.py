@@ -1,0 +1,72 @@
+"""The comparison of two runs as one file without any link to elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.dataset import Dataset
+from benchmark.errors import ConfigError
+from benchmark.reporting.comparison import comparison_words as words
+from benchmark.reporting.comparison.comparison_facts import Difference
+from benchmark.reporting.comparison.comparison_template import EXTRA, TEMPLATE
+from benchmark.reporting.comparison.disagreement_pictures import KINDS, draw
+from benchmark.reporting.overlays import TRUTH_COLOUR
+from benchmark.reporting.report.look_sheet import STYLE
+from benchmark.storage import whole_file
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def require_place(out: Path) -> None:
+    """Raise `ConfigError` unless a file can be written there."""
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"cannot write {out}: there is no folder {folder}", fix=f"mkdir -p {folder}")
+    if out.is_dir():
+        raise ConfigError(f"cannot write {out}: it is a folder", fix=f"--out {out / 'compare.html'}")
+
+
+def write_page(difference: Difference, out: Path, datasets: Sequence[Dataset] = (), closed: str = "") -> None:
+    """Write the page to `out`, whole or not at all; the same runs and data give the same bytes.
+
+    `datasets` as in `draw`; `closed`: why there are none. Raises `ConfigError` where no file can be written.
+    """
+    require_place(out)
+    with whole_file(out) as temporary:
+        temporary.write_text(render(difference, datasets, closed), encoding="utf-8", newline="\n")
+
+
+def render(difference: Difference, datasets: Sequence[Dataset] = (), closed: str = "") -> str:
+    """The page as HTML. Everything that comes from data is escaped."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pictures = draw(difference, datasets)
+    return page.from_string(TEMPLATE).render(
+        found=difference,
+        words=words,
+        caption=words.caption(difference),
+        headlines=words.headline(difference),
+        main=[figure for figure in difference.figures if figure.main],
+        rest=[figure for figure in difference.figures if not figure.main],
+        rankings=_rankings(difference),
+        pictures=pictures,
+        drawn_on_tissue=any(picture.tissue for picture in pictures),
+        closed=closed,
+        kinds=KINDS,
+        truth_colour=TRUTH_COLOUR,
+        policy=POLICY,
+        # Both are our own text, and a browser reads them as they are: escaped they would be something else.
+        style=Markup(STYLE + EXTRA),
+    )
+
+
+def _rankings(difference: Difference) -> list[tuple[str, Sequence[object]]]:
+    metric = words.title(difference.metric)
+    named = [
+        (f"By the difference of {metric}", difference.by_metric),
+        ("By the share of cells decided differently", difference.by_share),
+    ]
+    return [(heading, gaps) for heading, gaps in named if gaps]

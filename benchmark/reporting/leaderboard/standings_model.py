@@ -1,0 +1,209 @@
+"""What a leaderboard is made of: boards of rows that may be ranked together, and the tests between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from benchmark.metrics.catalogue import METRICS
+from benchmark.reporting.references import Reference
+from benchmark.tracking.store import StoredRun
+
+TASKS: Mapping[str, tuple[str, ...]] = {
+    "image level": (
+        "image/auc",
+        "image/specificity_at_100",
+        "image/specificity_at_99",
+        "image/sensitivity_at_val",
+        "image/specificity_at_val",
+    ),
+    "pixel level": ("pixel/miou", "pixel/dice", "pixel/accuracy", "object/f1", "object/dice", "object/hausdorff"),
+    "refinement": (
+        "slide/f1",
+        "slide/accuracy",
+        "slide/tpr",
+        "slide/ppv",
+        "slide/cleaned",
+        "slide/mis_modified",
+    ),
+    "interactive": tuple(name for name in METRICS if name.startswith(("interactive/", "retrieval/"))),
+}
+"""Task → the columns shown; the first one ranks. A task that no row has a figure for is not shown."""
+
+NO_LABELS = "none"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number over seeds: mean and standard deviation (ddof = 1; None with one seed).
+
+    `low`, `high`: means of the runs' 95 % interval ends (bootstrap over patients; None where a run has none).
+    """
+
+    mean: float
+    std: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method with its parameters: one run per seed.
+
+    `figures`: every number of the runs under its stored name (`pixel/miou`, `testA/pixel/miou`, `labels/mask_pixels`,
+    `cost/fit_seconds`). `minutes`: what the labels cost by the cost model, None without one.
+    """
+
+    method: str
+    variant: str
+    preset: str
+    supervision: str
+    """The track: kinds of label, joined by `+`, or `none`."""
+    seeds: tuple[int, ...]
+    runs: tuple[StoredRun, ...]
+    figures: Mapping[str, Figure]
+    minutes: float | None = None
+
+    @property
+    def label(self) -> str:
+        """How the row is called: unique on its board."""
+        return " ".join(filter(None, (self.method, self.variant, self.preset)))
+
+    @property
+    def labels(self) -> dict[str, float]:
+        """Ledger counter → mean over seeds, those that are not zero."""
+        return {
+            name.removeprefix("labels/"): figure.mean
+            for name, figure in self.figures.items()
+            if name.startswith("labels/") and figure.mean
+        }
+
+    def mean(self, name: str) -> float | None:
+        """The mean of a figure, or None."""
+        figure = self.figures.get(name)
+        return None if figure is None else figure.mean
+
+
+@dataclass(frozen=True)
+class PairTest:
+    """Two rows of one track on one metric, paired over slides (Wilcoxon) or units (DeLong).
+
+    `difference`: `one` minus `other` in the mean of the paired values. `p`: corrected by Holm's rule over the tests
+    of the track and metric; None when the pair is `refused`, with the reason, or equal everywhere.
+    """
+
+    metric: str
+    track: str
+    one: str
+    other: str
+    kind: str
+    pairs: int = 0
+    difference: float | None = None
+    p: float | None = None
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The rank of a row in its track: 1 + the number of rows that are significantly better (p ≤ 0.05).
+
+    `tied`: another row has the same rank. `tested`: False where the order is that of the means alone.
+    """
+
+    rank: int
+    tied: bool
+    tested: bool
+
+    @property
+    def text(self) -> str:
+        """`2`, `1=` for a tie, `(3)` when untested."""
+        rank = f"{self.rank}{'=' if self.tied else ''}"
+        return rank if self.tested else f"({rank})"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published number beside ours: the row of the same method, and ours minus published. None: no such row."""
+
+    reference: Reference
+    row: str | None = None
+    ours: float | None = None
+    gap: float | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell whose last attempt did not end well and that has no finished run."""
+
+    dataset: str
+    label: str
+    seed: str
+    state: str
+    reason: str
+    run: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Board:
+    """Rows that stand on the same slides of the same data and were measured alike, so they may be ranked together."""
+
+    key: str
+    dataset: str
+    settings: str
+    """Options of the dataset that were set, as `target=malignant`; empty for the defaults."""
+    synthetic: bool
+    used: int
+    expected: int
+    rows: tuple[Row, ...]
+    tests: tuple[PairTest, ...] = ()
+    standings: Mapping[str, Mapping[str, Standing]] = field(default_factory=dict)
+    """Metric → row label → rank in its track; the first metric of each task."""
+    published: tuple[Published, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """True when no slide that should be there is missing."""
+        return self.used == self.expected
+
+    @property
+    def title(self) -> str:
+        """`glas target=malignant (synthetic), 75 of 80 slides`."""
+        kind = " (synthetic)" if self.synthetic else ""
+        slides = f"{self.used} slides" if self.complete else f"{self.used} of {self.expected} slides, incomplete"
+        return f"{' '.join(filter(None, (self.dataset, self.settings)))}{kind}, {slides}"
+
+    def tracks(self) -> dict[str, list[Row]]:
+        """Supervision track → its rows, tracks with the cheapest labels first (`none` is first)."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.supervision, []).append(row)
+        order = sorted(found, key=lambda track: (track != NO_LABELS, track))
+        return {track: found[track] for track in order}
+
+
+@dataclass(frozen=True)
+class MeanRanks:
+    """Mean rank of each row label over boards, with the critical difference (Nemenyi) and Friedman's p.
+
+    Real and synthetic boards never come together. `boards`: what the ranks are means over.
+    """
+
+    metric: str
+    synthetic: bool
+    boards: tuple[str, ...]
+    ranks: Mapping[str, float]
+    critical_difference: float
+    friedman_p: float | None
+    track: str = ""
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Everything that `bench leaderboard` and `bench report` show."""
+
+    store: str
+    boards: tuple[Board, ...]
+    ranks: tuple[MeanRanks, ...] = ()
+    failures: tuple[Failure, ...] = ()

@@ -1,0 +1,25 @@
+"""The command that repeats a row."""
+
+from __future__ import annotations
+
+import re
+
+from benchmark.config import SYNTHETIC
+from benchmark.reporting.command import run_command
+from benchmark.reporting.leaderboard.standings_model import Board, Row
+
+_APART = re.compile(r" ?\(data [0-9a-f]+\)$")
+"""What tells boards of one name apart; no setting."""
+
+
+def repeat_command(board: Board, row: Row) -> str:
+    """`bench run …` with everything that makes the row, for a shell; data of a folder is found by BENCH_DATA."""
+    return run_command(
+        method=row.method,
+        dataset=board.dataset,
+        preset=row.preset,
+        seeds=row.seeds,
+        variant=row.variant,
+        settings=_APART.sub("", board.settings),
+        extra=("--data", SYNTHETIC) if board.synthetic else (),
+    )

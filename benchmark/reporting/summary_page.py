@@ -1,0 +1,127 @@
+"""The summary page of a run: one file without any link to elsewhere, legible in light and dark."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmark.reporting.run_tables import Cell, RunFacts
+from benchmark.reporting.summary_template import TEMPLATE
+
+SHOWN, PICTURE_WIDTH = 4, 700
+REFINED = ("accuracy", "tpr", "ppv", "f1", "cleaned", "mis_modified")
+"""Rows of the block on the coarse annotation, those of LC-MIL's Table I: `coarse/NAME` and `slide/NAME`."""
+PERCENT = ("cleaned", "mis_modified")
+NOTE = "note"
+"""Column of the rows with what a method says about a slide; shown apart from the numbers."""
+
+
+def render(facts: RunFacts) -> str:
+    """The page as HTML. Everything that comes from data is escaped."""
+    from jinja2 import Environment, StrictUndefined
+
+    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page.filters.update(number=number, short=lambda value: f"{value:.3f}" if abs(value) < 2 else f"{value:.0f}")
+    names = list(dict.fromkeys(name.partition("@")[0] for name in facts.values))
+    reasons: dict[str, list[str]] = {}
+    for name, reason in facts.absent.items():
+        reasons.setdefault(reason, []).append(name)
+    return page.from_string(TEMPLATE).render(
+        facts=facts,
+        headlines=[name for name in facts.headlines if name in facts.values],
+        names=names,
+        subsets=_subsets(facts),
+        reasons=reasons,
+        refined=refinement_table(facts),
+        tested={"refine/f1_p:test": "F1", "refine/accuracy_p:test": "Accuracy"},
+        notes={str(row["slide"]): row[NOTE] for row in facts.rows if row.get(NOTE)},
+        columns=[name for name in dict.fromkeys(column for row in facts.rows for column in row) if name != NOTE],
+        figures={caption: embedded(path, 1600) for caption, path in facts.figures.items()},
+        gallery={
+            heading: [(slide, value, embedded(facts.pictures[slide], PICTURE_WIDTH)) for slide, value in picked]
+            for heading, picked in _picked(facts).items()
+        },
+    )
+
+
+def refinement_table(facts: RunFacts) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """Rows of (metric, [(coarse, result) for all slides and each subset]) as text, mean ± standard deviation.
+
+    Empty unless both the coarse annotation and the prediction have means over slides.
+    """
+    if "coarse/f1" not in facts.values or "slide/f1" not in facts.values:
+        return []
+    ends = ["", *(f"@{subset}" for subset in _subsets(facts))]
+    return [
+        (
+            facts.titles.get(f"slide/{name}", name).removesuffix(" per slide"),
+            [tuple(_mean(facts, f"{side}/{name}{end}") for side in ("coarse", "slide")) for end in ends],
+        )
+        for name in REFINED
+        if f"slide/{name}" in facts.values
+    ]
+
+
+def _mean(facts: RunFacts, name: str) -> str:
+    if name not in facts.values:
+        return "–"
+    digits = 1 if name.partition("/")[2].startswith(PERCENT) else 3
+    spread = f" ± {facts.spreads[name]:.{digits}f}" if name in facts.spreads else ""
+    return f"{facts.values[name]:.{digits}f}{spread}"
+
+
+def _subsets(facts: RunFacts) -> list[str]:
+    ends = dict.fromkeys(name.partition("@")[2] for name in (*facts.values, *facts.absent))
+    return [end for end in ends if end]
+
+
+def number(value: Cell) -> str:
+    """A cell as text: four digits for fractions, powers of ten for tiny ones, separators for counts, else a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int) or (value.is_integer() and abs(value) > 1):
+        return f"{int(value):,}".replace(",", "\u202f")
+    if 0 < abs(value) < 1e-4:
+        return f"{value:.1e}"
+    return f"{value:.4f}" if abs(value) < 2 else f"{value:.1f}"
+
+
+def embedded(path: Path, width: int) -> str:
+    """The picture as a data address, no wider than `width` pixels: PNG for figures, JPEG for photographs."""
+    from PIL import Image
+
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    if picture.width > width:
+        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+    elif path.suffix == ".png":
+        return _address("png", path.read_bytes())
+    data = io.BytesIO()
+    picture.save(data, "JPEG", quality=82, subsampling=0)
+    return _address("jpeg", data.getvalue())
+
+
+def _address(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _picked(facts: RunFacts) -> Mapping[str, list[tuple[str, str]]]:
+    """Slides to show, with the number they were chosen by: the worst, those in the middle, the best."""
+    ranked = [row for row in facts.rows if row["slide"] in facts.pictures and _value(row, facts.rank_by) is not None]
+    ranked.sort(key=lambda row: (_value(row, facts.rank_by), str(row["slide"])))
+    if not ranked:
+        return {"Slides": [(slide, "") for slide in list(facts.pictures)[: 3 * SHOWN]]} if facts.pictures else {}
+    slides = [(str(row["slide"]), number(row[facts.rank_by])) for row in ranked]
+    if len(slides) <= 3 * SHOWN:
+        return {"From the lowest to the highest": slides}
+    middle = (len(slides) - SHOWN) // 2
+    return {"Lowest": slides[:SHOWN], "Middle": slides[middle : middle + SHOWN], "Highest": slides[-SHOWN:]}
+
+
+def _value(row: Mapping[str, Cell], column: str) -> float | None:
+    value = row.get(column)
+    return float(value) if isinstance(value, int | float) else None

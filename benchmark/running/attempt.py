@@ -1,0 +1,287 @@
+"""One run: open the data, fit, score, measure, and keep everything in the tracking store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from benchmark.audit import AuditReport, audit, declared_encoders
+from benchmark.config import RunSpec
+from benchmark.context import Context, Reporter
+from benchmark.dataset import Split
+from benchmark.metrics.suite import summarise
+from benchmark.resources import Meter
+from benchmark.running.applicable import not_applicable
+from benchmark.running.completeness import completeness, incomplete
+from benchmark.running.console import RunReporter
+from benchmark.running.delivery import Delivery, deliver, kept
+from benchmark.running.delivery import keep as keep_result
+from benchmark.running.device import choose_device, prepare
+from benchmark.running.evaluate import Evaluation, Examination, evaluate
+from benchmark.running.job import Job, experiment_note
+from benchmark.running.result import RunResult
+from benchmark.running.run_files import write_artifacts
+from benchmark.running.states import State, reason_of, state_of
+from benchmark.seeds import seed_of
+from benchmark.supervision import Ledger, Supervision
+from benchmark.tracking.artifacts import slide_rows
+from benchmark.tracking.store import DatasetInput, LiveRun, StoredRun, Tracker
+
+WAIT_SECONDS = 2.0
+"""Between two looks at a run that another process does."""
+
+REFINER_SEES_LABELS = "the method is given the coarse annotation of the test slides, which tells positive units apart"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one run ended."""
+
+    spec: RunSpec
+    state: State
+    reason: str = ""
+    run_id: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: BaseException | None = None
+    rows: Sequence[Mapping[str, Any]] = ()
+    """One per test slide, as `Summary.per_slide`."""
+    trace: str = ""
+
+
+class ElsewhereError(Exception):
+    """Another process, here or on another machine, is doing this very run."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a run is to be done.
+
+    `force`: also when it is finished. `wait`: for another process that does it; else `ElsewhereError` is raised.
+    `opened` is told the number of the stored run as soon as there is one. `surveyed`: the store was looked through
+    just before, so that only what changed since has to be seen.
+    """
+
+    force: bool = False
+    wait: bool = True
+    surveyed: bool = False
+    opened: Callable[[str], None] = lambda run: None
+
+
+def run_one(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
+    """Do one run, unless its identity is finished already. Errors mark the stored run FAILED and are raised."""
+    reason = not_applicable(type(job.method), job.dataset)
+    if reason is not None:
+        return Outcome(job.spec, "not applicable", reason)
+    while True:
+        try:
+            with _alone(job, console, way):
+                return _run_alone(job, tracker, console, way)
+        except ElsewhereError:
+            if not way.wait:
+                raise
+            time.sleep(WAIT_SECONDS)
+
+
+@contextmanager
+def _alone(job: Job, console: Console, way: Way) -> Iterator[None]:
+    """Keep two processes that share a cache from doing the same run at once."""
+    (job.cache / "runs").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(job.cache / "runs" / f"{job.identity}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not way.wait:
+            raise ElsewhereError from None
+        console.print("  another process is doing this run, waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _run_alone(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
+    spec = job.spec
+    if not way.surveyed:
+        tracker.reap(job.experiment)
+        done = None if way.force else tracker.finished(job.experiment, job.identity)
+        if done is not None:
+            return finished_before(spec, tracker, done)
+    if spec.expected_data not in (None, job.data_digest):
+        console.print("  note: the data differ from those that this configuration was made with", highlight=False)
+    device = choose_device(spec.device)
+    prepare(device, seed_of("run", spec.seed))
+    began = time.perf_counter()
+    live = tracker.start(
+        experiment=job.experiment,
+        description=experiment_note(type(job.dataset)),
+        name=job.title,
+        params=job.stored_params(),
+        tags=job.tags(device),
+        dataset=DatasetInput(spec.dataset, str(job.dataset.root), job.data_digest, job.profile()),
+    )
+    way.opened(live.id)
+    with kept_open(live):
+        done = _others(job, tracker, live, way)
+        if done is not None:
+            return finished_before(spec, tracker, done)
+        home = job.cache / "undelivered" / job.identity
+        delivery = None if way.force else kept(home)
+        if delivery is None:
+            delivery = _work(job, live, device, console, home)
+            deliver(live, delivery, home, logged=True)
+        else:
+            console.print("  this result was computed before and is stored now")
+            deliver(live, delivery, home, logged=False)
+    seconds = time.perf_counter() - began
+    return Outcome(spec, "ok", "", live.id, delivery.summary, seconds, rows=delivery.rows)
+
+
+def _others(job: Job, tracker: Tracker, live: LiveRun, way: Way) -> StoredRun | None:
+    """Make sure that nobody else does this run on the same store: whoever opened it first does it.
+
+    Returns the finished run when somebody has just finished it. Raises `ElsewhereError` when somebody is at it.
+    """
+    rivals = tracker.rivals(job.experiment, job.identity, live.id)
+    done = None if way.force or rivals else tracker.finished(job.experiment, job.identity)
+    if not rivals and done is None:
+        return None
+    live.abandon()
+    tracker.withdraw(live.id)
+    if rivals:
+        raise ElsewhereError
+    return done
+
+
+def finished_before(spec: RunSpec, tracker: Tracker, done: StoredRun) -> Outcome:
+    """The outcome of a run that was finished by an earlier command."""
+    return Outcome(spec, "finished before", run_id=done.id, metrics=done.metrics, rows=slide_rows(tracker, done))
+
+
+def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) -> Delivery:
+    """Fit, score, measure, draw; returns what the store is told, with all files kept at `home`."""
+    ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.dataset)
+    context = context_of(job, ledger, reporter, device, examination)
+    for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
+        reporter.say(line)
+    leaks = audit(job.dataset, encoders=declared_encoders(job.method), cache=job.cache)
+    with Meter() as fitting:
+        job.method.fit(job.view(Split.TRAIN, ledger), job.view(Split.VALIDATION, ledger), context)
+    folder = fresh_folder(job.cache / "runs" / job.identity)
+    with Meter() as scoring:
+        validation, test = _score(job, ledger, context, folder)
+    seed = seed_of("bootstrap", job.spec.seed)
+    summary = summarise(test.evidence, validation=validation.evidence, hidden=hidden_of(job), seed=seed)
+    for row in summary.per_slide:
+        row["note"] = test.notes.get(row["slide"])
+    complete = completeness(job.dataset, Split.TEST, test)
+    summary.facts["completeness"] = complete.text
+    if complete.missing:
+        reporter.say(complete.text)
+    result = RunResult(
+        job, summary, ledger, context.records, reporter.history, examination.results(), fitting, scoring, complete
+    )
+    write_artifacts(folder, result, test.evidence)
+    (folder / "audit.json").write_text(json.dumps(leaks.facts(), indent=1) + "\n", encoding="utf-8")
+    return keep_result(folder, _delivery(result, leaks), home)
+
+
+def context_of(job: Job, ledger: Ledger, reporter: Reporter, device: str, examination: Examination) -> Context:
+    """The surroundings of a method in this job."""
+    return Context(
+        geometry=job.dataset,
+        folder=job.cache / "stages",
+        ledger=ledger,
+        seed=job.spec.seed,
+        device=device,
+        data_digest=job.training_digest,
+        reporter=reporter,
+        examiner=examination,
+        features=job.cache / "features",
+    ).bind(job.method)
+
+
+def hidden_of(job: Job) -> dict[str, str]:
+    """Metrics that must not be shown for this method, with the reason."""
+    return {"image/*": REFINER_SEES_LABELS} if Supervision.COARSE in job.method.supervision else {}
+
+
+def _delivery(result: RunResult, leaks: AuditReport) -> Delivery:
+    summary = result.summary
+    tags = {**result.complete.tags(), "bench.state": "ok", "bench.audit": leaks.tag}
+    if summary.absent:
+        tags["bench.absent"] = ", ".join(sorted(summary.absent))
+    spreads = {f"{name}.std": spread for name, spread in summary.spreads.items()}
+    return Delivery(
+        numbers=result.numbers(),
+        tags=tags,
+        note=result.headline(),
+        history=result.history,
+        rows=summary.per_slide,
+        summary={**summary.values, **spreads},
+    )
+
+
+def _score(job: Job, ledger: Ledger, context: Context, folder: Path) -> tuple[Evaluation, Evaluation]:
+    """Evidence of the validation slides (whose labels may be asked for) and of the test slides (sealed)."""
+    parts = []
+    for split, keep in ((Split.VALIDATION, None), (Split.TEST, folder)):
+        slides = job.slides(split)
+        labels = job.labels(split, ledger)
+        parts.append(evaluate(job.method, job.dataset, slides, labels, context, what=str(split), keep=keep))
+    return parts[0], parts[1]
+
+
+def fresh_folder(folder: Path) -> Path:
+    """An empty folder of our own in the cache; what an earlier attempt left there goes."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@contextmanager
+def kept_open(live: LiveRun) -> Iterator[None]:
+    """While a run is at work: SIGTERM ends it like Ctrl-C, and whatever ends it is written into the store."""
+    with _ended(live), _terminable():
+        yield
+
+
+@contextmanager
+def _ended(live: LiveRun) -> Iterator[None]:
+    """Never leave a run RUNNING: what goes wrong is written into the store, then raised."""
+    try:
+        yield
+    except ElsewhereError:
+        raise
+    except KeyboardInterrupt as error:
+        live.end("KILLED", "interrupted; the same command goes on from the last checkpoint", state_of(error))
+        raise
+    except Exception as error:
+        live.end("FAILED", reason_of(error), state_of(error))
+        raise
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that a stopped job ends as KILLED and can go on later."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

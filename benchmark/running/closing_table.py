@@ -1,0 +1,169 @@
+"""The tables before and after: what is to be run, how it ended, the numbers that matter, and how to go on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from benchmark.reporting.command import run_command
+from benchmark.running.states import FAILURES
+
+if TYPE_CHECKING:
+    from benchmark.config import RunRequest, RunSpec
+    from benchmark.running.attempt import Outcome
+    from benchmark.running.survey import Prospect
+
+HEADLINES = ("pixel/miou", "pixel/dice", "object/f1", "image/auc", "image/specificity_at_100")
+"""Shown when any run has them."""
+
+MOST_ROWS, MOST_COMMANDS = 60, 6
+"""A longer matrix lists only what did not end well, and so many commands to repeat it."""
+
+_SHORT = ("mIoU", "Dice", "obj. F1", "AUC", "spec@100")
+_STATES = {"finished before": "finished", "not applicable": "n/a"}
+_COLOURS = {
+    "ok": "green",
+    "to do": "green",
+    "to store": "green",
+    "finished before": "cyan",
+    "not applicable": "dim",
+    "skipped": "yellow",
+    "interrupted": "yellow",
+}
+
+
+def plan_table(prospects: Sequence[Prospect], *, whole: bool) -> Group:
+    """What a matrix will do: the number of runs per state with the reasons and, if `whole`, a line for every run."""
+    states = [_planned(prospect) for prospect in prospects]
+    counts = Counter(states)
+    text = ", ".join(f"{count} {_STATES.get(state, state)}" for state, count in counts.items())
+    summary = Text(f"{len(prospects)} runs: {text}")
+    outcomes = [prospect.outcome for prospect in prospects if prospect.outcome is not None]
+    if not whole:
+        return Group(summary, *_reasons(outcomes))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("run", overflow="fold", min_width=16)
+    for column in ("dataset", "state"):
+        table.add_column(column, no_wrap=True)
+    for prospect, state in zip(prospects, states, strict=True):
+        table.add_row(_name(prospect.spec), prospect.spec.place, _coloured(state))
+    return Group(table, *_reasons(outcomes), summary)
+
+
+def _planned(prospect: Prospect) -> str:
+    if prospect.outcome is not None:
+        return prospect.outcome.state
+    return "to store" if prospect.computed else "to do"
+
+
+def closing_table(outcomes: Sequence[Outcome], request: RunRequest | None = None) -> Group:
+    """One row per run, a column per headline metric that at least one run has, reasons, and how to go on."""
+    shown = [name for name in HEADLINES if any(name in outcome.metrics for outcome in outcomes)]
+    titles = [_SHORT[HEADLINES.index(name)] for name in shown]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("run", overflow="fold", min_width=16)
+    for column in ("dataset", "state"):
+        table.add_column(column, no_wrap=True)
+    for column in (*titles, "s"):
+        table.add_column(column, justify="right", no_wrap=True)
+    several = len(outcomes) > 1
+    if several:
+        table.add_column("id", no_wrap=True)
+    listed = outcomes if len(outcomes) <= MOST_ROWS else [o for o in outcomes if o.state not in _WELL]
+    for outcome in listed:
+        table.add_row(
+            _name(outcome.spec),
+            outcome.spec.place,
+            _coloured(outcome.state),
+            *(_number(outcome.metrics.get(name)) for name in shown),
+            f"{outcome.seconds:.0f}" if outcome.seconds else "",
+            *([(outcome.run_id or "")[:ID]] if several else []),
+        )
+    counts = Counter(outcome.state for outcome in outcomes)
+    total = [Text(", ".join(f"{count} {_STATES.get(state, state)}" for state, count in counts.items()))]
+    parts = ([table] if listed else []) + (total if len(outcomes) > 1 else [])
+    return Group(*parts, *_reasons(outcomes), *_hints(outcomes, request))
+
+
+ID = 8
+"""So many characters of a run's id are shown; `bench compare` takes them."""
+_WELL = frozenset({"ok", "finished before"})
+
+
+def _name(spec: RunSpec) -> str:
+    return " ".join(filter(None, (spec.method, spec.variant, spec.preset, f"seed {spec.seed}")))
+
+
+def _coloured(state: str) -> Text:
+    return Text(_STATES.get(state, state), style=_COLOURS.get(state, "red"))
+
+
+def _reasons(outcomes: Sequence[Outcome]) -> list[Text]:
+    """Every reason once, with how many runs it concerns when there are several."""
+    told: dict[tuple[str, str, str], int] = {}
+    for outcome in outcomes:
+        if outcome.reason:
+            key = (outcome.spec.method, outcome.spec.place, outcome.reason)
+            told[key] = told.get(key, 0) + 1
+    merged: dict[tuple[str, str], list[str]] = {}
+    for (method, place, reason), count in told.items():
+        merged.setdefault((place, reason), []).append(f"{method}{f' ({count} runs)' if count > 1 else ''}")
+    return [Text(f"{', '.join(names)} on {place}: {reason}") for (place, reason), names in merged.items()]
+
+
+def _hints(outcomes: Sequence[Outcome], request: RunRequest | None) -> list[Text]:
+    hints = []
+    if any(outcome.state == "finished before" for outcome in outcomes):
+        hints.append(Text("finished: was done before and is not done again; --force does it."))
+    failed = [outcome for outcome in outcomes if outcome.state in FAILURES]
+    if failed:
+        commands = rerun_commands([outcome.spec for outcome in failed], request)
+        hints.append(Text("The same command does just what is missing. Only the failed ones:"))
+        # In one line each, however long: a command broken in two cannot be copied.
+        hints += [Text(f"  {c}", "cyan", no_wrap=True, overflow="ignore") for c in commands[:MOST_COMMANDS]]
+        if len(commands) > MOST_COMMANDS:
+            hints.append(Text(f"  … and {len(commands) - MOST_COMMANDS} more"))
+    if any(outcome.run_id for outcome in outcomes):
+        ids = [outcome.run_id for outcome in outcomes if outcome.run_id]
+        one = f"   (run {ids[0]}: summary.html, config.yaml, pictures, tables)" if len(ids) == 1 else ""
+        hints.append(
+            Text(f"Look at it: bench ui{one}" if one else "Look at it: bench leaderboard, bench report, bench ui")
+        )
+    return hints
+
+
+def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) -> list[str]:
+    """One command per method, dataset and settings that does those runs, with their seeds together."""
+    groups: dict[tuple[str, str, str, str, str, str | None, str], list[int]] = {}
+    for spec in specs:
+        key = (spec.method, spec.variant, spec.dataset, spec.settings, spec.preset, spec.data, spec.device)
+        groups.setdefault(key, []).append(spec.seed)
+    commands = []
+    for (method, variant, dataset, settings, preset, data, device), seeds in groups.items():
+        extra = ["--data", data] if data else []
+        extra += ["--device", device] if device != "auto" else []
+        for option in ("store", "timeout", "memory"):
+            value = getattr(request, option, None)
+            extra += [f"--{option}", value] if value else []
+        commands.append(
+            run_command(
+                method=method,
+                variant=variant,
+                dataset=dataset,
+                settings=settings,
+                preset=preset,
+                seeds=seeds,
+                extra=extra,
+            )
+        )
+    return commands
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

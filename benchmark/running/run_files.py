@@ -1,0 +1,150 @@
+"""What a run leaves behind: configuration, tables, score maps, pictures, curves, the model."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import storage
+from benchmark.dataset import Split
+from benchmark.metrics.suite import SlideEvidence
+from benchmark.provenance import code_version
+from benchmark.reporting import curves, overlays, style
+from benchmark.reporting.published_points import published_points
+from benchmark.reporting.run_tables import write_report
+from benchmark.running.result import RunResult
+from benchmark.running.summary_facts import run_facts
+from benchmark.slides import ScoreMap
+from benchmark.stages import StageRecord
+from benchmark.supervision import Supervision
+
+if TYPE_CHECKING:
+    from benchmark.slides import Slide
+
+OVERLAYS = 12
+"""At most so many slides are drawn: the best, the worst, and evenly between them."""
+
+OVERLAY_SIDE, SMALL = 1000, 320
+RANKED_BY = "pixel/dice"
+
+
+def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvidence]) -> None:
+    """Write everything under `folder`, which holds the score maps already."""
+    job, summary = result.job, result.summary
+    provenance = {"identity": job.identity, "data_digest": job.data_digest, "code": code_version()}
+    (folder / "config.yaml").write_text(job.spec.as_file(provenance), encoding="utf-8")
+    metrics = {
+        "values": summary.values,
+        "intervals": summary.intervals,
+        "spreads": summary.spreads,
+        "absent": summary.absent,
+        "facts": summary.facts,
+    }
+    _json(folder / "metrics.json", {**metrics, "train": result.train})
+    _json(folder / "completeness.json", result.complete.facts())
+    _json(folder / "labels.json", result.ledger.totals())
+    _json(folder / "stages.json", [_stage_facts(record) for record in result.stages])
+    storage.save(job.method.state(), folder / "model" / "model.pt")
+    if "image/auc" in summary.values:
+        _units(folder / "units.csv", evidence)
+    pictures = _overlays(folder, result)
+    figures = _curves(folder / "curves", result, evidence)
+    write_report(folder, run_facts(result, pictures, figures))
+
+
+def _json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _units(path: Path, evidence: Sequence[SlideEvidence]) -> None:
+    """One line per test unit: what ROC curves and tests between runs are made of."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("slide", "patient", "unit", "label", "score"))
+        for slide in evidence:
+            for number, (label, score) in enumerate(zip(slide.unit_labels, slide.unit_scores, strict=True)):
+                writer.writerow((slide.slide, slide.patient, number, int(label), repr(float(score))))
+
+
+def chosen_slides(rows: Sequence[dict[str, Any]], slides: Sequence[Slide], limit: int = OVERLAYS) -> list[Slide]:
+    """The slides to draw, worst first: evenly over the ranking, so best, median and worst are among them."""
+    known = {slide.id: slide for slide in slides}
+    ranked = sorted(rows, key=lambda row: (row.get(RANKED_BY) is not None, row.get(RANKED_BY) or 0.0, row["slide"]))
+    if len(ranked) > limit:
+        ranked = [ranked[index] for index in np.linspace(0, len(ranked) - 1, limit).round().astype(int)]
+    return [known[row["slide"]] for row in ranked]
+
+
+def _overlays(folder: Path, result: RunResult) -> dict[str, Path]:
+    dataset = result.job.dataset
+    rows = {row["slide"]: row for row in result.summary.per_slide}
+    drawn: dict[str, Path] = {}
+    for rank, slide in enumerate(chosen_slides(result.summary.per_slide, dataset.slides(Split.TEST)), start=1):
+        scores = ScoreMap.load(folder / "scores" / f"{slide.id}.png")
+        found = np.where(np.isnan(scores.values), -1, decided(folder, slide.id, scores)).astype(np.int8)
+        known = dataset.annotated(slide)
+        wanted = (dataset.truth(slide).labels(scores.grid) > 0).astype(np.int8) if known else None
+        coarse = (dataset.coarse(slide).labels(scores.grid) > 0).astype(np.int8) if known and refines(result) else None
+        shown = {"mIoU": rows[slide.id].get("pixel/miou"), "Dice": rows[slide.id].get(RANKED_BY)}
+        tissue = slide.thumbnail(OVERLAY_SIDE)
+        picture = overlays.overlay(
+            tissue,
+            wanted,
+            found,
+            title=slide.id,
+            scores={name: value for name, value in shown.items() if value is not None},
+            columns=2 if tissue.shape[1] > SMALL else 4,
+            coarse=coarse,
+            place=(scores.grid, slide.size),
+        )
+        path = folder / "overlays" / f"{rank:02d}_{slide.id}.jpg"
+        overlays.save(picture, path)
+        drawn[slide.id] = path
+    return drawn
+
+
+def refines(result: RunResult) -> bool:
+    """True for a method that starts from the coarse annotation, whose pictures compare it with the result."""
+    return Supervision.COARSE in result.job.method.supervision
+
+
+def decided(folder: Path, slide: str, scores: ScoreMap) -> NDArray[np.bool_]:
+    """The mask the figures were computed with: the method's own where it gave one, else score > 0.5."""
+    own = folder / "masks" / f"{slide}.png"
+    mask: NDArray[np.bool_] = (ScoreMap.load(own) if own.is_file() else scores).values > 0.5
+    return mask
+
+
+def _curves(folder: Path, result: RunResult, evidence: Sequence[SlideEvidence]) -> dict[str, Path]:
+    title = f"{result.job.title} on {result.job.experiment}"
+    drawn: dict[str, Path] = {}
+    auc = result.summary.values.get("image/auc")
+    if auc is not None:
+        labels = np.concatenate([slide.unit_labels for slide in evidence])
+        scores = np.concatenate([slide.unit_scores for slide in evidence])
+        spec, interval = result.job.spec, result.summary.intervals.get("image/auc")
+        published = published_points(spec.method, spec.dataset)
+        roc = curves.roc(labels, scores, title=title, auc=auc, interval=interval, published=published)
+        drawn["ROC of the units"] = folder / "roc.png"
+        style.save(roc, folder / "roc.png")
+    before_after = curves.refinement(result.summary.per_slide, title) if refines(result) else None
+    if before_after is not None:
+        drawn["F1 against the coarse annotation's"] = folder / "coarse_f1.png"
+        style.save(before_after, folder / "coarse_f1.png")
+    history = curves.history(result.history, title=title)
+    if history is not None:
+        drawn["What was logged while learning"] = folder / "training.png"
+        style.save(history, folder / "training.png")
+    return drawn
+
+
+def _stage_facts(record: StageRecord) -> dict[str, Any]:
+    facts = asdict(record)
+    return {name: facts[name] for name in ("name", "digest", "seconds", "peak_mib", "peak_gpu_mib", "reused")}

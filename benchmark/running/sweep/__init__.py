@@ -1,1 +1,0 @@
-"""Studies in Optuna: nothing outside of this folder imports it."""

@@ -1,0 +1,1 @@
+"""The tracking store: all that knows MLflow."""

@@ -1,0 +1,400 @@
+"""The tracking store: every run is written to MLflow, and nothing else here knows MLflow.
+
+SQLite answers "locked" at once when two writers would wait for each other, so a call is tried again for a while.
+A new database is made under a file lock and renamed into place: MLflow's migrations, which take seconds, bear
+neither two processes nor a kill.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import re
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
+
+from benchmark.errors import TrackingError
+from benchmark.tracking import address
+from benchmark.tracking.address import shown, sqlite_path, store_uri
+from benchmark.tracking.live import NOTE, LiveRun, Number
+from benchmark.tracking.mlflow_settings import SETTINGS
+from benchmark.tracking.names import MAX_DIGEST, TABLE_SUFFIX, stored_name, stored_params, stored_tags
+from benchmark.tracking.owner import orphaned, owner_tags, user
+from benchmark.tracking.server import serve
+from benchmark.tracking.stored_runs import DatasetInput, StoredRun, read_sqlite, trimmed
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput as MlflowInput
+    from mlflow.entities import Run
+
+__all__ = ["DatasetInput", "LiveRun", "StoredRun", "Tracker", "serve", "store_uri", "stored_name"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BUSY_SECONDS = 60.0
+_PAGE = 1000
+_TWICE = ("unique constraint", "duplicate entry")
+
+
+class _ExistsError(TrackingError):
+    """Another process made the same experiment at the same time."""
+
+
+class Tracker:
+    """One tracking store. Connects at the first call; whatever keeps it from working is a `TrackingError`.
+
+    `cache` is a folder that keeps the empty tables of a new SQLite store, so that the next one is a copy.
+    """
+
+    def __init__(self, uri: str | None = None, *, cache: Path | None = None) -> None:
+        self.uri = store_uri(uri)
+        self._path = sqlite_path(self.uri)
+        self._cache = cache
+        self._known: dict[str, str] = {}
+
+    @property
+    def shown(self) -> str:
+        """The address without a password."""
+        return str(self._path) if self._path is not None else shown(self.uri)
+
+    def connect(self) -> None:
+        """Reach the store now, and make its tables when it is new."""
+        self._call(self._client.get_experiment_by_name, "Default")
+
+    def finished(self, experiment: str, identity: str) -> StoredRun | None:
+        """The newest FINISHED run of that identity, if there is one."""
+        runs = self._search(experiment, f"attributes.status = 'FINISHED' and tags.`bench.identity` = '{identity}'", 1)
+        return _stored(runs[0]) if runs else None
+
+    def runs(self, experiment: str) -> list[StoredRun]:
+        """Every run of an experiment, those that ended last first."""
+        return [_stored(run) for run in self._search(experiment, "")]
+
+    def experiments(self) -> list[str]:
+        """The names of all experiments."""
+        return [found.name for found in self._call(self._client.search_experiments)]
+
+    def stored(
+        self,
+        *,
+        experiments: Sequence[str] | None = None,
+        identities: Collection[str] | None = None,
+        metrics: Collection[str] | None = None,
+    ) -> list[StoredRun]:
+        """Thousands of runs at once, those that ended last first, without parameters.
+
+        Args:
+            experiments: names; None for all.
+            identities: values of the tag `bench.identity`; None for all runs.
+            metrics: names, or prefixes that end in `/`; None for all.
+
+        Raises `TrackingError` when there is no store yet.
+        """
+        if self._path is not None:
+            address.require_runs(self._path)
+            try:
+                # Not through `_call`: it loads MLflow, which takes longer than the reading.
+                found = read_sqlite(self._path, experiments=experiments, identities=identities, metrics=metrics)
+            except sqlite3.Error as error:
+                raise self._told(error) from error
+            if found is not None:
+                return found
+        names = self.experiments() if experiments is None else experiments
+        if identities is None:
+            runs = [run for name in names for run in self._search(name, "", None)]
+        else:
+            wanted = [f"tags.`bench.identity` = '{identity}'" for identity in identities]
+            runs = [run for name in names for where in wanted for run in self._search(name, where)]
+        named = {number: name for name, number in self._known.items()}
+        kept = [trimmed(_stored(run), named.get(run.info.experiment_id, ""), metrics) for run in runs]
+        return sorted(kept, key=lambda run: (-run.ended, -run.started, run.id))
+
+    def rivals(self, experiment: str, identity: str, mine: str) -> list[StoredRun]:
+        """Other runs of that identity at work, in any process or on any machine, that were opened before `mine`.
+
+        Two processes that open a run of one identity at the same time both ask this, and one of them finds the other.
+        """
+        where = f"attributes.status = 'RUNNING' and tags.`bench.identity` = '{identity}'"
+        running = [run for run in self._search(experiment, where) if not orphaned(run.data.tags)]
+        own = [run for run in running if run.info.run_id == mine]
+        order = (own[0].info.start_time, mine) if own else (0, mine)
+        return [_stored(run) for run in running if (run.info.start_time, run.info.run_id) < order]
+
+    def conclude(self, run: str, status: Literal["FAILED", "KILLED"], tags: Mapping[str, str]) -> None:
+        """End a run whose process could not do it, and say why in its tags."""
+        for key, value in stored_tags(tags).items():
+            self._call(self._client.set_tag, run, key, value)
+        self._call(self._client.set_terminated, run, status)
+
+    def record(self, *, experiment: str, description: str, name: str, tags: Mapping[str, str]) -> str:
+        """Store a run that never began, with its reason among the tags, as KILLED; returns its id."""
+        where = self._experiment(experiment, description)
+        own = {"mlflow.user": user(), "mlflow.source.name": "bench run", "mlflow.source.type": "LOCAL"}
+        note = {NOTE: f"{tags.get('bench.state', '')}: {tags.get('bench.reason', '')}"}
+        everything = stored_tags({**own, **tags, **note})
+        number: str = self._call(self._client.create_run, where, tags=everything, run_name=name).info.run_id
+        self._call(self._client.set_terminated, number, "KILLED")
+        return number
+
+    def reopen(self, run: str) -> LiveRun:
+        """Go on with a stored run that had ended, as its new owner. Raises `TrackingError` when it is not there."""
+        self._call(self._client.update_run, run, "RUNNING")
+        live = LiveRun(_MlflowSink(self._client, self._call, run), run, None)
+        live.set_tags(owner_tags())
+        return live
+
+    def withdraw(self, run: str) -> None:
+        """Delete a run that should not have been opened; MLflow keeps it among the deleted ones."""
+        self._call(self._client.delete_run, run)
+
+    def find(self, run: str) -> StoredRun:
+        """The run with that id, or whose id starts so, in any experiment.
+
+        Raises `TrackingError` when the store is not there yet, when no run is called so, or when several are.
+        """
+        if self._path is not None:
+            address.require_runs(self._path)
+        where = [found.experiment_id for found in self._call(self._client.search_experiments)]
+        if not re.fullmatch("[0-9a-f]{4,32}", run.lower()):
+            msg = f"{run!r} is not a run's id, which has 32 digits and letters a to f; the first 4 or more are enough"
+            raise TrackingError(f"{msg}{self._newest(where)}", fix=address.SHOW_RUNS)
+        named = f"attributes.run_id LIKE '{run.lower()}%'"
+        runs = [_stored(found) for found in self._call(self._client.search_runs, where, named, max_results=10)]
+        if not runs:
+            msg = f"the tracking store {shown(self.uri)} has no run {run!r}{self._newest(where)}"
+            raise TrackingError(msg, fix=address.SHOW_RUNS)
+        if len(runs) > 1:
+            several = ", ".join(f"{found.id} ({found.name})" for found in runs)
+            raise TrackingError(f"several runs start with {run!r}: {several}", fix="type more of the id")
+        return runs[0]
+
+    def _newest(self, experiments: list[str]) -> str:
+        """The finished runs that ended last, to be put behind a message."""
+        done, newest = "attributes.status = 'FINISHED'", ["attributes.end_time DESC"]
+        runs = self._call(self._client.search_runs, experiments, done, max_results=4, order_by=newest)
+        return "; newest: " * bool(runs) + ", ".join(f"{run.info.run_id[:8]} ({run.info.run_name})" for run in runs)
+
+    def download(self, run: StoredRun, path: str, folder: Path) -> list[Path]:
+        """Copy an artifact, a file or a folder, to `folder`/`path`; returns the files, none if the run has none."""
+        parent = path.rpartition("/")[0] or None
+        if path not in {found.path for found in self._call(self._client.list_artifacts, run.id, parent)}:
+            return []
+        folder.mkdir(parents=True, exist_ok=True)
+        copied = Path(self._call(self._client.download_artifacts, run.id, path, str(folder)))
+        return [copied] if copied.is_file() else sorted(file for file in copied.rglob("*") if file.is_file())
+
+    def reap(self, experiment: str) -> list[str]:
+        """Mark as KILLED what a process of this machine left RUNNING when it died; returns the run ids."""
+        dead = [run for run in self._search(experiment, "attributes.status = 'RUNNING'") if orphaned(run.data.tags)]
+        for run in dead:
+            reason = f"process {run.data.tags['bench.pid']} ended without a word (killed, or the machine went down)"
+            self.conclude(run.info.run_id, "KILLED", {"bench.reason": reason, "bench.state": "interrupted"})
+        return [run.info.run_id for run in dead]
+
+    def start(
+        self,
+        *,
+        experiment: str,
+        description: str,
+        name: str,
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+        dataset: DatasetInput,
+        note: str = "",
+    ) -> LiveRun:
+        """Open a run. `description` is the experiment's, `note` the run's own; both may be Markdown."""
+        from mlflow.entities import Param
+
+        where = self._experiment(experiment, description)
+        own = {"mlflow.user": user(), "mlflow.source.name": "bench run", "mlflow.source.type": "LOCAL"}
+        everything = stored_tags({**own, **tags, **owner_tags(), **({NOTE: note} if note else {})})
+        number = self._call(self._client.create_run, where, tags=everything, run_name=name).info.run_id
+        page = f"{shown(self.uri).rstrip('/')}/#/experiments/{where}/runs/{number}"
+        live = LiveRun(_MlflowSink(self._client, self._call, number), number, page if self._served else None)
+        try:
+            rows = [Param(key, value) for key, value in stored_params(params).items()]
+            self._call(self._client.log_batch, number, params=rows)
+            self._log_dataset(number, dataset)
+        except BaseException:
+            live.end("FAILED", "the run could not be opened")
+            raise
+        return live
+
+    def _log_dataset(self, run: str, dataset: DatasetInput) -> None:
+        """Say what a run learns from. MLflow fails if another run says the same meanwhile, and finds it afterwards."""
+        for left in (2, 1, 0):
+            try:
+                return self._call(self._client.log_inputs, run, [_input(dataset)])
+            except TrackingError as error:
+                if not left or not any(sign in error.what.lower() for sign in _TWICE):
+                    raise
+
+    @property
+    def _served(self) -> bool:
+        return address.is_server(self.uri)
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        if self._path is None:
+            address.require_server(self.uri)
+            return self._call(_open, self.uri)
+        from filelock import FileLock
+
+        address.require_file(self._path)
+        with FileLock(self._path.with_name(f".{self._path.name}.lock")):
+            if not self._path.exists() or not self._path.stat().st_size:
+                self._call(_create, self._path, self._cache)
+            return self._call(_open, self.uri)
+
+    def _experiment(self, name: str, description: str) -> str:
+        """The number of the experiment, which is made when it is not there."""
+        if self._find(name) is None:
+            tags = {NOTE: description, "mlflow.experimentKind": "custom_model_development"}
+            with suppress(_ExistsError):
+                self._call(self._client.create_experiment, name, self._artifact_location(), tags)
+        number = self._find(name)
+        if number is None:
+            msg = f"the tracking store {shown(self.uri)} did not keep the experiment {name!r}"
+            raise TrackingError(msg, fix=address.LOCAL_FIX)
+        return number
+
+    def _find(self, name: str) -> str | None:
+        if name not in self._known:
+            found = self._call(self._client.get_experiment_by_name, name)
+            if found is None:
+                return None
+            if found.lifecycle_stage != "active":
+                restore = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+                fix = f"MLFLOW_TRACKING_URI={shown(self.uri)} {restore}"
+                raise TrackingError(f"the experiment {name!r} was deleted from {shown(self.uri)}", fix=fix)
+            self._known[name] = found.experiment_id
+        return self._known[name]
+
+    def _artifact_location(self) -> str | None:
+        if self._served:
+            return None
+        return ((self._path.parent if self._path else Path.cwd()) / "mlartifacts").as_uri()
+
+    def _search(self, experiment: str, where: str, limit: int | None = 1000) -> list[Run]:
+        """The runs of an experiment that fit, newest first: at most `limit`, or all of them, page by page."""
+        number = self._find(experiment)
+        if number is None:
+            return []
+        newest, size = ["attributes.end_time DESC"], limit or _PAGE
+        search = partial(self._client.search_runs, [number], where, max_results=size, order_by=newest)
+        found = self._call(search)
+        runs = list(found)
+        while limit is None and found.token:
+            found = self._call(search, page_token=found.token)
+            runs += found
+        return runs
+
+    def _call(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call MLflow; wait while the database is locked, and turn every failure into a `TrackingError`."""
+        _configure()
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return function(*args, **named)
+            except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
+                if "database is locked" not in str(error) or time.monotonic() > deadline:
+                    raise self._told(error) from error
+            time.sleep(random.uniform(0.02, 0.2))
+
+    def _told(self, error: Exception) -> TrackingError:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
+        kind = _ExistsError if getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS" else TrackingError
+        fix = f"mlflow db upgrade {shown(self.uri)}" if "out-of-date database schema" in first else address.LOCAL_FIX
+        return kind(f"the tracking store {shown(self.uri)} failed: {first}", fix=fix)
+
+
+class _MlflowSink:
+    """Writes one run."""
+
+    def __init__(self, client: MlflowClient, call: Callable[..., object], run_id: str) -> None:
+        self._client, self._call, self._id = client, call, run_id
+
+    def numbers(self, batch: Sequence[Number]) -> None:
+        from mlflow.entities import Metric
+
+        self._call(self._client.log_batch, self._id, metrics=[Metric(*number) for number in batch])
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self._call(self._client.log_batch, self._id, tags=[RunTag(key, value) for key, value in values.items()])
+
+    def upload(self, folder: Path) -> None:
+        self._call(self._client.log_artifacts, self._id, str(folder))
+        tables = sorted(path.relative_to(folder).as_posix() for path in folder.rglob(f"*{TABLE_SUFFIX}"))
+        if tables:
+            self.tags({"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"} for path in tables])})
+
+    def close(self, status: str) -> None:
+        self._call(self._client.set_terminated, self._id, status)
+
+
+def _configure() -> None:
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
+def _open(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    # A failure of the database comes back as an exception; MLflow would print its traceback besides.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _create(path: Path, cache: Path | None) -> None:
+    """Put an empty MLflow database at `path`, whole or not at all, from the cached tables where there are any."""
+    from mlflow.version import VERSION
+
+    with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent, ignore_cleanup_errors=True) as name:
+        made, fresh = Path(name) / "made.db", Path(name) / "fresh.db"
+        template = cache / f"mlflow-{VERSION}.db" if cache else made
+        if not template.exists():
+            _open(f"sqlite:///{made.as_posix()}")
+            if cache:
+                cache.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(made, staged := cache / f".{Path(name).name}.db")
+                staged.replace(template)
+        address.install(template, fresh, path)
+
+
+def _stored(run: Run) -> StoredRun:
+    info, data = run.info, run.data
+    return StoredRun(
+        info.run_id,
+        info.run_name or "",
+        info.status,
+        data.metrics,
+        data.params,
+        data.tags,
+        info.artifact_uri or "",
+        ended=info.end_time or 0,
+        started=info.start_time or 0,
+    )
+
+
+def _input(dataset: DatasetInput) -> MlflowInput:
+    from mlflow import entities
+
+    source, profile = json.dumps({"uri": dataset.source}), json.dumps(dict(dataset.profile), default=str)
+    data = entities.Dataset(dataset.name, dataset.digest[:MAX_DIGEST], "local", source, profile=profile)
+    return entities.DatasetInput(data, [entities.InputTag("mlflow.data.context", "training and test")])

@@ -1,0 +1,117 @@
+"""One trial: fit on the training slides, score the validation slides. Nothing here can ask for a test slide."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from rich.console import Console
+
+from benchmark.dataset import Split
+from benchmark.errors import DataError
+from benchmark.metrics.suite import summarise
+from benchmark.resources import Meter
+from benchmark.running.attempt import Outcome, context_of, hidden_of, kept_open
+from benchmark.running.console import RunReporter
+from benchmark.running.device import choose_device, prepare
+from benchmark.running.evaluate import Evaluation, Examination, evaluate
+from benchmark.running.job import Job, experiment_note
+from benchmark.running.result import costs_of
+from benchmark.seeds import seed_of
+from benchmark.supervision import Ledger
+from benchmark.tracking.store import DatasetInput, LiveRun, Tracker
+from benchmark.tuning.task import TrialTask
+
+T = TypeVar("T")
+RESAMPLES = 20
+"""Bootstrap draws: a trial needs values, not intervals."""
+
+
+def experiment_of(job: Job) -> str:
+    """Studies have an experiment of their own, so that no trial stands among the results."""
+    return f"{job.experiment}-sweeps"
+
+
+def run_trial(
+    job: Job,
+    tracker: Tracker,
+    console: Console,
+    task: TrialTask,
+    opened: Callable[[str], None],
+    tell: Callable[[tuple[int, float]], None],
+) -> Outcome:
+    """Do one trial as a run under its study's. Its metrics are those of the validation slides.
+
+    `tell` is given every point of the curve `task.watch`. Raises `DataError` when there are no validation slides.
+    """
+    device = choose_device(job.spec.device)
+    prepare(device, seed_of("run", job.spec.seed))
+    began = time.perf_counter()
+    live = tracker.start(
+        experiment=experiment_of(job),
+        description=experiment_note(type(job.dataset)),
+        name=f"trial {task.number}",
+        params=job.stored_params(),
+        tags={
+            **job.trial_tags(device),
+            "mlflow.parentRunId": task.parent,
+            "bench.study": task.study,
+            "bench.trial": str(task.number),
+        },
+        dataset=DatasetInput(job.spec.dataset, str(job.dataset.root), job.data_digest, job.profile()),
+    )
+    opened(live.id)
+    with kept_open(live):
+        reporter = _Watched(RunReporter(console, live), task.watch, tell)
+        metrics = _validation(job, live, reporter, device)
+        live.log_metrics({f"validation/{name}": value for name, value in metrics.items()})
+        live.set_tags({"bench.state": "ok"})
+        live.finish()
+    return Outcome(job.spec, "ok", "", live.id, metrics, time.perf_counter() - began)
+
+
+def _validation(job: Job, live: LiveRun, reporter: _Watched, device: str) -> Mapping[str, float]:
+    """What the run would be on the validation slides: metrics, labels used, cost."""
+    slides = job.dataset.slides(Split.VALIDATION)
+    if not slides:
+        what = f"{job.spec.place} has no validation slides, so nothing can be tuned on them"
+        raise DataError(what, fix=f"bench info {job.spec.dataset}   # options for the split")
+    ledger = Ledger()
+    context = context_of(job, ledger, reporter, device, Examination(job.dataset))
+    with Meter() as fitting:
+        job.method.fit(job.view(Split.TRAIN, ledger), job.view(Split.VALIDATION, ledger), context)
+    with Meter() as scoring:
+        labels = job.labels(Split.VALIDATION, ledger)
+        found = evaluate(job.method, job.dataset, slides, labels, context, what="validation")
+        _require(found, job)
+    summary = summarise(found.evidence, hidden=hidden_of(job), resamples=RESAMPLES, seed=0)
+    used = {f"labels/{name}": float(count) for name, count in ledger.totals().items()}
+    return {**summary.values, **used, **costs_of(context.records, fitting, scoring)}
+
+
+def _require(found: Evaluation, job: Job) -> None:
+    if not found.evidence:
+        first = next(iter(found.unreadable.values()), "")
+        raise DataError(f"none of the validation slides of {job.spec.place} can be used; the first: {first}")
+
+
+class _Watched:
+    """A reporter that tells of one curve."""
+
+    def __init__(self, reporter: RunReporter, watch: str | None, tell: Callable[[tuple[int, float]], None]) -> None:
+        self._reporter, self._watch, self._tell = reporter, watch, tell
+
+    def log(self, name: str, value: float, step: int | None) -> None:
+        """Take one number."""
+        self._reporter.log(name, value, step)
+        if name == self._watch and step is not None:
+            self._tell((step, value))
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+        self._reporter.say(text)
+
+    def track(self, items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+        """Pass the items on and show progress."""
+        return self._reporter.track(items, description, total)

@@ -1,0 +1,1 @@
+"""Painted tissue and slides composed of real tissue."""

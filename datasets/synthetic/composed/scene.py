@@ -1,0 +1,123 @@
+"""A composed slide before it has pixels: what every tile weighs at any pixel, and the pixels by strips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .glass import Glass
+from .pieces import Piece, Pieces, Tile
+from .slide_layout import Layout
+from .smooth_fields import UNIT, Field, at, tiled
+
+BAND = 512
+"""Height of a strip in px."""
+
+SOFT = 7.0
+"""Px over which one picture passes into the next: their weights are exp(wish / SOFT)."""
+
+PULL, REACH = 1.3, 110.0
+"""How strongly, per px of distance, a lesion's outline parts normal from malignant pictures, and how far."""
+
+WANDER = 42.0
+"""Px by which noise pushes a seam to and fro."""
+
+FRAY = 22.0
+"""Px by which the edges of a picture are eaten on average; noise makes it none here and twice as many there."""
+
+FADE, STEEP = 40.0, 90.0
+"""Px before its frayed edge at which a picture begins to give way, and by how much, in px of wish, it has there."""
+
+LAST = 8.0
+"""Px over which a picture vanishes at its true edges, whatever its neighbours weigh."""
+
+HIGHEST = 320.0
+"""No pixel wants more, nor less than minus that: sums of weights times colours stay finite."""
+
+TRACE = np.float32(1e-25)
+"""Where all pictures together weigh less, there is glass."""
+
+EDGE = 9.0
+"""Px over which tissue passes into glass."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Everything that makes the pixels of a slide. Nothing in it grows with the full resolution."""
+
+    side: int
+    layout: Layout
+    tiles: tuple[Tile, ...]
+    drifts: tuple[Field, Field]
+    """Two noise fields on the coarse lattice; every tile begins at their corner, so neighbours see other places."""
+    rough: Field
+    """Fine noise for the outline of the tissue."""
+    glass: Glass
+    pieces: Pieces
+
+    def bands(self) -> Iterator[NDArray[np.uint8]]:
+        """The slide in strips of `BAND` px, top to bottom."""
+        cols = np.arange(self.side)
+        for top in range(0, self.side, BAND):
+            rows = np.arange(top, min(top + BAND, self.side))
+            cover = self.cover(rows, cols)
+            total = np.zeros((*cover.shape, 4), np.float32)
+            for tile, piece, (inner_rows, inner_cols), (down, across) in self.shares(rows, cols):
+                if not cover[inner_rows, inner_cols].any():
+                    continue
+                weight = self.weight(tile, piece, rows[inner_rows], cols[inner_cols], down, across)
+                part = total[inner_rows, inner_cols]
+                part[..., :3] += weight[..., None] * piece.pixels[down, across]
+                part[..., 3] += weight
+            total[..., :3] /= np.maximum(total[..., 3:], TRACE)
+            cover[total[..., 3] < TRACE] = 0
+            yield self.glass.under(total[..., :3], cover, rows)
+
+    def cover(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Field:
+        """How much of each pixel is tissue and not glass, in [0, 1]."""
+        distance = at(self.layout.tissue, rows / UNIT, cols / UNIT)
+        cover: Field = np.clip(0.5 + (distance + 7 * tiled(self.rough, rows, cols)) / EDGE, 0, 1)
+        return cover
+
+    def shares(
+        self, rows: NDArray[np.intp], cols: NDArray[np.intp]
+    ) -> Iterator[tuple[Tile, Piece, tuple[slice, slice], tuple[NDArray[np.intp], NDArray[np.intp]]]]:
+        """Every tile that meets some of the pixels: where among `rows` and `cols`, and where in the tile."""
+        for tile in self.tiles:
+            width, height = tile.size
+            inner_rows = slice(*np.searchsorted(rows, [tile.y, tile.y + height]).tolist())
+            inner_cols = slice(*np.searchsorted(cols, [tile.x, tile.x + width]).tolist())
+            down, across = rows[inner_rows] - tile.y, cols[inner_cols] - tile.x
+            if down.size and across.size:
+                places = np.ix_(down, across)
+                yield tile, self.pieces.turned(tile), (inner_rows, inner_cols), (places[0], places[1])
+
+    def weight(
+        self,
+        tile: Tile,
+        piece: Piece,
+        rows: NDArray[np.intp],
+        cols: NDArray[np.intp],
+        down: NDArray[np.intp],
+        across: NDArray[np.intp],
+    ) -> Field:
+        """What a tile weighs at its pixels, rows × cols; the colour there is the weighted mean over tiles."""
+        height, width = piece.gland.shape
+        own = down[:, 0] / UNIT, across[0] / UNIT
+        push = sum(
+            np.float32(strength) * at(field, *own) for strength, field in zip(tile.drift, self.drifts, strict=True)
+        )
+        wish = piece.wish[down, across] + np.float32(WANDER) * push
+        pull = np.clip(PULL * at(self.layout.lesion, rows / UNIT, cols / UNIT), -PULL * REACH, PULL * REACH)
+        wish += pull if tile.picture.positive else -pull
+        edge = np.minimum(np.minimum(down, height - 1 - down), np.minimum(across, width - 1 - across)).astype(
+            np.float32
+        )
+        frayed = edge - np.float32(FRAY) * (1 - np.clip(push, -1, 1))
+        wish -= np.float32(STEEP) * np.clip(1 - frayed / np.float32(FADE), 0, 2) ** 2
+        weight: Field = np.exp(np.clip(wish, -HIGHEST, HIGHEST) / SOFT)
+        weight *= np.clip((edge + np.float32(0.5)) / np.float32(LAST), 0, 1) ** 3
+        return weight

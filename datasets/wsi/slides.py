@@ -1,0 +1,195 @@
+"""Any folder of slides with a manifest: how a private set comes in."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from benchmark.annotations import write_geojson
+from benchmark.dataset import DatasetCard, Split, TissueSource, VerifyReport
+from benchmark.errors import DataError
+from benchmark.slides import Slide
+
+from ..folds import validation_patients
+from .cases import Case, Index, data_root
+from .labelled import LabelledOptions, LabelledSlides
+from .manifest import NAMES, Entry, Manifest, read_manifest
+from .template import Template, propose
+from .wsi_miniature import Picture, Planned, linked, shares, write_miniature
+
+CLASSES = ("normal", "tumor")
+_WRITTEN = re.compile(r"images/slide_\d{3}\.tif|annotations/slide_\d{3}\.geojson|manifest\.csv")
+
+
+class SlidesOptions(LabelledOptions):
+    """Which manifest is read and how; how slides are split where it does not say."""
+
+    manifest: str | None = Field(
+        None, description="the manifest, a .csv or .parquet file inside the root; null: manifest.csv or .parquet"
+    )
+    negative: str | None = Field(
+        None, description="the label of the negative class; null: normal, negative, benign or 0"
+    )
+    positive: str | None = Field(
+        None,
+        description="the label of the positive class; null: tumor, tumour, positive, malignant, lesion, cancer or 1",
+    )
+    test: float = Field(
+        0.3, gt=0, lt=1, description="share of the slides that test, by patient, where the manifest names no splits"
+    )
+    validation: float = Field(
+        0.15,
+        ge=0,
+        le=0.5,
+        description="share of the training slides set aside, by patient, where the manifest names no validation "
+        "slides; 0: none",
+    )
+    split_seed: int = Field(0, ge=0, description="another seed, another test and validation part")
+
+
+class Slides(LabelledSlides):
+    """A folder of slides; the unit is the slide, its label the manifest's."""
+
+    name = "slides"
+    Options = SlidesOptions
+    card: ClassVar[DatasetCard] = DatasetCard(
+        title="Slides of your own – any folder with a manifest",
+        homepage="none: the slides are yours",
+        licence="yours",
+        citation="yours",
+        size="any number of slides that OpenSlide opens",
+        obtain="bench data init slides DIR writes a manifest from what lies in DIR and says what is missing.",
+        layout="manifest.csv or manifest.parquet with the columns slide (path relative to the root), patient, label, "
+        "split (train, validation or test; empty everywhere: cut by patient), and where known annotation (path of a "
+        "GeoJSON, ASAP or ImageScope XML, or label image), mpp (wins over the file's), id (default: the file's name). "
+        "A positive slide without annotation counts by its label alone.",
+    )
+    nominal_mpp = 0.25
+    balance = "edit the column split of the manifest, or --set validation=0"
+
+    def index(self, root: Path, patients: Mapping[str, str]) -> Index:
+        """The slides that the manifest names. Raises `DataError`; see `manifest.read_manifest`."""
+        folder = _with_manifest(data_root(root, self.name, "."))
+        self.manifest: Manifest = read_manifest(folder, self.own.manifest, self.own.negative, self.own.positive)
+        self.classes = self.manifest.classes
+        self.entries = {entry.id: entry for entry in self.manifest.entries}
+        cases = tuple(_case(entry) for entry in self.manifest.entries)
+        return Index(folder, cases, (self.manifest.path,), self.manifest.notes)
+
+    @property
+    def own(self) -> SlidesOptions:
+        """The options, as what they are."""
+        assert isinstance(self.settings, SlidesOptions)
+        return self.settings
+
+    def split(self, cases: Sequence[Case]) -> dict[str, Split]:
+        """The manifest's; where it names none, `test` of the slides test: whole patients, alike in their labels."""
+        given = {entry.id: entry.split for entry in self.manifest.entries if entry.split is not None}
+        if given:
+            return given
+        patients = [case.patient for case in cases]
+        if len(set(patients)) < 2:
+            msg = f"{self.manifest.path} names no splits, and one patient cannot be split"
+            raise DataError(msg, fix=f"edit {self.manifest.path}: fill the column split or patient")
+        tests = validation_patients(patients, [str(case.lesion) for case in cases], self.own.test, self.own.split_seed)
+        return {case.id: Split.TEST if case.patient in tests else Split.TRAIN for case in cases}
+
+    def aside(self, training: Sequence[Case]) -> frozenset[str]:
+        """None where the manifest names validation slides."""
+        if Split.VALIDATION in self._parts.values():
+            return frozenset()
+        return super().aside(training)
+
+    def not_annotated(self, slide: Slide) -> DataError:
+        """Names the row of the manifest."""
+        where = f"{self.manifest.path.parent / self.entries[slide.id].where}"
+        msg = f"slide {slide.id!r} is {self.classes[1]} and has no annotation ({where}): its truth is not known"
+        return DataError(msg, fix="name the file that outlines its lesions in the column annotation")
+
+    def _unusable(self, case: Case) -> str | None:
+        why = super()._unusable(case)
+        mpp = self.entries[case.id].mpp
+        if why is None and mpp is not None:
+            self.facts[case.id] = replace(self.facts[case.id], mpp=mpp)
+        return why
+
+    def check_counts(self, report: VerifyReport) -> None:
+        """There is no official count: what the manifest names is said."""
+        positive = [case for case in self.cases.values() if case.lesion]
+        outlined = sum(case.annotation is not None for case in positive)
+        names = f"{len(self.cases) - len(positive)} {self.classes[0]}, {len(positive)} {self.classes[1]}"
+        report.note(f"{self.manifest.path.name} names {len(self.cases)} slides: {names} ({outlined} annotated)")
+        report.facts.update(positive=len(positive), annotated_positive=outlined)
+
+    table: ClassVar[str] = NAMES[0]
+    """What `bench data init` writes."""
+
+    @classmethod
+    def template(cls, folder: Path) -> Template:
+        """Its rows, as far as names and folders tell. Raises `DataError`; see `template.propose`."""
+        return propose(folder)
+
+    @classmethod
+    def synthesize(
+        cls, root: Path, *, slides: int, seed: int, tissue: TissueSource | None = None, side: int | None = None
+    ) -> None:
+        """Write pyramidal TIFF, GeoJSON and a manifest; normal slides prevail."""
+        planned = plan(slides)
+        patients: dict[str, tuple[str, ...]] = {}
+
+        def write(folder: Path, slide: Planned, composed: Picture) -> None:
+            from benchmark.slides.pyramid import write_pyramid
+
+            for name in ("images", "annotations"):
+                (folder / name).mkdir(exist_ok=True)
+            write_pyramid(folder / f"images/{slide.name}.tif", composed.bands(), composed.size, mpp=composed.mpp)
+            if slide.lesion:
+                write_geojson(folder / f"annotations/{slide.name}.geojson", composed.lesion, CLASSES)
+            patients[slide.name] = composed.patients
+
+        def finish(folder: Path) -> None:
+            _write_manifest(folder / NAMES[0], planned, linked(patients))
+
+        write_miniature(root, cls.name, planned, write, finish, ours=_WRITTEN, seed=seed, tissue=tissue, side=side)
+
+
+def plan(slides: int) -> list[Planned]:
+    """About 4 of 9 slides of each split are positive; both classes are in every split of two slides or more."""
+    planned: list[Planned] = []
+    for split, count in shares(slides).items():
+        positive = min(count - 1, max(1, count * 4 // 9)) if count > 1 else int(split is Split.TEST)
+        for index in range(count):
+            planned.append(Planned(f"slide_{len(planned) + 1:03d}", split, index < positive))
+    return planned
+
+
+def _with_manifest(folder: Path) -> Path:
+    """`folder`, or the one above where that holds the manifest: DIR/slides is looked for before DIR."""
+    above = folder.parent
+    if folder.name == Slides.name and not any((folder / name).is_file() for name in NAMES):
+        return above if any((above / name).is_file() for name in NAMES) else folder
+    return folder
+
+
+def _case(entry: Entry) -> Case:
+    there = entry.image.is_file()
+    fault = None if there else f"the slide file {entry.image} is not there ({entry.where})"
+    image = entry.image if there else None
+    return Case(entry.id, image, entry.annotation, entry.patient, str(entry.split), entry.positive, True, fault)
+
+
+def _write_manifest(path: Path, planned: Sequence[Planned], patients: Mapping[str, str]) -> None:
+    names = {tissue: f"patient_{number:03d}" for number, tissue in enumerate(dict.fromkeys(patients.values()), start=1)}
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("slide", "patient", "label", "split", "annotation"))
+        for slide in planned:
+            annotation = f"annotations/{slide.name}.geojson" if slide.lesion else ""
+            label = CLASSES[slide.lesion]
+            writer.writerow((f"images/{slide.name}.tif", names[patients[slide.name]], label, slide.split, annotation))

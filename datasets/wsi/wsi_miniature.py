@@ -1,0 +1,176 @@
+"""Miniatures of whole-slide sets: composed slides in the set's own formats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.annotations import Polygons
+from benchmark.dataset import Split, TissueSource, write_synthetic_mark
+from benchmark.errors import DataError
+from benchmark.seeds import seed_of
+
+from ..fresh_folder import fresh_folder
+
+SIDE = 1536
+"""Side of a slide in px unless another is asked for: 12 cells, small enough for tests."""
+
+PAINTED = 20
+"""Painted slides held in memory; one has 7 MB."""
+
+FEWEST, MOST = 4, 120
+"""Fewer slides cannot be split into train, validation and test; for more of them the papers' names do not suffice."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One slide to be composed: where its tissue may come from, and whether it holds lesions."""
+
+    name: str
+    split: Split
+    lesion: bool
+
+
+class Picture(Protocol):
+    """A slide before it is written, as `compose_slide` makes it. `patients`: whose tissue it shows."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in px."""
+        ...
+
+    @property
+    def mpp(self) -> float:
+        """Microns per pixel."""
+        ...
+
+    @property
+    def lesion(self) -> Polygons:
+        """The expert's truth."""
+        ...
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Whose tissue it shows."""
+        ...
+
+    def bands(self) -> Iterator[NDArray[np.uint8]]:
+        """The pixels, strip by strip from the top."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A painted slide held in memory."""
+
+    size: tuple[int, int]
+    mpp: float
+    lesion: Polygons
+    patients: tuple[str, ...]
+    strips: tuple[NDArray[np.uint8], ...]
+
+    def bands(self) -> Iterator[NDArray[np.uint8]]:
+        """See `Picture`."""
+        return iter(self.strips)
+
+
+Writer = Callable[[Path, Planned, Picture], None]
+"""Writes the files of one slide below a folder."""
+
+
+def shares(slides: int) -> dict[Split, int]:
+    """How many of `slides` go to each split: a third tests, a sixth of the rest validates, at least one each."""
+    if not FEWEST <= slides <= MOST:
+        least = f"at least {FEWEST}" if slides < FEWEST else f"at most {MOST}"
+        raise DataError(
+            f"a miniature has {least} slides, got {slides}", fix=f"--slides {max(FEWEST, min(slides, MOST))}"
+        )
+    test = max(1 + (slides > FEWEST), slides // 3)
+    validation = max(1, (slides - test) // 6)
+    return {Split.TRAIN: slides - test - validation, Split.VALIDATION: validation, Split.TEST: test}
+
+
+def paip_plan(slides: int, pattern: str, listed: Sequence[str]) -> list[Planned]:
+    """Slides that test are the paper's, all others are not, so that protocol=lcmil keeps patients apart."""
+    tests = iter(listed)
+    others = (name for number in count(1) if (name := pattern.format(number)) not in listed)
+    return [
+        Planned(next(tests if split is Split.TEST else others), split, True)
+        for split, number in shares(slides).items()
+        for _ in range(number)
+    ]
+
+
+def write_miniature(
+    root: Path,
+    dataset: str,
+    plan: Sequence[Planned],
+    write: Writer,
+    finish: Callable[[Path], None] | None = None,
+    *,
+    ours: re.Pattern[str],
+    seed: int,
+    tissue: TissueSource | None,
+    side: int | None,
+) -> None:
+    """Compose every planned slide into `root`, all or nothing, and leave the mark with the patients.
+
+    `finish` writes what belongs to no single slide. `ours`: the relative paths (with `/`) that a miniature may
+    hold; a folder with anything else in it is refused with `DataError`. Slides that share a tissue patient, by
+    however many links, count as one patient, so that no split by patient parts them.
+    """
+    from ..synthetic.composed.compose import compose_slide
+    from ..synthetic.painter import VERSION, Painter
+
+    with fresh_folder(root, lambda name: _all_ours(root / name, root, ours)) as folder:
+        patients: dict[str, tuple[str, ...]] = {}
+        for number, slide in enumerate(plan):
+            drawn = seed_of("miniature", seed, number)
+            if tissue is None and side is None:
+                composed: Picture = _painted(drawn, slide.lesion)
+            else:
+                source = (tissue or Painter()).part(slide.split, seed)
+                composed = compose_slide(source, side=side or SIDE, seed=drawn, lesions=slide.lesion)
+            write(folder, slide, composed)
+            patients[slide.name] = composed.patients
+        if finish is not None:
+            finish(folder)
+        made_of = f"painter {VERSION}" if tissue is None else type(tissue).__name__
+        write_synthetic_mark(folder, dataset, slides=len(plan), seed=seed, tissue=made_of, patients=linked(patients))
+
+
+def linked(patients: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    """Slide → one name for all slides that share patients, directly or through others; its own if it has none."""
+    groups: list[tuple[set[str], list[str]]] = []
+    for slide, own in patients.items():
+        members, slides = set(own) or {slide}, [slide]
+        touching = [group for group in groups if group[0] & members]
+        for group in touching:
+            groups.remove(group)
+            members |= group[0]
+            slides = group[1] + slides
+        groups.append((members, slides))
+    return {slide: "+".join(sorted(members)) for members, slides in groups for slide in slides}
+
+
+@lru_cache(maxsize=PAINTED)
+def _painted(seed: int, lesions: bool) -> Drawn:
+    """A slide of the default size; the sets share them, for composing one takes a second."""
+    from ..synthetic.composed.compose import compose_slide
+    from ..synthetic.painter import Painter
+
+    made = compose_slide(Painter(), side=SIDE, seed=seed, lesions=lesions)
+    return Drawn(made.size, made.mpp, made.lesion, made.patients, tuple(made.bands()))
+
+
+def _all_ours(entry: Path, root: Path, ours: re.Pattern[str]) -> bool:
+    files = [entry] if entry.is_file() else [file for file in entry.rglob("*") if file.is_file()]
+    return all(ours.fullmatch(file.relative_to(root).as_posix()) for file in files)
