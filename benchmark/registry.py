@@ -134,3 +134,4 @@ def refresh() -> None:
     methods.cache_clear()
     datasets.cache_clear()
     discovery.installed.cache_clear()
+    discovery.spec_of.cache_clear()

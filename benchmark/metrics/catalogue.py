@@ -232,4 +232,5 @@ def _schema() -> str:
 
 
 SCHEMA = _schema()
-"""Version of all names and definitions. The first number is raised by hand when a formula changes its result."""
+"""Version of all names and definitions. The first number is raised by hand when a formula,
+or the harness around it (`benchmark.provenance.HARNESS`), changes a result."""

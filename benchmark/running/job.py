@@ -178,7 +178,7 @@ def open_data(spec: RunSpec, cache: Path) -> OpenData:
         root = find_root(spec.dataset, spec.data)
     dataset = dataset_class(root, spec.options)
     content = content_digest(dataset.root, dataset.files())
-    code = code_digest(dataset_class, learning=False)
+    code = code_digest(dataset_class)
     return OpenData(dataset, content, digest_of([spec.dataset, facts_of(spec.options), content, code]))
 
 
