@@ -1,4 +1,4 @@
-"""What the installed distributions offer, found without importing any of it."""
+"""The components of the installed distributions, found without importing them."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ class Entry:
 
 
 def find(kind: str, group: str) -> list[Entry]:
-    """Every component of one entry-point group, sorted by name; exact repetitions of one distribution are one.
+    """Every component of one entry-point group, sorted by name, without duplicates.
 
-    A stale `.egg-info` beside an editable install repeats a distribution, which is no conflict.
+    A stale `.egg-info` beside an editable install lists a distribution twice, which is no conflict.
     """
-    found = {_entry(kind, point) for point in installed(group)}
-    return sorted(found, key=lambda entry: (entry.name, entry.origin))
+    entries = {_entry(kind, point) for point in installed(group)}
+    return sorted(entries, key=lambda entry: (entry.name, entry.origin))
 
 
 @cache
 def installed(group: str) -> tuple[EntryPoint, ...]:
-    """The entry points of one group in all installed distributions, looked up once."""
+    """The entry points of one group in all installed distributions, cached."""
     from importlib.metadata import entry_points
 
     return tuple(entry_points(group=group))
@@ -85,7 +85,7 @@ def locate(module: str) -> Path | None:
         name = ".".join(module.split(".")[:depth])
         finders = (finder.find_spec for finder in sys.meta_path if hasattr(finder, "find_spec"))
         try:
-            spec = next((found for find_spec in finders if (found := find_spec(name, search))), None)
+            spec = next((match for find_spec in finders if (match := find_spec(name, search))), None)
         except KeyError:  # what importlib raises for a namespace package whose parent is not imported
             return None
         if spec is None:
