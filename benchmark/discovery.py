@@ -1,4 +1,4 @@
-"""What the installed distributions offer, found without importing any of it."""
+"""The components of the installed distributions, found without importing them."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ class Entry:
 
 
 def find(kind: str, group: str) -> list[Entry]:
-    """Every component of one entry-point group, sorted by name; exact repetitions of one distribution are one.
+    """Every component of one entry-point group, sorted by name, without duplicates.
 
-    A stale `.egg-info` beside an editable install repeats a distribution, which is no conflict.
+    A stale `.egg-info` beside an editable install lists a distribution twice, which is no conflict.
     """
-    found = {_entry(kind, point) for point in installed(group)}
-    return sorted(found, key=lambda entry: (entry.name, entry.origin))
+    entries = {_entry(kind, point) for point in installed(group)}
+    return sorted(entries, key=lambda entry: (entry.name, entry.origin))
 
 
 @cache
 def installed(group: str) -> tuple[EntryPoint, ...]:
-    """The entry points of one group in all installed distributions, looked up once."""
+    """The entry points of one group in all installed distributions, cached."""
     from importlib.metadata import entry_points
 
     return tuple(entry_points(group=group))
