@@ -318,7 +318,7 @@ def refined(folder: Path) -> RunFacts:
 def test_the_page_shows_the_result_against_the_coarse_annotation_and_notes(tmp_path: Path) -> None:
     text = Reader(render(refined(tmp_path))).text
     block = text[text.index("Against the coarse") : text.index("Metrics on the test slides")]
-    for expected in ("0.610 ± 0.156", "0.853 ± 0.092", "75.8 ± 11.1", "0.900", "result, valid", "p = 0.0002 ***"):
+    for expected in ("0.610 ± 0.156", "0.853 ± 0.092", "75.8 ± 11.1", "0.900", "all\nvalid\ntestA", "p = 0.0002 ***"):
         assert expected in block
     assert text.count("p = 0.0002 ***") == 1
     assert "left out: x: unreadable" in text

@@ -9,7 +9,7 @@ from benchmark.metrics.statistics import stars
 from benchmark.reporting.comparison.comparison_facts import Difference, Figure, Interval, PairedTest, SlideGap
 from benchmark.reporting.comparison.specificity import AT_100, PairedSpecificity
 from benchmark.reporting.leaderboard.leaderboard_words import digits
-from benchmark.reporting.summary_page import number
+from benchmark.reporting.templating import number
 from benchmark.tracking.stored_runs import StoredRun
 
 DASH = "–"

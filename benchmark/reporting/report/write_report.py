@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.errors import ConfigError, TrackingError
+from benchmark.reporting import templating
 from benchmark.reporting.leaderboard.standings_model import Board, Leaderboard
 from benchmark.reporting.report.board_charts import Chart, board_charts, rank_chart
 from benchmark.reporting.report.evidence import Evidence
 from benchmark.reporting.report.gallery import ROWS, Strip, strips
-from benchmark.reporting.report.look_sheet import STYLE
 from benchmark.reporting.report.repeat_commands import repeat_command
 from benchmark.reporting.report.report_tables import (
     TaskTable,
@@ -23,9 +21,7 @@ from benchmark.reporting.report.report_tables import (
     task_tables,
     verdict,
 )
-from benchmark.reporting.report.report_template import TEMPLATE
 from benchmark.reporting.report.run_figures import Files
-from benchmark.reporting.report.script import SCRIPT
 from benchmark.storage import whole_file
 
 TITLE = "Leaderboard"
@@ -71,33 +67,23 @@ def render(board: Leaderboard, files: Files) -> str:
 
     An artifact that a run does not have leaves a sentence in its place. Raises `TrackingError` for no run at all.
     """
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
     if not board.boards and not board.failures:
         msg = f"no finished runs in {board.store} that fit"
         raise TrackingError(msg, fix="bench leaderboard   # shows what there is; bench run … makes runs")
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters.update(
-        figure=lambda value, metric: figure_text(metric, value),
-        metric=metric_title,
-        probability=probability,
-        signed=_signed,
-        verdict=verdict,
-    )
     ordered = sorted(board.boards, key=lambda each: each.synthetic)
     ranks = sorted(board.ranks, key=lambda each: each.synthetic)
-    # Both are our own text, and a browser reads them as they are: escaped they would be something else.
-    script, style = Markup(SCRIPT), Markup(STYLE)
-    return page.from_string(TEMPLATE).render(
+    return templating.render(
+        "report",
         title=TITLE,
         store=board.store,
-        policy=_policy(),
         boards=[_part(each, files, f"b{index}") for index, each in enumerate(ordered, start=1)],
         ranks=[rank_chart(each, f"r{index}") for index, each in enumerate(ranks, start=1)],
         failures=board.failures,
-        script=script,
-        style=style,
+        figure_text=figure_text,
+        metric_title=metric_title,
+        probability=probability,
+        signed=_signed,
+        verdict=verdict,
     )
 
 
@@ -113,13 +99,7 @@ def _part(board: Board, files: Files, prefix: str) -> BoardPart:
     )
 
 
-def _policy() -> str:
-    """Nothing from anywhere but this file, and no script but ours."""
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-
-
-def _signed(value: float | None, metric: str) -> str:
+def _signed(metric: str, value: float | None) -> str:
     if value is None:
         return "–"
     text = figure_text(metric, value)

@@ -1,8 +1,4 @@
-"""The script of the report: sorting, copying, and folded parts opened for print. Without it everything is legible."""
-
-from __future__ import annotations
-
-SCRIPT = """
+/* Sorting, copying, and folded parts opened for print. Without it everything is legible. */
 "use strict";
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
@@ -64,4 +60,3 @@ addEventListener("beforeprint", () => {
   folded.forEach((each) => { each.open = true; });
 });
 addEventListener("afterprint", () => folded.forEach((each) => { each.open = false; }));
-"""
