@@ -1,22 +1,58 @@
-"""A folder filled by the GDC: slides as gdc-client leaves them, and the manifests it was given. Nothing is decoded."""
+"""A folder filled by the GDC: barcodes, slides as gdc-client leaves them, and its manifests. Nothing is decoded."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.errors import DataError
 
-from .barcode import Barcode, slide_barcode
-from .cases import keep_one, walk
-from .table import Row, read_table
+from ..tables import Row, read_table
+from .cases import Index, keep_one, walk
 
 MANIFESTS = "gdc_manifest*.txt"
 COLUMNS = ("id", "filename", "md5", "size", "state")
 SUFFIX, PARTIAL = ".svs", ".partial"
 CHUNK = 1 << 22
+
+PATIENT = 12
+"""Characters of a barcode that name the patient: TCGA-05-4244."""
+
+_PATIENT = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}(?![A-Z0-9])")
+_SLIDE = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}-(\d{2})[A-Z]-\d{2}-(DX|TS|BS|MS)[A-Z0-9]*")
+
+NORMAL_FROM = 10
+"""Sample types from here on are normal tissue and controls, below are tumours. Source: GDC, sample type codes."""
+
+
+@dataclass(frozen=True)
+class Barcode:
+    """The barcode of a slide. `diagnostic`: cut from fixed tissue (DX); the others are frozen sections."""
+
+    text: str
+    diagnostic: bool
+    tumour: bool
+
+    @property
+    def patient(self) -> str:
+        """The first 12 characters."""
+        return self.text[:PATIENT]
+
+
+def slide_barcode(name: str) -> Barcode | None:
+    """The barcode of a slide file, `TCGA-05-4244-01Z-00-DX1.<uuid>.svs`; None for another name."""
+    text = name.split(".")[0].upper()
+    match = _SLIDE.fullmatch(text)
+    return Barcode(text, match[2] == "DX", int(match[1]) < NORMAL_FROM) if match else None
+
+
+def patient_of(text: str) -> str | None:
+    """The patient of any barcode, whether it names a patient, a sample or a slide; None for another text."""
+    match = _PATIENT.match(text.strip().upper())
+    return match[0] if match else None
 
 
 @dataclass(frozen=True)
@@ -67,8 +103,15 @@ class Download:
         return f"{self.file.name} has MD5 {digest.hexdigest()}, expected {self.expected.md5} ({self.expected.where})"
 
 
-def read_downloads(root: Path) -> tuple[dict[str, Download], tuple[Path, ...]]:
-    """Every slide of the folder and its manifests by barcode, and the manifests.
+@dataclass(frozen=True)
+class Downloads(Index):
+    """A folder with `downloads`: every slide in it or in a manifest, by barcode. `tables`: the manifests."""
+
+    downloads: Mapping[str, Download] = field(default_factory=dict)
+
+
+def read_downloads(root: Path) -> Downloads:
+    """Every slide of the folder and of its manifests, not yet as cases.
 
     Slides are found by name in any folder (`<uuid>/<barcode>.<uuid>.svs`, or all in one). Raises `DataError` when
     one is there twice, or a manifest cannot be read.
@@ -89,25 +132,29 @@ def read_downloads(root: Path) -> tuple[dict[str, Download], tuple[Path, ...]]:
         barcodes[code.text] = code
     manifests = tuple(sorted(root.glob(MANIFESTS)))
     expected: dict[str, Expected] = {}
+    notes: list[str] = []
     for path in manifests:
-        for name, entry in _read_manifest(path).items():
+        entries, remarks = _read_manifest(path)
+        notes += remarks
+        for name, entry in entries.items():
             other = expected.setdefault(name, entry)
             if (other.md5, other.size) != (entry.md5, entry.size):
                 msg = f"{entry.where}: {name} is another file than in {other.where}"
                 raise DataError(msg, fix=f"keep the manifest in {root} that the slides were downloaded with")
     barcodes |= {name: code for name, entry in expected.items() if (code := slide_barcode(entry.name))}
-    found = {
+    downloads = {
         name: Download(barcodes[name], files.get(name), partial.get(name), expected.get(name))
         for name in sorted(barcodes)
     }
-    return found, manifests
+    return Downloads(root, (), manifests, tuple(notes), downloads)
 
 
-def _read_manifest(path: Path) -> Mapping[str, Expected]:
-    """Barcode → what is expected; files that are no slides are passed over."""
+def _read_manifest(path: Path) -> tuple[Mapping[str, Expected], tuple[str, ...]]:
+    """Barcode → what is expected, and notes; files that are no slides are passed over."""
     fix = f"download {path.name} again from the GDC portal: cart, Download Cart, Manifest"
     expected: dict[str, Expected] = {}
-    for row in read_table(path, COLUMNS[:4], delimiter="\t", fix=fix).rows:
+    table = read_table(path, COLUMNS[:4], fix=fix)
+    for row in table.rows:
         code = slide_barcode(row["filename"])
         if code is None or not row["filename"].lower().endswith(SUFFIX):
             continue
@@ -115,7 +162,7 @@ def _read_manifest(path: Path) -> Mapping[str, Expected]:
             msg = f"{row.where}: size {row['size']!r} and md5 {row['md5']!r}; expected bytes and 32 hexadecimal digits"
             raise DataError(msg, fix=fix)
         expected[code.text] = _expected(row)
-    return expected
+    return expected, table.notes
 
 
 def _expected(row: Row) -> Expected:

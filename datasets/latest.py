@@ -1,4 +1,4 @@
-"""A few results held in memory."""
+"""The latest results, held in memory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Kept(Generic[Value]):
-    """The last `limit` results; the one longest unused is dropped first."""
+class Latest(Generic[Value]):
+    """At most `limit` results; the one longest unused is dropped first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

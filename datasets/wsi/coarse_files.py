@@ -11,7 +11,7 @@ from benchmark.annotations import Annotation, Polygons, read_annotation, read_sa
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
-    from .options import WsiOptions
+    from .wsi_options import WsiOptions
 
 SUFFIXES = (".geojson", ".json", ".xml", ".png", ".tif", ".tiff")
 """Drawn annotations: QuPath, ASAP or ImageScope, label images."""

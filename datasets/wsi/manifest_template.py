@@ -13,11 +13,11 @@ from benchmark.errors import DataError
 from benchmark.slides import Slide
 from benchmark.slides.facts import SlideFacts, probe, slide_facts
 
-from .barcode import patient_of
-from .binary import known_word
 from .cases import walk
-from .coarse import SUFFIXES as DRAWN
+from .coarse_files import SUFFIXES as DRAWN
+from .label_words import known_word
 from .manifest import COLUMNS, NAMES
+from .tcga_files import patient_of
 
 IMAGES = (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".svslide", ".bif", ".czi")
 """Files of whole-slide scanners; a plain image is no slide here, for it may be a mask or a thumbnail."""

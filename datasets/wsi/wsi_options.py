@@ -1,7 +1,8 @@
-"""The options that all whole-slide sets share."""
+"""The options that all whole-slide sets share, and the size of a cell."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal, Self
 
@@ -10,6 +11,9 @@ from pydantic import DirectoryPath, Field, FilePath, model_validator
 from benchmark.annotations import CoarseOptions, NoiseOptions
 from benchmark.dataset import Options
 from benchmark.slides.tissue import Mode
+
+CELL_MICRONS = 64.0
+"""Side of a cell of LC-MIL: 256 px at 40×, 128 px at 20×."""
 
 DILATION, LARGE = 5, 100
 """The dilation recovered from LC-MIL's annotations, cells; slides of fewer cells a side than this get a smaller one."""
@@ -131,3 +135,8 @@ class WsiOptions(Options):
             missed=self.noise_missed,
             invented=self.noise_invented,
         )
+
+
+def power_of_two(microns: float, mpp: float) -> int:
+    """The power of two nearest to `microns` (on a logarithmic scale), in px of `mpp` microns each; at least 1."""
+    return int(2 ** max(0, round(math.log2(microns / mpp))))
