@@ -26,10 +26,10 @@ MARKS: Mapping[bool | None, tuple[str, str]] = {
 """Word and style of a finding that is right, worth knowing, or wrong."""
 
 
-def console() -> Console:
-    """The terminal; 100 columns where the output is not a terminal."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=WIDTH)
+def console(width: int = WIDTH) -> Console:
+    """The terminal; so many columns where the output is not a terminal."""
+    terminal = Console(highlight=False)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=width)
 
 
 def table(*columns: str, **widths: Any) -> Table:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.reporting.run_tables import Cell, RunFacts
+from benchmark.reporting.run_facts import Cell, RunFacts
 from benchmark.reporting.summary_template import TEMPLATE
 
 SHOWN, PICTURE_WIDTH = 4, 700
