@@ -22,6 +22,8 @@ ONLY_PLACE = {
     "submitit": ("benchmark/running/executors/",),
 }
 
+APART = [("reporting", "tracking"), ("tracking", "reporting")]
+
 FORBIDDEN = [
     *(("benchmark/somewhere.py", f"import {library}") for library in ONLY_PLACE),
     *(("benchmark/running/somewhere.py", f"from {library} import x") for library in ONLY_PLACE),
@@ -52,6 +54,10 @@ FORBIDDEN = [
     ("methods/family/somewhere.py", "from ...datasets import x"),
     ("datasets/somewhere.py", "from benchmark.methods.wsss import oeem"),
     ("datasets/somewhere.py", "from ..methods import oeem"),
+    ("benchmark/reporting/somewhere.py", "from benchmark.tracking.store import Tracker"),
+    ("benchmark/reporting/report/somewhere.py", "import benchmark.tracking"),
+    ("benchmark/tracking/somewhere.py", "from benchmark.reporting import style"),
+    ("benchmark/tracking/somewhere.py", "import optuna"),
 ]
 
 ALLOWED = [
@@ -100,7 +106,6 @@ def test_nothing_switches_the_import_rules_off():
         '"measurements/e_step.py"',
         '"measurements/patch_streaming.py"',
         '"running/executors/*"',
-        '"tracking/*"',
         '"tuning/*"',
     ]
 
@@ -133,6 +138,9 @@ def offence(path, name):
         if is_in(name, library) and not place.startswith(places):
             return f"{place} imports {name}"
     folder, *inside = path.relative_to(ROOT).parts
+    for room, other in APART:
+        if place.startswith(f"benchmark/{room}/") and is_in(name, f"benchmark.{other}"):
+            return f"{place} imports {name}"
     if is_in(name, "benchmark.datasets") and folder in ("benchmark", "methods"):
         return f"{place} imports a dataset: {name}"
     if is_in(name, "benchmark.methods"):

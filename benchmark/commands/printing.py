@@ -26,10 +26,10 @@ MARKS: Mapping[bool | None, tuple[str, str]] = {
 """Word and style of a result: right, worth knowing, wrong."""
 
 
-def console() -> Console:
-    """The terminal; 100 columns where the output is not a terminal."""
+def console(width: int = WIDTH) -> Console:
+    """The terminal; so many columns where the output is not a terminal."""
     terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=WIDTH)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=width)
 
 
 def table(*columns: str, **widths: Any) -> Table:

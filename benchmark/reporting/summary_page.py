@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.reporting import templating
-from benchmark.reporting.run_tables import Cell, RunFacts
+from benchmark.reporting.run_facts import Cell, RunFacts
 from benchmark.reporting.templating import number
 
 SHOWN, PICTURE_WIDTH = 4, 700

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.errors import ConfigError, TrackingError
 from benchmark.reporting import templating
 from benchmark.reporting.leaderboard.standings_model import Board, Leaderboard
 from benchmark.reporting.report.board_charts import Chart, board_charts, rank_chart
-from benchmark.reporting.report.evidence import Evidence
 from benchmark.reporting.report.gallery import ROWS, Strip, strips
 from benchmark.reporting.report.repeat_commands import repeat_command
 from benchmark.reporting.report.report_tables import (
@@ -21,15 +20,16 @@ from benchmark.reporting.report.report_tables import (
     task_tables,
     verdict,
 )
-from benchmark.reporting.report.run_figures import Files
+from benchmark.reporting.report.row_evidence import Evidence
 from benchmark.storage import whole_file
+from benchmark.stored import Artifacts
 
 TITLE = "Leaderboard"
 
 
 @dataclass(frozen=True)
 class BoardPart:
-    """What the page shows of a board. `commands`: row label and what repeats it."""
+    """What the page shows of a board. `commands`: a row's name and what repeats it."""
 
     of: Board
     tables: Sequence[TaskTable]
@@ -39,7 +39,7 @@ class BoardPart:
     commands: Sequence[tuple[str, str]]
 
 
-def write_report(board: Leaderboard, files: Files, out: Path) -> Path:
+def write_report(board: Leaderboard, artifacts: Artifacts, out: Path) -> Path:
     """Write the page to `out`, whole or not at all; the same runs give the same bytes.
 
     Raises:
@@ -47,7 +47,7 @@ def write_report(board: Leaderboard, files: Files, out: Path) -> Path:
         TrackingError: there is nothing to show.
     """
     require_place(out)
-    page = render(board, files)
+    page = render(board, artifacts)
     with whole_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
     return out
@@ -62,7 +62,7 @@ def require_place(out: Path) -> None:
         raise ConfigError(f"cannot write {out}: it is a folder", fix=f"--out {out / 'report.html'}")
 
 
-def render(board: Leaderboard, files: Files) -> str:
+def render(board: Leaderboard, artifacts: Artifacts) -> str:
     """The page as HTML, boards of real data first. Everything that comes from data is escaped.
 
     An artifact that a run does not have leaves a sentence in its place. Raises `TrackingError` for no run at all.
@@ -76,9 +76,9 @@ def render(board: Leaderboard, files: Files) -> str:
         "report",
         title=TITLE,
         store=board.store,
-        boards=[_part(each, files, f"b{index}") for index, each in enumerate(ordered, start=1)],
+        boards=[_part(each, artifacts, f"b{index}") for index, each in enumerate(ordered, start=1)],
         ranks=[rank_chart(each, f"r{index}") for index, each in enumerate(ranks, start=1)],
-        failures=board.failures,
+        failures=[replace(failure, label=failure.name or failure.label) for failure in board.failures],
         figure_text=figure_text,
         metric_title=metric_title,
         probability=probability,
@@ -87,15 +87,31 @@ def render(board: Leaderboard, files: Files) -> str:
     )
 
 
-def _part(board: Board, files: Files, prefix: str) -> BoardPart:
-    evidence = [Evidence(files, row) for row in board.rows]
+def _part(board: Board, artifacts: Artifacts, prefix: str) -> BoardPart:
+    evidence = [Evidence(artifacts, row, board.names[row.label]) for row in board.rows]
     return BoardPart(
-        of=board,
+        of=_named(board),
         tables=list(task_tables(board)),
         charts=list(board_charts(board, evidence, prefix)),
         strips=strips(evidence),
         left_out=max(0, len(evidence) - ROWS),
-        commands=[(row.label, repeat_command(board, row)) for row in board.rows],
+        commands=[(board.names[row.label], repeat_command(board, row)) for row in board.rows],
+    )
+
+
+def _named(board: Board) -> Board:
+    """The board as the page says it: rows by their names, and what tells it apart among its settings."""
+    names = board.names
+    return replace(
+        board,
+        settings=board.told_apart,
+        content="",
+        tests=tuple(
+            replace(test, one=names.get(test.one, test.one), other=names.get(test.other, test.other))
+            for test in board.tests
+        ),
+        published=tuple(replace(each, row=names.get(each.row or "", each.row)) for each in board.published),
+        notes=tuple(filter(None, (board.shared, *board.notes))),
     )
 
 

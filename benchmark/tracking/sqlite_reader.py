@@ -1,4 +1,4 @@
-"""Runs as the tracking store has them, and a quick way to read thousands of a SQLite store.
+"""A quick way to read thousands of runs of a SQLite store.
 
 MLflow's own search builds an object per metric, which takes a minute for five thousand runs. The tables that hold
 runs, tags and latest metrics have been the same since MLflow 1; a store that lacks them is read through MLflow.
@@ -7,39 +7,15 @@ runs, tags and latest metrics have been the same since MLflow 1; a store that la
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+
+from benchmark.stored import StoredRun
 
 _BLOCK = 500
 """Keys asked for in one statement; SQLite takes 999 values."""
-
-
-@dataclass(frozen=True)
-class DatasetInput:
-    """The data a run used. `digest` is cut to MLflow's 36 characters, `profile` is shown as JSON."""
-
-    name: str
-    source: str
-    digest: str
-    profile: Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A run as the store has it; `metrics` are the latest values. `ended`: milliseconds since 1970, 0 while it runs."""
-
-    id: str
-    name: str
-    status: str
-    metrics: dict[str, float]
-    params: dict[str, str]
-    tags: dict[str, str]
-    artifact_uri: str
-    experiment: str = ""
-    ended: int = 0
-    started: int = field(default=0, compare=False)
 
 
 def trimmed(run: StoredRun, experiment: str, metrics: Collection[str] | None) -> StoredRun:

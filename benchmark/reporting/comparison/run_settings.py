@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.reporting.comparison.comparison_facts import Setting
-from benchmark.tracking.stored_runs import StoredRun
+from benchmark.stored import StoredRun
 
 TAGS = (
     "method",
@@ -32,7 +32,7 @@ _NEEDED = {"data_digest": "data", "slides": "test slides", "metrics_schema": "de
 
 def settings(one: StoredRun, other: StoredRun) -> tuple[tuple[Setting, ...], int]:
     """Tags, parameters and dataset options that differ, in that order, and the number of those that are equal."""
-    pairs = [Setting("tag", name, tag(one, name), tag(other, name)) for name in TAGS]
+    pairs = [Setting("tag", name, one.tag(name), other.tag(name)) for name in TAGS]
     for name in dict.fromkeys((*one.params, *other.params)):
         if name == "seed":
             continue
@@ -44,19 +44,14 @@ def settings(one: StoredRun, other: StoredRun) -> tuple[tuple[Setting, ...], int
     return tuple(sorted(differing, key=lambda pair: order[pair.kind])), len(pairs) - len(differing)
 
 
-def tag(run: StoredRun, name: str) -> str | None:
-    """The tag `bench.NAME` of a run."""
-    return run.tags.get(f"bench.{name}") or None
-
-
 def refusals(one: StoredRun, other: StoredRun) -> tuple[str, ...]:
     """Why no test between the two runs may be made: a difference would be one of the data, not of the methods."""
     found = []
     for name in ("dataset", "data_kind"):
-        if tag(one, name) != tag(other, name):
-            found.append(f"different datasets: {tag(one, name)} against {tag(other, name)}")
+        if one.tag(name) != other.tag(name):
+            found.append(f"different datasets: {one.tag(name)} against {other.tag(name)}")
     for name, what in _NEEDED.items():
-        first, second = tag(one, name), tag(other, name)
+        first, second = one.tag(name), other.tag(name)
         if first is None or second is None:
             run = one if first is None else other
             found.append(f"run {run.id[:8]} does not say on which {what} it stands (tag bench.{name})")
@@ -66,15 +61,15 @@ def refusals(one: StoredRun, other: StoredRun) -> tuple[str, ...]:
     if options and not found:
         named = ", ".join(f"{pair.name}={pair.one} against {pair.other}" for pair in options)
         found.append(f"different dataset options: {named}")
-    if tag(one, "board") != tag(other, "board") and not found:
+    if one.tag("board") != other.tag("board") and not found:
         found.append("the data were read by different code (tag bench.board)")
     return tuple(found)
 
 
 def same_data(one: StoredRun, other: StoredRun) -> str:
     """Empty when the slides of both runs are the same pixels, else why they are not known to be."""
-    first, second = tag(one, "data_digest"), tag(other, "data_digest")
-    if first is not None and first == second and tag(one, "dataset") == tag(other, "dataset"):
+    first, second = one.tag("data_digest"), other.tag("data_digest")
+    if first is not None and first == second and one.tag("dataset") == other.tag("dataset"):
         return ""
     return "the two runs are not known to have seen the same slides, so their decisions are not compared slide by slide"
 

@@ -10,7 +10,8 @@ from benchmark.errors import ConfigError
 from benchmark.metrics.catalogue import METRICS
 from benchmark.reporting.label_cost import CostModel
 from benchmark.reporting.leaderboard.standings_model import NO_LABELS, TASKS, Board, Figure, Row
-from benchmark.tracking.stored_runs import StoredRun
+from benchmark.reporting.run_names import Component
+from benchmark.stored import StoredRun
 
 COSTS = (
     "cost/fit_seconds",
@@ -110,7 +111,12 @@ def _digest(run: StoredRun) -> str:
 
 
 def _label(run: StoredRun) -> str:
-    return " ".join(filter(None, (run.tags.get(f"bench.{name}", "") for name in ("method", "variant", "preset"))))
+    return component_of(run).label
+
+
+def component_of(run: StoredRun) -> Component:
+    """What the run runs, from its tags."""
+    return Component(*(run.tag(name) or "" for name in ("method", "variant", "preset")))
 
 
 def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board:
