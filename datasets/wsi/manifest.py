@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.dataset import Split
 from benchmark.errors import DataError
-from benchmark.slides.facts import PLAUSIBLE_MPP
+from benchmark.slides.resolution import PLAUSIBLE_MPP
 
 from .binary import read_labels
 from .table import PARQUET, Row, read_table, refuse_rows
