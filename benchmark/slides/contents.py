@@ -39,7 +39,7 @@ def check_contents(path: Path) -> None:
 
 def _check(tiff: TiffFile) -> None:
     page = tiff.pages.first
-    colour = page.photometric.name.lower()
+    colour = str(getattr(page.photometric, "name", page.photometric)).lower()
     if page.bitspersample > 8 or (page.dtype is not None and page.dtype.kind == "f"):
         kind = "" if page.dtype is None else f"{page.dtype.name}, "
         what = f"it holds {page.bitspersample} bits per channel ({kind}{colour}); expected 8-bit RGB"

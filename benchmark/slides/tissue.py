@@ -94,7 +94,7 @@ def unscanned_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """
     from scipy import ndimage
 
-    black = ~pixels.any(axis=-1)
+    black: NDArray[np.bool_] = np.logical_not(pixels.any(axis=-1))
     if not black.any():
         return black
     block = np.ones((3, 3), np.bool_)
