@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.dataset import Split
 from benchmark.errors import DataError
-from benchmark.slides.facts import PLAUSIBLE_MPP
+from benchmark.slides.resolution import PLAUSIBLE_MPP
 
 from ..tables import PARQUET, Row, number, read_table, refuse_rows, whole_number
 from .cases import Case, Index
