@@ -330,7 +330,7 @@ def tiles_of(dataset, folder, room):
     params = resolve(TopkMil, "smoke")
     slides = dataset.slides(Split.TRAIN)[:2]
     view = View(slides, Labels(dataset, slides, [Supervision.IMAGE], Ledger()))
-    return Tiles(Cohort.of(view, params, context), room)
+    return Tiles(Cohort.of(view, params, context, room=room), room)
 
 
 def test_tiles_in_memory_and_from_files_are_the_same(camelyon, tmp_path):

@@ -48,8 +48,8 @@ def _pickled(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         text = str(error).splitlines()[0]
-        what = f"{path} is not a weight file, or holds Python objects beside tensors, which are not loaded: {text}"
-        raise WeightsError(what, fix=_RESAVE) from error
+        problem = f"{path} is not a weight file, or holds Python objects beside tensors, which are not loaded: {text}"
+        raise WeightsError(problem, fix=_RESAVE) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{path} cannot be read as a weight file: {text}", fix="download it again") from error
@@ -81,13 +81,13 @@ def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, origin: str | P
     for name, tensor in expected.items():
         got = state.get(name)
         if got is not None and got.shape != tensor.shape:
-            what = f"{origin}: tensor {name!r} has shape {tuple(got.shape)}, expected {tuple(tensor.shape)}"
-            raise WeightsError(what, fix="choose the model these weights belong to, or another file")
+            problem = f"{origin}: tensor {name!r} has shape {tuple(got.shape)}, expected {tuple(tensor.shape)}"
+            raise WeightsError(problem, fix="choose the model these weights belong to, or another file")
     if missing:
-        what = f"{origin} lacks {len(missing)} of {len(expected)} tensors, first {missing[0]!r}"
+        problem = f"{origin} lacks {len(missing)} of {len(expected)} tensors, first {missing[0]!r}"
         if extra:
-            what += f"; it has {len(extra)} others, first {extra[0]!r}"
-        raise WeightsError(what, fix="choose the model these weights belong to, or another file")
+            problem += f"; it has {len(extra)} others, first {extra[0]!r}"
+        raise WeightsError(problem, fix="choose the model these weights belong to, or another file")
     if extra:
         warnings.warn(f"{origin}: {len(extra)} tensors not used, first {extra[0]!r}", stacklevel=2)
     module.load_state_dict({name: state.get(name, tensor) for name, tensor in expected.items()})
