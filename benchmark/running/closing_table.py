@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.reporting.command import run_command
+from benchmark.reporting.command import command_text, run_command
 from benchmark.running.states import FAILURES
 
 if TYPE_CHECKING:
@@ -125,8 +125,7 @@ def _hints(outcomes: Sequence[Outcome], request: RunRequest | None) -> list[Text
     if failed:
         commands = rerun_commands([outcome.spec for outcome in failed], request)
         hints.append(Text("The same command does just what is missing. Only the failed ones:"))
-        # In one line each, however long: a command broken in two cannot be copied.
-        hints += [Text(f"  {c}", "cyan", no_wrap=True, overflow="ignore") for c in commands[:MOST_COMMANDS]]
+        hints += [command_text(command) for command in commands[:MOST_COMMANDS]]
         if len(commands) > MOST_COMMANDS:
             hints.append(Text(f"  … and {len(commands) - MOST_COMMANDS} more"))
     if any(outcome.run_id for outcome in outcomes):

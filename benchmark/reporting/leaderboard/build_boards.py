@@ -116,7 +116,8 @@ def _label(run: StoredRun) -> str:
 
 def component_of(run: StoredRun) -> Component:
     """What the run runs, from its tags."""
-    return Component(*(run.tag(name) or "" for name in ("method", "variant", "preset")))
+    method, variant, preset = (run.tag(name) or "" for name in ("method", "variant", "preset"))
+    return Component(method, variant, preset, refit=run.tag("refit") == "true")
 
 
 def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board:
