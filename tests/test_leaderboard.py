@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -294,22 +296,27 @@ def test_a_notebook_gets_the_runs_and_the_leaderboard_as_data_frames(filled):
     assert runs["pixel/miou"].to_dict() == {run: metrics["pixel/miou"] for run, metrics in kept.items()}
     assert list(benchmark.results(filled, method="coarse", metrics=["pixel/miou"]).columns[-1:]) == ["pixel/miou"]
     board = benchmark.leaderboard("glas", store=filled)
-    assert {name: str(dtype) for name, dtype in board.dtypes.items()} == {
-        name: "str" if dtype == "str" else dtype for name, dtype in DTYPES.items()
-    }
+    assert board.dtypes.to_dict() == {name: pd.Series(dtype=dtype).dtype for name, dtype in DTYPES.items()}
     wide = board.pivot_table("mean", ["method", "variant", "preset"], "metric")
-    assert (
-        wide.loc[("constant", "", "smoke"), "pixel/miou"]
-        == runs.query("variant == '' and method == 'constant'")["pixel/miou"].mean()
-    )
-    text = pd.read_csv(
-        io.StringIO(as_csv(read_leaderboard(Tracker(filled), Filters()), Filters())), keep_default_na=False
-    )
+    plain = runs.query("variant == '' and method == 'constant'")
+    assert wide.loc[("constant", "", "smoke"), "pixel/miou"] == plain["pixel/miou"].mean()
+    written = as_csv(read_leaderboard(Tracker(filled), Filters()), Filters())
+    text = pd.read_csv(io.StringIO(written), keep_default_na=False)
     assert list(text.columns) == list(board.columns) and len(text) == len(board)
     assert list(map(float, text["mean"])) == list(board["mean"])
-    assert (
-        benchmark.results(filled, dataset="elsewhere").empty and benchmark.leaderboard("elsewhere", store=filled).empty
-    )
+    assert benchmark.results(filled, dataset="elsewhere").empty
+    assert benchmark.leaderboard("elsewhere", store=filled).empty
+
+
+def test_the_examples_of_the_notebook_page_run(filled, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", filled)
+    text = (Path(__file__).parent.parent / "docs" / "notebook.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    shared = {}
+    for block in blocks:
+        exec(block.replace('"oeem"', '"constant"'), shared)
+    assert len(blocks) > 1 and len(shared["runs"]) == 5
+    assert capsys.readouterr().out.count("constant") >= 2
 
 
 def test_tables_name_a_row_by_what_differs(monkeypatch):

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import PureWindowsPath
 from typing import NamedTuple
 
+from benchmark.stored import StoredRun
+
 MOST_SETTINGS, LONGEST_VALUE, DIGITS = 3, 24, 4
 """Settings in a name, letters of a value, digits of a number; more only where two names would be the same."""
 
@@ -40,6 +42,12 @@ class Component(NamedTuple):
     def settings(self) -> dict[str, str]:
         """What differs from the preset, name → value; `refit` has none."""
         return {**({REFIT: ""} if self.refit else {}), **split_settings(self.variant)}
+
+
+def component_of(run: StoredRun) -> Component:
+    """What a stored run ran, from its tags."""
+    method, variant, preset = (run.tag(name) or "" for name in ("method", "variant", "preset"))
+    return Component(method, variant, preset, refit=run.tag("refit") == "true")
 
 
 def distinct_names(runs: Sequence[Component]) -> dict[Component, str]:

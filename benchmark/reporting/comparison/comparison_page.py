@@ -6,25 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.dataset import Dataset
-from benchmark.errors import ConfigError
 from benchmark.reporting.comparison import comparison_words as words
 from benchmark.reporting.comparison.comparison_facts import Difference
 from benchmark.reporting.comparison.comparison_template import EXTRA, TEMPLATE
 from benchmark.reporting.comparison.disagreement_pictures import KINDS, draw
 from benchmark.reporting.overlays import TRUTH_COLOUR
 from benchmark.reporting.report.look_sheet import STYLE
-from benchmark.storage import whole_file
+from benchmark.storage import require_place, whole_file
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
-
-def require_place(out: Path) -> None:
-    """Raise `ConfigError` unless a file can be written there."""
-    folder = out.absolute().parent
-    if not folder.is_dir():
-        raise ConfigError(f"cannot write {out}: there is no folder {folder}", fix=f"mkdir -p {folder}")
-    if out.is_dir():
-        raise ConfigError(f"cannot write {out}: it is a folder", fix=f"--out {out / 'compare.html'}")
 
 
 def write_page(difference: Difference, out: Path, datasets: Sequence[Dataset] = (), closed: str = "") -> None:
@@ -43,6 +33,7 @@ def render(difference: Difference, datasets: Sequence[Dataset] = (), closed: str
     from markupsafe import Markup
 
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    difference = words.with_short_names(difference)
     pictures = draw(difference, datasets)
     return page.from_string(TEMPLATE).render(
         found=difference,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from benchmark.reporting.command import run_command
 from benchmark.reporting.label_cost import CostModel, read_cost_model
 from benchmark.reporting.leaderboard.across import mean_ranks
-from benchmark.reporting.leaderboard.build_boards import Filters, boards, component_of, wanted_metrics
+from benchmark.reporting.leaderboard.build_boards import Filters, boards, wanted_metrics
 from benchmark.reporting.leaderboard.standings import Table, rank_rows
 from benchmark.reporting.leaderboard.standings_model import Board, Failure, Leaderboard, Published, Row
 from benchmark.reporting.references import Reference, references
-from benchmark.reporting.run_names import distinct_names
+from benchmark.reporting.run_names import component_of, distinct_names
 from benchmark.stored import Artifacts, MissingError, StoredRun, slide_table, unit_table
 
 if TYPE_CHECKING:
