@@ -6,14 +6,11 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmark.reporting.run_names import split_settings
+from benchmark.reporting.run_names import REFIT, split_settings
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
-
-REFIT = "refit"
-"""First word of the label of a run that is fitted on training and validation slides."""
 
 
 def run_command(
@@ -24,13 +21,15 @@ def run_command(
     seeds: Sequence[int],
     variant: str = "",
     settings: str = "",
+    refit: bool = False,
     extra: Sequence[str] = (),
 ) -> str:
     """`bench run …` of one method on one dataset; `variant` and `settings` are labels, `name=value` with blanks."""
     words = ["bench", "run", "--method", method, "--dataset", dataset, "--preset", preset]
     words += ["--seeds", ",".join(map(str, seeds))]
     params = split_settings(variant)
-    if params.pop(REFIT, None) == "":
+    # Runs stored before there was a tag for it have the word at the beginning of their variant.
+    if params.pop(REFIT, None) == "" or refit:
         words.append("--refit")
     for owner, values in (("method", params), ("dataset", split_settings(settings))):
         words += [word for name, value in values.items() for word in ("--set", f"{owner}.{name}={value}")]

@@ -11,7 +11,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.reporting.command import run_command
+from benchmark.reporting.command import command_text, run_command
+from benchmark.reporting.run_names import Component, distinct_names
 from benchmark.running.states import FAILURES
 
 if TYPE_CHECKING:
@@ -51,8 +52,9 @@ def plan_table(prospects: Sequence[Prospect], *, whole: bool) -> Group:
     table.add_column("run", overflow="fold", min_width=16)
     for column in ("dataset", "state"):
         table.add_column(column, no_wrap=True)
-    for prospect, state in zip(prospects, states, strict=True):
-        table.add_row(_name(prospect.spec), prospect.spec.place, _coloured(state))
+    names = names_of([prospect.spec for prospect in prospects])
+    for name, prospect, state in zip(names, prospects, states, strict=True):
+        table.add_row(f"{name} seed {prospect.spec.seed}", prospect.spec.place, _coloured(state))
     return Group(table, *_reasons(outcomes), summary)
 
 
@@ -76,12 +78,12 @@ def closing_table(outcomes: Sequence[Outcome], request: RunRequest | None = None
     if several:
         table.add_column("id", no_wrap=True)
     listed = outcomes if len(outcomes) <= MOST_ROWS else [o for o in outcomes if o.state not in _WELL]
-    for outcome in listed:
+    for name, outcome in zip(names_of([outcome.spec for outcome in listed]), listed, strict=True):
         table.add_row(
-            _name(outcome.spec),
+            f"{name} seed {outcome.spec.seed}",
             outcome.spec.place,
             _coloured(outcome.state),
-            *(_number(outcome.metrics.get(name)) for name in shown),
+            *(_number(outcome.metrics.get(metric)) for metric in shown),
             f"{outcome.seconds:.0f}" if outcome.seconds else "",
             *([(outcome.run_id or "")[:ID]] if several else []),
         )
@@ -96,8 +98,11 @@ ID = 8
 _WELL = frozenset({"ok", "finished before"})
 
 
-def _name(spec: RunSpec) -> str:
-    return " ".join(filter(None, (spec.method, spec.variant, spec.preset, f"seed {spec.seed}")))
+def names_of(specs: Sequence[RunSpec], *, preset: bool = True) -> list[str]:
+    """What the runs of one table are called, by what differs, without their seeds."""
+    runs = [Component(s.method, s.variant, s.preset if preset else "", refit=s.refit) for s in specs]
+    names = distinct_names(runs)
+    return [names[run] for run in runs]
 
 
 def _coloured(state: str) -> Text:
@@ -125,8 +130,7 @@ def _hints(outcomes: Sequence[Outcome], request: RunRequest | None) -> list[Text
     if failed:
         commands = rerun_commands([outcome.spec for outcome in failed], request)
         hints.append(Text("The same command does just what is missing. Only the failed ones:"))
-        # In one line each, however long: a command broken in two cannot be copied.
-        hints += [Text(f"  {c}", "cyan", no_wrap=True, overflow="ignore") for c in commands[:MOST_COMMANDS]]
+        hints += [command_text(command) for command in commands[:MOST_COMMANDS]]
         if len(commands) > MOST_COMMANDS:
             hints.append(Text(f"  … and {len(commands) - MOST_COMMANDS} more"))
     if any(outcome.run_id for outcome in outcomes):

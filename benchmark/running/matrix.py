@@ -18,6 +18,7 @@ from rich.console import Console
 from benchmark.config import RunRequest, RunSpec
 from benchmark.datahome import cache_home
 from benchmark.errors import BenchError, ConfigError, TrackingError
+from benchmark.reporting.command import show
 from benchmark.running.attempt import Outcome, Way, run_one
 from benchmark.running.closing_table import closing_table, plan_table
 from benchmark.running.comparisons import comparisons, refinement_tables
@@ -248,7 +249,7 @@ class _Matrix:
                 raise outcomes[0].error
             if outcomes[0].state in FAILURES:
                 raise BenchError(outcomes[0].reason, fix="the same command goes on from the last checkpoint")
-        self._console.print(closing_table(outcomes, self._request))
+        show(self._console, closing_table(outcomes, self._request))
         for table in (*refinement_tables(outcomes), *comparisons(outcomes)):
             self._console.print(table)
         if self._end:

@@ -18,7 +18,7 @@ from benchmark.dataset import Dataset
 from benchmark.errors import ConfigError
 from benchmark.method import Method
 from benchmark.registry import datasets, methods
-from benchmark.reporting.command import REFIT
+from benchmark.reporting.run_names import REFIT
 
 SYNTHETIC_SLIDES = 24
 SYNTHETIC_SEED = 0

@@ -14,7 +14,7 @@ from rich.text import Text
 from benchmark.config import RunRequest, RunSpec
 from benchmark.describe import in_words
 from benchmark.registry import methods
-from benchmark.reporting.command import REFIT
+from benchmark.reporting.run_names import REFIT
 from benchmark.running.attempt import Outcome
 from benchmark.running.job import Job
 from benchmark.running.matrix import run_specs
