@@ -128,6 +128,11 @@ class Method(ABC):
         """The parameters. Inside a stage, only those it declares."""
         return self._watched
 
+    @property
+    def watched(self) -> WatchedParams:
+        """The parameters as the stage store reads and guards them."""
+        return self._watched
+
     def budgets(self) -> Mapping[Supervision, int]:
         """How many labels of a kind the parameters allow at most (PIXEL and REVIEW)."""
         return {}

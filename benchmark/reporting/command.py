@@ -5,9 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-REFIT = "refit"
-"""First word of the label of a run that is fitted on training and validation slides."""
-
 
 def run_command(
     *,
@@ -17,13 +14,13 @@ def run_command(
     seeds: Sequence[int],
     variant: str = "",
     settings: str = "",
+    refit: bool = False,
     extra: Sequence[str] = (),
 ) -> str:
     """`bench run …` of one method on one dataset; `variant` and `settings` are labels, `name=value` with blanks."""
     words = ["bench", "run", "--method", method, "--dataset", dataset, "--preset", preset]
     words += ["--seeds", ",".join(map(str, seeds))]
-    if variant.split(" ")[0] == REFIT:
-        words, variant = [*words, "--refit"], variant.removeprefix(REFIT).lstrip()
+    words += ["--refit"] if refit else []
     for owner, text in (("method", variant), ("dataset", settings)):
         words += [word for setting in split_label(text) for word in ("--set", f"{owner}.{setting}")]
     return shlex.join([*words, *extra])

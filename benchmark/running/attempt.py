@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -28,11 +26,14 @@ from benchmark.running.delivery import Delivery, deliver, kept
 from benchmark.running.delivery import keep as keep_result
 from benchmark.running.device import choose_device, prepare
 from benchmark.running.evaluate import Evaluation, Examination, evaluate
-from benchmark.running.job import Job, experiment_note
+from benchmark.running.job import Job, experiment_note, reopen_job
+from benchmark.running.outcome import ElsewhereError, Outcome
 from benchmark.running.result import RunResult
 from benchmark.running.run_files import write_artifacts
-from benchmark.running.states import State, reason_of, state_of
+from benchmark.running.states import STOPPED, reason_of, state_of
+from benchmark.running.task import Channel, Task
 from benchmark.seeds import seed_of
+from benchmark.signals import terminable
 from benchmark.supervision import Ledger, Supervision
 from benchmark.tracking.artifacts import slide_rows
 from benchmark.tracking.store import DatasetInput, LiveRun, StoredRun, Tracker
@@ -41,26 +42,6 @@ WAIT_SECONDS = 2.0
 """Between two looks at a run that another process does."""
 
 REFINER_SEES_LABELS = "the method is given the coarse annotation of the test slides, which tells positive units apart"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one run ended."""
-
-    spec: RunSpec
-    state: State
-    reason: str = ""
-    run_id: str | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    error: BaseException | None = None
-    rows: Sequence[Mapping[str, Any]] = ()
-    """One per test slide, as `Summary.per_slide`."""
-    trace: str = ""
-
-
-class ElsewhereError(Exception):
-    """Another process, here or on another machine, is doing this very run."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +57,13 @@ class Way:
     wait: bool = True
     surveyed: bool = False
     opened: Callable[[str], None] = lambda run: None
+
+
+def run_task(task: Task, channel: Channel, *, force: bool) -> Outcome:
+    """Do one run in the process that was started for it; a `Work`."""
+    tracker = Tracker(task.store, cache=task.cache / "tracking")
+    way = Way(force=force, wait=False, surveyed=True, opened=channel.opened)
+    return run_one(reopen_job(task.spec, task.cache, task.known), tracker, channel.console, way)
 
 
 def run_one(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
@@ -145,7 +133,7 @@ def _run_alone(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcom
             console.print("  this result was computed before and is stored now")
             deliver(live, delivery, home, logged=False)
     seconds = time.perf_counter() - began
-    return Outcome(spec, "ok", "", live.id, delivery.summary, seconds, rows=delivery.rows)
+    return Outcome(spec, "ok", "", live.id, delivery.numbers, seconds, rows=delivery.rows)
 
 
 def _others(job: Job, tracker: Tracker, live: LiveRun, way: Way) -> StoredRun | None:
@@ -222,14 +210,12 @@ def _delivery(result: RunResult, leaks: AuditReport) -> Delivery:
     tags = {**result.complete.tags(), "bench.state": "ok", "bench.audit": leaks.tag}
     if summary.absent:
         tags["bench.absent"] = ", ".join(sorted(summary.absent))
-    spreads = {f"{name}.std": spread for name, spread in summary.spreads.items()}
     return Delivery(
         numbers=result.numbers(),
         tags=tags,
         note=result.headline(),
         history=result.history,
         rows=summary.per_slide,
-        summary={**summary.values, **spreads},
     )
 
 
@@ -254,7 +240,7 @@ def fresh_folder(folder: Path) -> Path:
 @contextmanager
 def kept_open(live: LiveRun) -> Iterator[None]:
     """While a run is at work: SIGTERM ends it like Ctrl-C, and whatever ends it is written into the store."""
-    with _ended(live), _terminable():
+    with _ended(live), terminable():
         yield
 
 
@@ -266,22 +252,8 @@ def _ended(live: LiveRun) -> Iterator[None]:
     except ElsewhereError:
         raise
     except KeyboardInterrupt as error:
-        live.end("KILLED", "interrupted; the same command goes on from the last checkpoint", state_of(error))
+        live.end("KILLED", STOPPED, state_of(error))
         raise
     except Exception as error:
         live.end("FAILED", reason_of(error), state_of(error))
         raise
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that a stopped job ends as KILLED and can go on later."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

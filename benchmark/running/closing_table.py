@@ -12,20 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.reporting.command import run_command
+from benchmark.running.headlines import HEADLINES
 from benchmark.running.states import FAILURES
 
 if TYPE_CHECKING:
     from benchmark.config import RunRequest, RunSpec
-    from benchmark.running.attempt import Outcome
+    from benchmark.running.outcome import Outcome
     from benchmark.running.survey import Prospect
-
-HEADLINES = ("pixel/miou", "pixel/dice", "object/f1", "image/auc", "image/specificity_at_100")
-"""Shown when any run has them."""
 
 MOST_ROWS, MOST_COMMANDS = 60, 6
 """A longer matrix lists only what did not end well, and so many commands to repeat it."""
 
-_SHORT = ("mIoU", "Dice", "obj. F1", "AUC", "spec@100")
 _STATES = {"finished before": "finished", "not applicable": "n/a"}
 _COLOURS = {
     "ok": "green",
@@ -65,7 +62,7 @@ def _planned(prospect: Prospect) -> str:
 def closing_table(outcomes: Sequence[Outcome], request: RunRequest | None = None) -> Group:
     """One row per run, a column per headline metric that at least one run has, reasons, and how to go on."""
     shown = [name for name in HEADLINES if any(name in outcome.metrics for outcome in outcomes)]
-    titles = [_SHORT[HEADLINES.index(name)] for name in shown]
+    titles = [HEADLINES[name] for name in shown]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold", min_width=16)
     for column in ("dataset", "state"):
@@ -97,7 +94,7 @@ _WELL = frozenset({"ok", "finished before"})
 
 
 def _name(spec: RunSpec) -> str:
-    return " ".join(filter(None, (spec.method, spec.variant, spec.preset, f"seed {spec.seed}")))
+    return f"{spec.learner} {spec.preset} seed {spec.seed}"
 
 
 def _coloured(state: str) -> Text:
@@ -140,12 +137,12 @@ def _hints(outcomes: Sequence[Outcome], request: RunRequest | None) -> list[Text
 
 def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) -> list[str]:
     """One command per method, dataset and settings that does those runs, with their seeds together."""
-    groups: dict[tuple[str, str, str, str, str, str | None, str], list[int]] = {}
+    groups: dict[tuple[str, str, bool, str, str, str, str | None, str], list[int]] = {}
     for spec in specs:
-        key = (spec.method, spec.variant, spec.dataset, spec.settings, spec.preset, spec.data, spec.device)
+        key = (spec.method, spec.variant, spec.refit, spec.dataset, spec.settings, spec.preset, spec.data, spec.device)
         groups.setdefault(key, []).append(spec.seed)
     commands = []
-    for (method, variant, dataset, settings, preset, data, device), seeds in groups.items():
+    for (method, variant, refit, dataset, settings, preset, data, device), seeds in groups.items():
         extra = ["--data", data] if data else []
         extra += ["--device", device] if device != "auto" else []
         for option in ("store", "timeout", "memory"):
@@ -155,6 +152,7 @@ def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) 
             run_command(
                 method=method,
                 variant=variant,
+                refit=refit,
                 dataset=dataset,
                 settings=settings,
                 preset=preset,

@@ -12,7 +12,7 @@ from benchmark.supervision import Supervision
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from benchmark.running.attempt import Outcome
+    from benchmark.running.outcome import Outcome
 
 METRICS = ("pixel/f1", "pixel/accuracy")
 """What LC-MIL's pairwise tests compare."""
@@ -43,8 +43,7 @@ def refinement_tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
             table.add_column(column, justify="right", no_wrap=True)
         for outcome in (outcome for outcome in refined if outcome.spec.place == dataset):
             cells = [_cell(outcome.metrics, name, 1 if title.endswith("%") else 3) for name, title in COLUMNS.items()]
-            spec = outcome.spec
-            table.add_row(" ".join(filter(None, (spec.method, spec.variant, f"seed {spec.seed}"))), *cells)
+            table.add_row(f"{outcome.spec.learner} seed {outcome.spec.seed}", *cells)
         yield table
 
 
@@ -68,8 +67,7 @@ def comparisons(outcomes: Sequence[Outcome]) -> Iterator[Table]:
     for outcome in outcomes:
         spec = outcome.spec
         if _refines(outcome):
-            label = " ".join(filter(None, (spec.method, spec.variant)))
-            groups.setdefault((spec.place, spec.seed), {})[label] = outcome.rows
+            groups.setdefault((spec.place, spec.seed), {})[spec.learner] = outcome.rows
     for (dataset, seed), rows in groups.items():
         for metric in METRICS:
             table = paired_table(rows, metric)

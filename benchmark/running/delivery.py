@@ -19,14 +19,13 @@ _NOTE = "delivery.json"
 
 @dataclass(frozen=True)
 class Delivery:
-    """What the store is told of a finished run, beside the files of its folder."""
+    """What the store is told of a finished run, beside the files of its folder. `numbers` have their stored names."""
 
     numbers: Mapping[str, float]
     tags: Mapping[str, str]
     note: str
     history: Sequence[tuple[str, float, int | None]]
     rows: Sequence[Mapping[str, Any]]
-    summary: Mapping[str, float]
 
 
 def keep(folder: Path, delivery: Delivery, home: Path) -> Delivery:
@@ -67,5 +66,5 @@ def deliver(live: LiveRun, delivery: Delivery, home: Path, *, logged: bool) -> N
     except (TrackingError, OSError) as error:
         reason = error.what if isinstance(error, TrackingError) else str(error)
         what = f"the result was computed but not stored: {reason}"
-        raise NotStoredError(what, fix="the same command stores it (it is kept in the cache)") from error
+        raise NotStoredError(what, fix="run the same command to store it (it is kept in the cache)") from error
     shutil.rmtree(home)

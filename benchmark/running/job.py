@@ -103,6 +103,7 @@ class Job:
             "bench.preset": self.spec.preset,
             "bench.seed": str(self.spec.seed),
             "bench.variant": self.spec.variant,
+            "bench.refit": "true" if self.spec.refit else "",
             "bench.settings": self.spec.settings,
             "bench.row": self.row,
             "bench.board": self.data_identity,

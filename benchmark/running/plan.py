@@ -18,7 +18,6 @@ from benchmark.dataset import Dataset
 from benchmark.errors import ConfigError
 from benchmark.method import Method
 from benchmark.registry import datasets, methods
-from benchmark.reporting.command import REFIT
 
 SYNTHETIC_SLIDES = 24
 SYNTHETIC_SEED = 0
@@ -108,7 +107,7 @@ def _resolve(
         device=request.device or file.device or "auto",
         data=request.data or file.data,
         synthetic_slides=request.synthetic_slides or file.synthetic_slides or SYNTHETIC_SLIDES,
-        variant=f"{REFIT if refit else ''} {label_of(params, config.resolve(method, preset))}".strip(),
+        variant=label_of(params, config.resolve(method, preset)),
         refit=refit,
         settings=label_of(options, _defaults(dataset.Options)),
         expected_data=file.provenance.get("data_digest"),

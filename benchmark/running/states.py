@@ -1,4 +1,4 @@
-"""How a run can end, and which errors mean that going on makes no sense."""
+"""How a run can end, and which errors make all further runs pointless."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ State = Literal[
 ]
 
 FAILURES: frozenset[str] = frozenset({"failed", "timed out", "out of memory"})
-"""States that make a matrix end with another exit code than 0."""
+"""States that make the exit code of a matrix other than 0."""
+
+STOPPED = "interrupted; run the same command to resume from the last checkpoint"
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _GONE = ("cannot be reached", "disk is full", "no space left", "Max retries exceeded", "unable to open database")

@@ -11,9 +11,9 @@ from benchmark.errors import BenchError
 from benchmark.identity import digest_of, facts_of
 from benchmark.registry import datasets, methods
 from benchmark.running.applicable import not_applicable
-from benchmark.running.attempt import Outcome
 from benchmark.running.delivery import kept
 from benchmark.running.job import Job, OpenData, experiment_note, open_data, open_job
+from benchmark.running.outcome import Outcome
 from benchmark.supervision import Supervision
 from benchmark.tracking.artifacts import slide_rows
 from benchmark.tracking.store import Tracker
@@ -138,6 +138,7 @@ def _tags(prospect: Prospect) -> dict[str, str]:
         "bench.preset": spec.preset,
         "bench.seed": str(spec.seed),
         "bench.variant": spec.variant,
+        "bench.refit": "true" if spec.refit else "",
         "bench.settings": spec.settings,
         "bench.identity": prospect.identity,
         "bench.supervision": "+".join(sorted(methods().load(spec.method).supervision)) or "none",

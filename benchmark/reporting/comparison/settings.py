@@ -8,6 +8,7 @@ from benchmark.tracking.stored_runs import StoredRun
 TAGS = (
     "method",
     "variant",
+    "refit",
     "preset",
     "seed",
     "supervision",

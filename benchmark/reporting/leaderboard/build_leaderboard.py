@@ -118,19 +118,20 @@ def _failures(runs: Sequence[StoredRun], finished: Sequence[StoredRun]) -> list[
 
 
 def _cell(tags: Mapping[str, str]) -> tuple[str, ...]:
-    names = ("dataset", "settings", "data_kind", "method", "variant", "preset", "seed")
+    names = ("dataset", "settings", "data_kind", "method", "refit", "variant", "preset", "seed")
     return tuple(tags.get(f"bench.{name}", "") for name in names)
 
 
 def _failure(run: StoredRun) -> Failure:
     tags = {name.removeprefix("bench."): value for name, value in run.tags.items()}
     words = {name: tags.get(name, "") for name in ("method", "variant", "dataset", "settings", "preset")}
+    refit = tags.get("refit") == "true"
     return Failure(
         dataset=" ".join(filter(None, (words["dataset"], words["settings"]))),
-        label=" ".join(filter(None, (words["method"], words["variant"], words["preset"]))),
+        label=" ".join(filter(None, (words["method"], "refit" if refit else "", words["variant"], words["preset"]))),
         seed=tags.get("seed", ""),
         state=tags.get("state") or ("failed" if run.status == "FAILED" else "interrupted"),
         reason=tags.get("reason", ""),
         run=run.id,
-        command=run_command(**words, seeds=[int(tags.get("seed", "0"))]),
+        command=run_command(**words, refit=refit, seeds=[int(tags.get("seed", "0"))]),
     )

@@ -47,7 +47,8 @@ SHORT = {
 _OVER = {"refinement": " (means over slides)"}
 
 CSV_COLUMNS = (
-    *("dataset", "settings", "data", "slides", "expected", "supervision", "method", "variant", "preset", "seeds"),
+    *("dataset", "settings", "data", "slides", "expected"),
+    *("supervision", "method", "refit", "variant", "preset", "seeds"),
     *(
         "metric",
         "mean",
@@ -259,7 +260,8 @@ def as_csv(board: Leaderboard, filters: Filters) -> str:
                 writer.writerow(
                     (
                         *(one.dataset, one.settings, "synthetic" if one.synthetic else "real", one.used, one.expected),
-                        *(row.supervision, row.method, row.variant, row.preset, " ".join(map(str, row.seeds))),
+                        *(row.supervision, row.method, str(row.refit).lower(), row.variant, row.preset),
+                        " ".join(map(str, row.seeds)),
                         *(name, figure.mean, figure.std, figure.low, figure.high),
                         *("" if standing is None else standing.text, words.labels(row.labels), row.minutes),
                         *(row.mean(f"cost/{cost}") for cost in ("seconds", "cpu_seconds", "peak_memory_mib")),
@@ -294,6 +296,7 @@ def as_json(board: Leaderboard) -> str:
                             name: getattr(row, name)
                             for name in ("label", "method", "variant", "preset", "supervision", "seeds", "minutes")
                         },
+                        "refit": row.refit,
                         "runs": [plain(run) for run in row.runs],
                         "labels": row.labels,
                         "figures": {name: plain(figure) for name, figure in row.figures.items()},

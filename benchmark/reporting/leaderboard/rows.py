@@ -110,7 +110,9 @@ def _digest(run: StoredRun) -> str:
 
 
 def _label(run: StoredRun) -> str:
-    return " ".join(filter(None, (run.tags.get(f"bench.{name}", "") for name in ("method", "variant", "preset"))))
+    tags = {name: run.tags.get(f"bench.{name}", "") for name in ("method", "variant", "preset")}
+    refit = "refit" if run.tags.get("bench.refit") == "true" else ""
+    return " ".join(filter(None, (tags["method"], refit, tags["variant"], tags["preset"])))
 
 
 def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board:

@@ -67,7 +67,12 @@ class Row:
     @property
     def label(self) -> str:
         """How the row is called: unique on its board."""
-        return " ".join(filter(None, (self.method, self.variant, self.preset)))
+        return " ".join(filter(None, (self.method, "refit" if self.refit else "", self.variant, self.preset)))
+
+    @property
+    def refit(self) -> bool:
+        """Whether it was fitted on training and validation slides together."""
+        return any(run.tags.get("bench.refit") == "true" for run in self.runs)
 
     @property
     def labels(self) -> dict[str, float]:

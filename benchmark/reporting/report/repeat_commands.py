@@ -20,6 +20,7 @@ def repeat_command(board: Board, row: Row) -> str:
         preset=row.preset,
         seeds=row.seeds,
         variant=row.variant,
+        refit=row.refit,
         settings=_APART.sub("", board.settings),
         extra=("--data", SYNTHETIC) if board.synthetic else (),
     )
