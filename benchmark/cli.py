@@ -1,6 +1,6 @@
 """The command `bench`: wires the verbs together and turns errors into messages and exit codes.
 
-Exit codes: 0 done, 1 unexpected error, 2 a mistake the user can mend, 130 interrupted.
+Exit codes: 0 done, 1 unexpected error, 2 an error the user can fix, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -264,7 +264,7 @@ def refuse_unknown(name: str, models: Mapping[str, type[BaseModel]]) -> ConfigEr
     close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
     owners = ", ".join(models)
     if not close:
-        msg = f"--set {name}: neither {owners} has a field of that name"
+        msg = f"--set {name}: no such field in {owners}"
         return ConfigError(msg, fix=f"bench info {next(iter(models))}")
     nearest, owner = close[0], fields[close[0]]
     allowed = legal_range(models[owner].model_fields[nearest])

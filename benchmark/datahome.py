@@ -53,7 +53,7 @@ def find_root(name: str, explicit: str | None = None) -> Path:
     synth = f"bench data synth {name} --out data/{name}"
     raise DataError(
         f"the data of {name!r} was not found; looked at:{lines}",
-        fix=f"bench data info {name} tells how to obtain it; a painted one: --data synthetic, or {synth}",
+        fix=f"bench data info {name} says how to obtain it; a miniature: --data synthetic, or {synth}",
     )
 
 

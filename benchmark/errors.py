@@ -1,4 +1,4 @@
-"""Mistakes a user can mend. Each says what is wrong and where; `fix` is the next thing to type."""
+"""Errors a user can fix. Each says what is wrong and where; `fix` is the next thing to type."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Registry(Generic[T]):
                 msg = f"the {self.kind} name {entry.name!r} is registered twice: {origins}"
                 raise RegistryError(msg, fix=f"pip uninstall {entry.distribution}")
             if not _LEGAL_NAME.fullmatch(entry.name):
-                msg = f"{entry.name!r} ({entry.origin}) is no {self.kind} name: small letters, digits, '.', '_', '-'"
+                msg = f"{entry.name!r} ({entry.origin}) is not a {self.kind} name: a-z, 0-9, '.', '_', '-'"
                 raise RegistryError(msg, fix=f"rename it in the entry points of {entry.distribution}")
             found[entry.name] = entry
         return found

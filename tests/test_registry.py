@@ -139,7 +139,7 @@ def test_a_stale_copy_of_the_same_distribution_is_no_conflict(distribution):
 @pytest.mark.parametrize("name", ["all", "Upper", "two words", "a:b", "a,b"])
 def test_names_that_the_command_line_cannot_take(distribution, name):
     distribution("first", modules={"one": METHOD}, methods={name: "one:Nothing"})
-    with pytest.raises(RegistryError, match="is no method name"):
+    with pytest.raises(RegistryError, match="is not a method name"):
         methods().names()
 
 

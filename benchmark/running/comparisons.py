@@ -61,7 +61,7 @@ def _refines(outcome: Outcome) -> bool:
 def comparisons(outcomes: Sequence[Outcome]) -> Iterator[Table]:
     """Paired tables of the runs that refine coarse annotations, one per dataset, seed and metric.
 
-    Runs of other methods are not among them: what tells those apart is no matter of single slides alone.
+    Other methods are left out: they do not differ slide by slide alone.
     """
     groups: dict[tuple[str, int], dict[str, Sequence[Mapping[str, Any]]]] = {}
     for outcome in outcomes:

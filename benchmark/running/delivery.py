@@ -1,4 +1,4 @@
-"""A finished result on its way into the tracking store: kept whole on disk first, so that no failure loses it."""
+"""A finished result on its way to the tracking store: kept on disk first, so that no failure loses it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def keep(folder: Path, delivery: Delivery, home: Path) -> Delivery:
 
 
 def kept(home: Path) -> Delivery | None:
-    """The result that an earlier attempt kept at `home` and could not store; None when there is none."""
+    """The result that an earlier attempt kept at `home` but could not store, or None."""
     note = home / _NOTE
     if not note.is_file() or not (home / "artifacts").is_dir():
         return None
@@ -52,7 +52,7 @@ def kept(home: Path) -> Delivery | None:
 def deliver(live: LiveRun, delivery: Delivery, home: Path, *, logged: bool) -> None:
     """Store a kept result, then delete what was kept.
 
-    `logged`: the history was already sent while it was made. Raises `NotStoredError` when the store does not take it.
+    `logged`: the history was logged during the run. Raises `NotStoredError` when the store refuses it.
     """
     try:
         if not logged:

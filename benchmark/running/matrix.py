@@ -1,4 +1,4 @@
-"""Many runs: every method on every dataset with every seed and setting. One that fails never stops the rest."""
+"""Many runs: every method on every dataset with every seed and setting. A failure never stops the rest."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ LOOK_AGAIN = 2.0
 def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
     """Do all runs of the request and print the closing table.
 
-    Returns the exit code: 0 when no run failed, 2 when one failed by a mistake the user can mend or at a limit, 1 when
-    one failed unexpectedly, 130 when interrupted. A single run that fails raises its error instead.
+    Returns the exit code: 0 when no run failed, 2 when one failed by a user error or at a limit, 1 when one failed
+    unexpectedly, 130 when interrupted. A single run that fails raises its error instead.
     """
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     if request.jobs < 0:
@@ -66,7 +66,7 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
 def run_specs(
     specs: Sequence[RunSpec], request: RunRequest, cache: Path, tracker: Tracker, console: Console, engine: Engine
 ) -> list[Outcome]:
-    """Do these very runs, or find them finished; how each ended, in their order. Interrupted: `KeyboardInterrupt`."""
+    """How each of these runs ended, now or before, in their order. Raises `KeyboardInterrupt` when interrupted."""
     limits = chosen_limits(request.timeout, request.memory, request.jobs)
     prospects = Survey(cache, tracker, request.force, False).of(specs)
     matrix = _Matrix(request, engine, prospects, cache, tracker, console, limits)
@@ -76,19 +76,19 @@ def run_specs(
 
 
 def writable(cache: Path) -> Path:
-    """The cache folder, made and tried. Raises `ConfigError` when nothing can be written there."""
+    """The cache folder, created if need be. Raises `ConfigError` when it is not writable."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache):
             return cache
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        msg = f"the cache folder {cache} cannot be written: {reason}"
-        raise ConfigError(msg, fix="name another one with --cache DIR or BENCH_CACHE") from error
+        msg = f"the cache folder {cache} is not writable: {reason}"
+        raise ConfigError(msg, fix="choose another with --cache DIR or BENCH_CACHE") from error
 
 
 def _refuse_nothing(prospects: Sequence[Prospect]) -> None:
-    """One run that cannot begin, or data for none of them: that is an error, not a table."""
+    """Raise where a table would say nothing: the only run cannot start, or no run has data."""
     outcomes = [prospect.outcome for prospect in prospects]
     if len(outcomes) == 1 and outcomes[0] is not None and outcomes[0].error is not None:
         raise outcomes[0].error
@@ -98,7 +98,7 @@ def _refuse_nothing(prospects: Sequence[Prospect]) -> None:
 
 
 class _Matrix:
-    """The runs of one command, from the first to the closing table."""
+    """The runs of one command, up to the closing table."""
 
     def __init__(
         self,
@@ -136,10 +136,10 @@ class _Matrix:
 
     def outcomes(self, interrupted: bool) -> list[Outcome]:
         """How every run ended, in their order."""
-        return [self._outcomes.get(number) or self._unbegun(number, interrupted) for number in self._numbers]
+        return [self._outcomes.get(number) or self._unstarted(number, interrupted) for number in self._numbers]
 
     def _known(self) -> None:
-        """Take over what need not or cannot be done, and store it with its reason."""
+        """Note the runs that need not or cannot be done, and store their reasons."""
         for number, prospect in enumerate(self._prospects):
             if prospect.outcome is not None:
                 outcome = prospect.outcome
@@ -164,7 +164,7 @@ class _Matrix:
                 yield number, prospect
 
     def _in_processes(self) -> None:
-        """Every run in a process of its own, the next one as soon as there is room."""
+        """Every run in its own process, the next one as soon as there is room."""
         queue = deque((number, 0.0) for number, _ in self._waiting())
         with self._engine.executor(self._request.jobs, self._limits, self._say, no_curve) as executor:
             try:
@@ -191,7 +191,7 @@ class _Matrix:
             executor.start(ready[0], self._tasks.make(ready[0], job, RUN, force=self._request.force))
 
     def _take(self, ended: Ended, queue: deque[tuple[int, float]]) -> None:
-        """What became of a run: noted, stored where its process could not, or to be looked at again."""
+        """Note how a run ended, storing it where its process could not, or queue it again."""
         self._tasks.over(ended.number)
         prospect, outcome = self._prospects[ended.number], ended.outcome
         if outcome is None:
@@ -246,8 +246,8 @@ class _Matrix:
     def _numbers(self) -> range:
         return range(len(self._prospects))
 
-    def _unbegun(self, number: int, interrupted: bool) -> Outcome:
-        reason = "not begun: interrupted" if interrupted else f"not begun: {self._end}"
+    def _unstarted(self, number: int, interrupted: bool) -> Outcome:
+        reason = "not started: interrupted" if interrupted else f"not started: {self._end}"
         return Outcome(self._prospects[number].spec, "skipped", reason)
 
 

@@ -30,11 +30,11 @@ _GONE = ("cannot be reached", "disk is full", "no space left", "Max retries exce
 
 
 class NotStoredError(TrackingError):
-    """A result was computed and could not be stored; it is kept and stored by the next attempt."""
+    """A result was computed but not stored; it is kept, and the next attempt stores it."""
 
 
 def state_of(error: BaseException) -> State:
-    """The state that an error of a run stands for."""
+    """The state of a run that ended with this error."""
     torch = sys.modules.get("torch")
     kinds = (MemoryError, *((torch.OutOfMemoryError,) if torch is not None else ()))
     if isinstance(error, kinds) or "DefaultCPUAllocator: can't allocate memory" in str(error):
@@ -43,7 +43,7 @@ def state_of(error: BaseException) -> State:
 
 
 def reason_of(error: BaseException) -> str:
-    """One line that says what went wrong."""
+    """The error in one line."""
     if isinstance(error, BenchError):
         return error.what
     if isinstance(error, OSError) and error.errno in _FULL:
@@ -54,7 +54,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def ends_all(error: BaseException) -> bool:
-    """True when every further run would meet the same: a full disk, or a tracking store that is gone."""
+    """True for what every further run would meet too: a full disk, an unreachable tracking store."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     return isinstance(error, TrackingError) and (
