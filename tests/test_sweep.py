@@ -160,7 +160,7 @@ def test_a_sweep_from_its_first_trial_to_the_test_of_its_winner(toy, store, tmp_
     assert {run.tags["bench.seed"] for run in tests} == {"0", "1"}
     assert len(tests) == (2 if best.number == 0 else 4)
     published = [run for run in tests if run.params["share"] == "0.2"]
-    assert {run.tags["bench.variant"] for run in published} == {"refit"}, "tall = 2 is fitted on validation slides too"
+    assert {run.tags["bench.refit"] for run in published} == {"true"}, "tall = 2 is fitted on validation slides too"
     assert published[0].metrics["seen"] > trials["0"].metrics["seen"]
     assert f"{best.values[0]:.4f}" in shown
     per_seed = [run.metrics["pixel/accuracy"] for run in tests if run.tags["bench.row"] == tests[0].tags["bench.row"]]
@@ -207,8 +207,7 @@ def test_no_trial_sees_a_test_slide(toy, tmp_path, monkeypatch, miniatures, stor
     from benchmark.registry import datasets
     from benchmark.running.job import open_job
     from benchmark.tuning.request import tuned
-    from benchmark.tuning.task import TrialTask
-    from benchmark.tuning.trial import run_trial
+    from benchmark.tuning.trial import TrialTask, run_trial
 
     request = RunRequest(data=str(miniatures["glas"]), store=store, cache=tmp_path / "cache")
     what = tuned(SweepRequest(str(write(tmp_path / "sweep.yaml", {})), request))
@@ -493,9 +492,9 @@ def test_the_command_of_a_refit_run_says_so():
     from benchmark.reporting.command import run_command
 
     words = {"method": "oeem", "dataset": "glas", "preset": "quick", "seeds": [0]}
-    told = run_command(variant="refit weighting=none", **words)
+    told = run_command(refit=True, variant="weighting=none", **words)
     assert told == "bench run --method oeem --dataset glas --preset quick --seeds 0 --refit --set method.weighting=none"
-    assert run_command(variant="refit", **words).endswith("--refit")
+    assert run_command(refit=True, **words).endswith("--refit")
 
 
 def test_a_refit_that_makes_no_sense_is_refused(miniatures, tmp_path, capsys):

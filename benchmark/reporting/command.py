@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmark.reporting.run_names import REFIT, split_settings
+from benchmark.reporting.run_names import split_settings
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -27,11 +27,8 @@ def run_command(
     """`bench run …` of one method on one dataset; `variant` and `settings` are labels, `name=value` with blanks."""
     words = ["bench", "run", "--method", method, "--dataset", dataset, "--preset", preset]
     words += ["--seeds", ",".join(map(str, seeds))]
-    params = split_settings(variant)
-    # Runs stored before there was a tag for it have the word at the beginning of their variant.
-    if params.pop(REFIT, None) == "" or refit:
-        words.append("--refit")
-    for owner, values in (("method", params), ("dataset", split_settings(settings))):
+    words += ["--refit"] if refit else []
+    for owner, values in (("method", split_settings(variant)), ("dataset", split_settings(settings))):
         words += [word for name, value in values.items() for word in ("--set", f"{owner}.{name}={value}")]
     return shlex.join([*words, *extra])
 

@@ -13,7 +13,7 @@ from benchmark.supervision import Supervision
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from benchmark.running.attempt import Outcome
+    from benchmark.running.outcome import Outcome
 
 METRICS = ("pixel/f1", "pixel/accuracy")
 """What LC-MIL's pairwise tests compare."""
@@ -67,7 +67,7 @@ def _refines(outcome: Outcome) -> bool:
 def comparisons(outcomes: Sequence[Outcome]) -> Iterator[Table]:
     """Paired tables of the runs that refine coarse annotations, one per dataset, seed and metric.
 
-    Runs of other methods are not among them: what tells those apart is no matter of single slides alone.
+    Other methods are left out: they do not differ slide by slide alone.
     """
     groups: dict[tuple[str, int], list[Outcome]] = {}
     for outcome in outcomes:

@@ -14,10 +14,10 @@ from rich.text import Text
 from benchmark.config import RunRequest, RunSpec
 from benchmark.describe import in_words
 from benchmark.registry import methods
-from benchmark.reporting.run_names import REFIT
-from benchmark.running.attempt import Outcome
+from benchmark.running.executors.executor import Engine
 from benchmark.running.job import Job
 from benchmark.running.matrix import run_specs
+from benchmark.running.outcome import Outcome
 from benchmark.tracking.store import Tracker
 from benchmark.tuning.request import Tuned
 from benchmark.tuning.study import Study, Trial
@@ -54,7 +54,7 @@ def final_spec(what: Tuned, trial: Trial) -> RunSpec:
     """The run that tests a trial's setting: fitted on training and validation slides where the method says so."""
     spec = spec_with(what, trial.params)
     refit = methods().load(spec.method)(spec.params).refits()
-    return replace(spec, refit=refit, variant=f"{REFIT if refit else ''} {spec.variant}".strip())
+    return replace(spec, refit=refit)
 
 
 def tested(
@@ -64,6 +64,7 @@ def tested(
     tracker: Tracker,
     console: Console,
     request: RunRequest,
+    engine: Engine,
 ) -> list[Setting]:
     """The rows with the test of each: ordinary runs, stored among all others, once per seed."""
     seeds = what.file.seeds
@@ -71,7 +72,7 @@ def tested(
     console.print(
         f"test: {' and '.join(row.name for row in rows)}, seeds {', '.join(map(str, seeds))}", highlight=False
     )
-    outcomes = run_specs(specs, replace(request, timeout=None), job.cache, tracker, console)
+    outcomes = run_specs(specs, replace(request, timeout=None), job.cache, tracker, console, engine)
     found = []
     for place, row in enumerate(rows):
         part = outcomes[place * len(seeds) : (place + 1) * len(seeds)]

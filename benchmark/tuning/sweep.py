@@ -20,11 +20,13 @@ from benchmark.errors import ConfigError, DataError, StudyError, TrackingError
 from benchmark.identity import digest_of
 from benchmark.running.applicable import not_applicable
 from benchmark.running.completeness import incomplete
-from benchmark.running.executors.local import warm_up
+from benchmark.running.executors.executor import Engine
+from benchmark.running.executors.local import LOCAL
 from benchmark.running.job import Job, experiment_note, open_data, open_job
 from benchmark.running.limits import chosen_limits, read_seconds
-from benchmark.running.matrix import INTERRUPTED, MISTAKE, SUCCESS, terminated, writable
+from benchmark.running.matrix import INTERRUPTED, MISTAKE, SUCCESS, writable
 from benchmark.running.worker import WIDTH
+from benchmark.signals import terminable
 from benchmark.tracking.store import DatasetInput, LiveRun, Tracker
 from benchmark.tuning.closing_test import Setting, closing_table, settings_of, tested
 from benchmark.tuning.request import SweepRequest, Tuned, tuned
@@ -38,7 +40,7 @@ CLOSED = "bench.closed"
 """Note of a study: its run and the state in which the page was written."""
 
 
-def run_sweep(request: SweepRequest) -> int:
+def run_sweep(request: SweepRequest, engine: Engine = LOCAL) -> int:
     """Do a sweep, or go on with it, to its closing test.
 
     Returns the exit code: 0, 2 when no trial is complete, 130 when interrupted. Raises `BenchError`.
@@ -53,7 +55,7 @@ def run_sweep(request: SweepRequest) -> int:
     if run.dry_run:
         show_space(what, console)
         return SUCCESS
-    warm_up()
+    engine.prepare()
     cache = writable(run.cache or cache_home())
     tracker = Tracker(run.store, cache=cache / "tracking")
     data = open_data(what.spec, cache)
@@ -73,15 +75,16 @@ def run_sweep(request: SweepRequest) -> int:
             job,
             tracker,
             console,
+            engine=engine,
             parent=live.id,
             jobs=run.jobs,
             limits=limits,
             seconds=seconds,
             debug=run.debug,
         )
-        with terminated():
+        with terminable():
             tuning.run()
-        return _close(request, what, study, job, tracker, console, live, slides)
+        return _close(request, engine, what, study, job, tracker, console, live, slides)
     except KeyboardInterrupt:
         _leave(study, live, "KILLED", "interrupted; the same command goes on")
         console.print(f"interrupted; the same command goes on with the study {name}", highlight=False)
@@ -157,6 +160,7 @@ def _announce(study: Study, what: Tuned, console: Console, slides: int, live: Li
 
 def _close(
     request: SweepRequest,
+    engine: Engine,
     what: Tuned,
     study: Study,
     job: Job,
@@ -180,7 +184,7 @@ def _close(
             fix=f"bench sweep show {study.name}",
         )
     if request.test:
-        rows = tested(rows, what, job, tracker, console, request.run)
+        rows = tested(rows, what, job, tracker, console, request.run, engine)
     state = digest_of([as_facts(trials), [[row.name, list(row.runs)] for row in rows]])
     if study.kept(CLOSED) == [live.id, state]:
         live.finish()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,18 +15,20 @@ from benchmark.describe import in_words
 from benchmark.errors import BenchError, ConfigError
 from benchmark.provenance import code_digest
 from benchmark.registry import methods
-from benchmark.running.attempt import Outcome
-from benchmark.running.device import assigned_device, cores
-from benchmark.running.executors.local import Ended, LocalExecutor
+from benchmark.running.executors.executor import Ended, Engine
 from benchmark.running.job import Job
 from benchmark.running.limits import Limits
+from benchmark.running.outcome import Outcome
 from benchmark.running.plan import label_of
 from benchmark.running.states import ends_all
-from benchmark.running.worker import Task
+from benchmark.running.task import Tasks
 from benchmark.tracking.store import Tracker
 from benchmark.tuning.request import Tuned
 from benchmark.tuning.study import CODE, Asked, Study
-from benchmark.tuning.task import TrialTask
+from benchmark.tuning.trial import TrialTask
+
+TRIAL = "benchmark.tuning.trial:trial_task"
+"""What the task of a trial names as its work."""
 
 
 class Tuning:
@@ -43,6 +42,7 @@ class Tuning:
         tracker: Tracker,
         console: Console,
         *,
+        engine: Engine,
         parent: str,
         jobs: int,
         limits: Limits,
@@ -53,14 +53,13 @@ class Tuning:
         self._console, self._parent, self._jobs, self._limits = console, parent, jobs, limits
         self._until = float("inf") if seconds is None else time.monotonic() + seconds
         self._debug, self._end, self._watched = debug, "", False
-        self._slots, self._slot_of = set(range(jobs)), dict[int, int]()
-        self._environment = dict(os.environ)
+        self._engine, self._tasks = engine, Tasks(tracker.uri, job.cache, jobs, debug=debug)
         self._error: BenchError | None = None
 
     def run(self) -> None:
         """Do the trials. Raises what makes going on senseless: no such objective, a full disk, a store that is gone."""
         self._remember_code()
-        with LocalExecutor(self._jobs, self._limits, self._say, self._curve) as executor:
+        with self._engine.executor(self._jobs, self._limits, self._say, self._curve) as executor:
             self._executor = executor
             try:
                 while self._error is None:
@@ -100,33 +99,13 @@ class Tuning:
             self._announce(asked.number, f"failed: {error.what}")
             return
         self._announce(asked.number, self._what.start if asked.number == 0 else in_words(asked.params))
-        slot = min(self._slots)
-        self._slots.remove(slot)
-        self._slot_of[asked.number] = slot
-        told = self._environment.get("OMP_NUM_THREADS", "")
-        task = TrialTask(
+        trial = TrialTask(
             study=self._study.name,
             number=asked.number,
             parent=self._parent,
             watch=self._what.file.pruner.watch if self._what.file.pruner.kind != "none" else None,
         )
-        self._executor.start(
-            asked.number,
-            Task(
-                spec=replace(spec, device=assigned_device(spec.device, slot, self._jobs)),
-                store=self._tracker.uri,
-                cache=self._job.cache,
-                known=self._job.known,
-                force=False,
-                debug=self._debug,
-                threads=int(told) if told.isdigit() and int(told) else max(cores() // self._jobs, 1),
-                terminal=False,
-                environment=self._environment,
-                folder=str(Path.cwd()),
-                path=tuple(sys.path),
-                trial=task,
-            ),
-        )
+        self._executor.start(asked.number, self._tasks.make(asked.number, self._job, TRIAL, spec=spec, trial=trial))
 
     def _curve(self, number: int, step: int, value: float) -> None:
         """A point of the watched curve; the pruner may end the trial."""
@@ -138,7 +117,7 @@ class Tuning:
     def _take(self, ended: Ended) -> None:
         """Tell the study, and the store where the trial's process could not, how a trial ended."""
         number = ended.number
-        self._slots.add(self._slot_of.pop(number))
+        self._tasks.over(number)
         outcome = ended.outcome
         if outcome is None:
             self._study.release(number)

@@ -120,6 +120,7 @@ def _cell(tags: Mapping[str, str]) -> tuple[str, ...]:
 def _failure(run: StoredRun) -> Failure:
     tags = {name.removeprefix("bench."): value for name, value in run.tags.items()}
     words = {name: tags.get(name, "") for name in ("method", "variant", "dataset", "settings", "preset")}
+    refit = tags.get("refit") == "true"
     return Failure(
         dataset=" ".join(filter(None, (words["dataset"], words["settings"]))),
         label=component_of(run).label,
@@ -127,5 +128,5 @@ def _failure(run: StoredRun) -> Failure:
         state=tags.get("state") or ("failed" if run.status == "FAILED" else "interrupted"),
         reason=tags.get("reason", ""),
         run=run.id,
-        command=run_command(**words, refit=component_of(run).refit, seeds=[int(tags.get("seed", "0"))]),
+        command=run_command(**words, refit=refit, seeds=[int(tags.get("seed", "0"))]),
     )
