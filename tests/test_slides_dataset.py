@@ -89,7 +89,7 @@ MISTAKES: dict[str, tuple[Callable[[Rows], object], str]] = {
     ),
     "annotation": (
         lambda rows: rows[0].update(annotation="annotations/x.xml"),
-        r"line 2: the annotation .*x\.xml is not",
+        r"line 2: the annotation .*x\.xml does not exist",
     ),
     "above": (lambda rows: rows[4].update(slide="../slide.tif"), r"line 6: the slide \.\./slide\.tif lies outside"),
     "absolute": (

@@ -116,7 +116,7 @@ def test_what_is_mended_or_passed_over_is_noted(tmp_path: Path, content: str | b
         (b'slide,patient,label\n"a,b,c\nd,e",f,g\n', "line 2, column slide: the cell goes on in the next line"),
         (b"PK\x03\x04 whatever", "a workbook of a spreadsheet program, not text"),
         (b"slide,patient,label\na\0b,\0c\0d", "NUL|UTF-16"),
-        (b"slide,patient,label\na,b,\x81\n", "no UTF-8 or Windows-1252 text: byte 24"),
+        (b"slide,patient,label\na,b,\x81\n", "not UTF-8 or Windows-1252 text: byte 24"),
         (codecs.BOM_UTF16_LE + b"a", "it is not UTF-16 text"),
     ],
 )

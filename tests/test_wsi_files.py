@@ -101,7 +101,7 @@ def test_a_slide_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("test_001,Tumor\ntest_002,perhaps\n", "line 2, column 2: test_002 is 'perhaps'"),
-        ("test_001,Tumor\nsomething,Tumor\n", "line 2, column 1: 'something' is no slide"),
+        ("test_001,Tumor\nsomething,Tumor\n", "line 2, column 1: 'something' is not a slide"),
         ("test_001,Tumor\ntest_001,Normal\n", "line 2: test_001 has another row"),
         (b"\xff\xfe\x00", "cannot be read as a table: it is not UTF-16 text"),
     ],
