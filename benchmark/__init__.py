@@ -5,11 +5,17 @@ Importing it is cheap: methods, datasets and the heavy libraries are imported wh
 
 from __future__ import annotations
 
+from typing import Any
 
-def __getattr__(name: str) -> str:
-    """Look up `__version__` only when it is asked for."""
+
+def __getattr__(name: str) -> Any:
+    """Import what is public only when it is asked for."""
     if name == "__version__":
         from importlib.metadata import version
 
         return version("histobench")
+    if name == "trials":
+        from benchmark.tuning.stored_study import trials
+
+        return trials
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
