@@ -185,7 +185,7 @@ def frame_of(trials: Sequence[Trial], metrics: Sequence[str], space: Space) -> D
 
 
 def as_csv(frame: DataFrame) -> str:
-    """The data frame as CSV, seconds to one digit."""
+    """As CSV, seconds to one digit; reading with `keep_default_na=False` tells the choice null from an inactive one."""
     return str(frame.round({"seconds": 1}).to_csv(index=False, lineterminator="\n"))
 
 
