@@ -66,7 +66,7 @@ def render(board: Leaderboard, artifacts: Artifacts) -> str:
     from markupsafe import Markup
 
     if not board.boards and not board.failures:
-        msg = f"no finished runs in {board.store} that fit"
+        msg = f"no run in {board.store} matches"
         raise TrackingError(msg, fix="bench leaderboard   # shows what there is; bench run … makes runs")
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters.update(
