@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.annotations import read_classes
 from benchmark.dataset import Split
 from benchmark.errors import DataError
 from benchmark.slides.facts import PLAUSIBLE_MPP
@@ -16,12 +17,12 @@ from .table import PARQUET, Row, read_table, refuse_rows
 
 NAMES = ("manifest.csv", "manifest.parquet")
 REQUIRED = ("slide", "patient", "label")
-COLUMNS = (*REQUIRED, "split", "annotation", "mpp", "id")
+COLUMNS = (*REQUIRED, "split", "annotation", "mpp", "id", "classes")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row. `where`: file and line. `split`: None where the manifest leaves it open. `mpp`: None likewise."""
+    """One row. `where`: file and line. `split`, `mpp`, `classes`: None where the manifest leaves it open."""
 
     where: str
     id: str
@@ -31,6 +32,7 @@ class Entry:
     positive: bool
     split: Split | None
     mpp: float | None
+    classes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def _entry(root: Path, path: Path, row: Row, positive: bool) -> Entry:
         positive=positive,
         split=_split(path, row),
         mpp=_mpp(path, row),
+        classes=_classes(path, row),
     )
 
 
@@ -149,6 +152,14 @@ def _mpp(path: Path, row: Row) -> float | None:
         msg = f"{row.where}: mpp is {row['mpp']!r}; expected microns per pixel, a number from {low:g} to {high:g}"
         raise DataError(msg, fix=f"edit {path}: 0.25 is usual at 40×, 0.5 at 20×; empty: what the file says")
     return value
+
+
+def _classes(path: Path, row: Row) -> str | None:
+    try:
+        read_classes(row["classes"])
+    except ValueError as error:
+        raise DataError(f"{row.where}: {error}", fix=f"edit {path}") from None
+    return row["classes"] or None
 
 
 def _check_once(entries: Sequence[Entry], path: Path) -> None:

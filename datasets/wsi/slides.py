@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from benchmark.annotations import write_geojson
+from benchmark.annotations import ClassNames, Meaning, read_classes, write_geojson
 from benchmark.dataset import DatasetCard, Split, TissueSource, VerifyReport
 from benchmark.errors import DataError
 from benchmark.slides import Slide
@@ -67,7 +67,8 @@ class Slides(LabelledSlides):
         obtain="bench data init slides DIR writes a manifest from what lies in DIR and says what is missing.",
         layout="manifest.csv or manifest.parquet with the columns slide (path relative to the root), patient, label, "
         "split (train, validation or test; empty everywhere: cut by patient), and where known annotation (path of a "
-        "GeoJSON, ASAP or ImageScope XML, or label image), mpp (wins over the file's), id (default: the file's name). "
+        "GeoJSON, ASAP or ImageScope XML, or label image), mpp (wins over the file's), id (default: the file's name), "
+        "classes (what names in its annotation mean, as the option of that name). "
         "A positive slide without annotation counts by its label alone.",
     )
     nominal_mpp = 0.25
@@ -105,6 +106,12 @@ class Slides(LabelledSlides):
         if Split.VALIDATION in self._parts.values():
             return frozenset()
         return super().aside(training)
+
+    def names(self, case: Case, *usual: tuple[str, Meaning]) -> ClassNames:
+        """As the option `classes` says, and for its own slide the column of that name."""
+        names = super().names(case, *usual)
+        own = read_classes(self.entries[case.id].classes or "", len(self.classes))
+        return replace(names, given={**names.given, **own})
 
     def not_annotated(self, slide: Slide) -> DataError:
         """Names the row of the manifest."""

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from benchmark.dataset import Split, VerifyReport
-from benchmark.errors import DataError
+from benchmark.errors import AnnotationError, DataError
 
 if TYPE_CHECKING:
     from .wsi_dataset import WsiDataset
@@ -88,7 +88,8 @@ def _annotations(report: VerifyReport, dataset: WsiDataset) -> None:
                 dataset.coarse(slide)
         except DataError as error:
             faults += 1
-            report.check(False, error.what if slide.id in error.what else f"{slide.id}: {error.what}")
+            what = f"{error.what}   → {error.fix}" if isinstance(error, AnnotationError) else error.what
+            report.check(False, what if slide.id in what else f"{slide.id}: {what}")
         for note in dataset.notes.get(slide.id, ()):
             report.note(f"{slide.id}: {note}")
     if read or faults or not silent:
