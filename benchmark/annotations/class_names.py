@@ -146,7 +146,7 @@ def read_classes(text: str, classes: int = 128) -> dict[str, Meaning]:
         if meaning is None or (isinstance(meaning, int) and meaning >= classes):
             expected = f"0 to {classes - 1}" if classes <= 9 else "a class index"
             raise ValueError(f"classes: {key!r} has the value {value.strip()!r}; expected {expected}, ignore or hole")
-        if _spelled({key: 0}).keys() & _spelled(found).keys() and found.get(key, meaning) != meaning:
+        if any(folded(key) == folded(other) and own != meaning for other, own in found.items()):
             raise ValueError(f"classes: {key!r} is there twice")
         found[key] = meaning
     return found

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.annotations.annotation import Annotation, Region
-from benchmark.annotations.class_names import HOLE, IGNORE, ClassNames, Meaning
+from benchmark.annotations.class_names import HOLE, IGNORE, ClassNames, Meaning, is_frame
 from benchmark.annotations.mending import mended
 from benchmark.annotations.naming import meanings
 from benchmark.annotations.notes import Kind, Note, distinct
 from benchmark.annotations.polygons import Polygons
 from benchmark.annotations.shapes import Points, Shape, is_short
+from benchmark.annotations.touching import touching
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
@@ -117,24 +118,27 @@ class Drawing:
         return isinstance(meaning, int) and meaning > 0
 
     def _regions(self, pairs: Sequence[Pair]) -> list[Region]:
-        """What colours or cuts, in the order of the file; a negative outline cuts its own layer alone."""
+        """What colours or cuts, in the order of the file; a negative outline cuts its own layer alone, a hole all."""
+        marked = [pair for pair in pairs if pair[1] == HOLE or (isinstance(pair[1], int) and pair[1] > 0)]
+        if len({shape.layer for shape, _ in marked}) < 2 or not any(shape.negative for shape, _ in marked):
+            return [Region(shape.geometry, _label(shape, meaning)) for shape, meaning in marked]
         layers: dict[int, list[Region]] = {}
-        for shape, meaning in pairs:
-            if meaning == HOLE or (isinstance(meaning, int) and meaning > 0):
-                layers.setdefault(shape.layer, []).append(Region(shape.geometry, _label(shape, meaning)))
-        if len(layers) < 2:
-            return [region for regions in layers.values() for region in regions]
-        return [
+        holes = []
+        for shape, meaning in marked:
+            region = Region(shape.geometry, _label(shape, meaning))
+            (holes if meaning == HOLE and not shape.negative else layers.setdefault(shape.layer, [])).append(region)
+        sealed = [
             region
             for regions in layers.values()
             for region in (regions if all(own.label for own in regions) else _visible(nested(regions)))
         ]
+        return [*sealed, *holes]
 
     def _doubts(self, pairs: Sequence[Pair]) -> list[Note]:
         """Holes that lie on nothing, and outlines of the negative class or to ignore that lie on a lesion."""
         lesion = [shape for shape, own in pairs if isinstance(own, int) and own > 0 and not shape.negative]
         notes = []
-        for wanted, touching, kind, text in (
+        for wanted, overlap, kind, text in (
             (HOLE, False, Kind.PASSED_OVER, "holes lie on nothing that they are cut from: their cells are negative"),
             (
                 0,
@@ -144,8 +148,8 @@ class Drawing:
             ),
             (IGNORE, True, Kind.ASSUMED, "areas to ignore overlap a lesion: where both are, nothing counts"),
         ):
-            doubtful = [shape for shape, own in pairs if own == wanted and (wanted != 0 or own is not False)]
-            doubtful = [s for s, lies in zip(doubtful, _lie_on(doubtful, lesion), strict=True) if lies is touching]
+            doubtful = [shape for shape, own in pairs if own == wanted and not any(map(is_frame, shape.names[:1]))]
+            doubtful = [s for s, lies in zip(doubtful, _lie_on(doubtful, lesion), strict=True) if lies is overlap]
             if doubtful:
                 notes.append(Note(f"{len(doubtful)} {text}", kind, doubtful[0].place, str(self.path)))
         return notes
@@ -168,8 +172,7 @@ def _lie_on(shapes: Sequence[Shape], others: Sequence[Shape]) -> list[bool]:
         return found
     own = np.array([shape.geometry for shape in shapes], dtype=object)
     below = np.array([shape.geometry for shape in others], dtype=object)
-    shapely.prepare(below)
-    for index, other in shapely.STRtree(below).query(own, predicate="intersects").T.tolist():
+    for index, other in zip(*(pair.tolist() for pair in touching(own, below)), strict=True):
         if not found[index]:
             inside = shapely.contains_properly(below[other], own[index])
             shared = own[index].area if inside else shapely.intersection(below[other], own[index]).area
@@ -188,8 +191,7 @@ def nested(regions: Sequence[Region]) -> list[Region]:
     if all(region.label for region in regions):
         return list(regions)
     shapes = np.array([region.geometry for region in regions], dtype=object)
-    shapely.prepare(shapes)
-    outer, inner = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    outer, inner = touching(shapes, shapes)
     areas = shapely.area(shapes)
     hair = HAIR * areas[inner]
     above = (areas[outer] > areas[inner] + hair) | ((areas[outer] >= areas[inner] - hair) & (outer < inner))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.annotations.class_names import UNNAMED, ClassNames, Meaning, is_frame, is_other_tissue, says_nothing
 from benchmark.annotations.notes import Kind, Note
+from benchmark.annotations.touching import touching
 from benchmark.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -100,10 +101,11 @@ def _framing(shapes: Sequence[Shape], bare: Sequence[int]) -> set[int]:
 
     geometries = np.array([shape.geometry for shape in shapes], dtype=object)
     own = geometries[list(bare)]
-    shapely.prepare(own)
-    outer, inner = shapely.STRtree(geometries).query(own, predicate="covers")
+    outer, inner = touching(own, geometries)
     areas: NDArray[np.float64] = shapely.area(geometries)
     wider = areas[np.array(bare, np.int64)[outer]] > areas[inner] * (1 + 1e-9)
+    outer, inner = outer[wider], inner[wider]
+    wider = shapely.covers(own[outer], geometries[inner])
     return {bare[number] for number in outer[wider].tolist() if not shapes[bare[number]].negative}
 
 
@@ -149,7 +151,7 @@ def _refusal(
 
 
 def option(unknown: Sequence[str], names: ClassNames, guesses: Mapping[str, int] | None = None) -> str:
-    """The option that settles names, to be typed and completed; a name is offered as negative unless `guesses` has it."""
+    """The option that settles names, to be typed and completed; offered as negative unless `guesses` has the name."""
     pairs = [f"{name}={(guesses or {}).get(name, 0)}" for name in unknown]
     parts = [f'"{pair}"' if "," in pair else pair for pair in pairs]
     quoted = ",".join(parts).replace("'", "'\\''")

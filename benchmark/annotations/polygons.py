@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from benchmark.annotations.annotation import Annotation, Region
 from benchmark.annotations.mending import mended
 from benchmark.annotations.notes import Note
+from benchmark.annotations.touching import touching
 from benchmark.errors import DataError
 from benchmark.slides.grid import Grid
 
@@ -110,7 +111,7 @@ class Polygons(Annotation):
 
         shapes = np.array([region.geometry for region in self.regions], dtype=object)
         later: list[list[int]] = [[] for _ in shapes]
-        for below, above in shapely.STRtree(shapes).query(shapes, predicate="intersects").T:
+        for below, above in zip(*(pair.tolist() for pair in touching(shapes, shapes)), strict=True):
             if above > below:
                 later[below].append(above)
         return [
