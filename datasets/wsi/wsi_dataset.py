@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.annotations import Annotation, Released, check_extent, noisy_coarse, simulate_coarse
+from benchmark.annotations import (
+    Annotation,
+    Bounds,
+    ClassNames,
+    Meaning,
+    Note,
+    Released,
+    check_extent,
+    distinct,
+    noisy_coarse,
+    placed,
+    read_classes,
+    simulate_coarse,
+)
 from benchmark.dataset import Dataset, Split, VerifyReport
 from benchmark.dataset import Options as BaseOptions
 from benchmark.errors import BlankSlideError, DataError
@@ -73,7 +86,7 @@ class WsiDataset(Dataset):
         super().__init__(self.contents.root, options)
         cases = with_patients(self.contents.cases, read_mark(self.root, self.name))
         self.cases: Mapping[str, Case] = {case.id: case for case in cases}
-        self.notes: dict[str, tuple[str, ...]] = {}
+        self.notes: dict[str, tuple[Note, ...]] = {}
         self.coarse_files = CoarseFiles(options)
         self._annotations: Latest[Annotation] = Latest(KEPT_ANNOTATIONS)
         self._masks: Latest[NDArray[np.bool_]] = Latest(KEPT_MASKS)
@@ -230,14 +243,24 @@ class WsiDataset(Dataset):
             return nothing_drawn()
         return self._checked(self.read_truth(case), slide, str(case.annotation))
 
+    def names(self, case: Case, *usual: tuple[str, Meaning]) -> ClassNames:
+        """What the names in the annotation of a slide mean; `usual`: what they mean in this set unless it is given."""
+        given = read_classes(self.settings.classes or "", len(self.classes))
+        return ClassNames(self.classes, {**dict(usual), **given})
+
+    def bounds(self, slide: Slide) -> Bounds | None:
+        """The scanned area on the canvas, where the file says that it is not all of it."""
+        bounds: Bounds | None = getattr(self.facts[slide.id], "bounds", None)
+        return bounds
+
     def _coarse(self, slide: Slide) -> Annotation:
         options = self.settings
         if self.coarse_files.in_files:
             if not self.cases[slide.id].lesion:
                 return nothing_drawn()
-            return self._checked(
-                self.coarse_files.read(slide.id, self.classes, slide.size), slide, str(options.coarse_path)
-            )
+            names, bounds = self.names(self.cases[slide.id]), self.bounds(slide)
+            drawn = self.coarse_files.read(slide.id, names, slide.size, bounds)
+            return self._checked(drawn, slide, str(options.coarse_path), viewer=options.coarse == "drawn")
         rng = generator(self.name, "coarse", slide.id, options.coarse_seed)
         truth = self._expert(slide)
         if options.coarse == "noise":
@@ -247,15 +270,18 @@ class WsiDataset(Dataset):
         cell = options.coarse_cell or power_of_two(self.coarse_microns, slide.mpp or self.nominal_mpp)
         return simulate_coarse(truth, slide.size, options.simulation(slide.size, cell), rng)
 
-    def _checked(self, annotation: Annotation, slide: Slide, where: str) -> Annotation:
-        """The annotation, when its extent fits the slide; what is odd about it goes to the notes."""
-        grid = self.evaluation_grid(slide)
+    def _checked(self, annotation: Annotation, slide: Slide, where: str, *, viewer: bool = True) -> Annotation:
+        """The annotation on the canvas, when its extent fits the slide; what is odd about it goes to the notes.
+
+        `viewer`: it was drawn in one, which may count from the scanned area.
+        """
+        grid, named = self.evaluation_grid(slide), f"slide {slide.id!r}: {where}"
         facts, tissue = self.facts[slide.id], (self.tissue(slide, grid), grid)
-        notes = check_extent(
-            annotation, slide.size, facts.downsamples, where=f"slide {slide.id!r}: {where}", tissue=tissue
-        )
-        own = getattr(annotation, "notes", ())
-        self.notes[slide.id] = tuple(dict.fromkeys((*self.notes.get(slide.id, ()), *own, *notes)))
+        origin = self.settings.origin if viewer else "canvas"
+        annotation = placed(annotation, slide.size, self.bounds(slide), where=named, origin=origin, tissue=tissue)
+        notes = check_extent(annotation, slide.size, facts.downsamples, where=named, tissue=tissue)
+        said = (note.of(slide.id) for note in (*annotation.notes, *notes))
+        self.notes[slide.id] = distinct((*self.notes.get(slide.id, ()), *said))
         return annotation
 
     def _ruled(self, annotation: Annotation) -> Annotation:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from benchmark.annotations import Note
 from benchmark.dataset import Split, VerifyReport
-from benchmark.errors import DataError
+from benchmark.errors import AnnotationError, DataError
 from benchmark.slides import Slide
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def check_annotations(
     drawn: Sequence[Slide],
     bare: int,
     fault_of: Callable[[Slide], str | None],
-    notes: Mapping[str, Sequence[str]],
+    notes: Mapping[str, Sequence[Note]],
 ) -> None:
     """Read every annotation; what does not fit its slide is a fault, what was mended a note.
 
@@ -73,12 +74,12 @@ def check_annotations(
         try:
             fault = fault_of(slide)
         except DataError as error:
-            fault = error.what
+            fault = f"{error.what}   → {error.fix}" if isinstance(error, AnnotationError) else error.what
             unreadable += 1
         if fault is not None:
             report.check(False, fault if slide.id in fault else f"{slide.id}: {fault}")
         for note in notes.get(slide.id, ()):
-            report.note(f"{slide.id}: {note}")
+            report.note(f"{slide.id}: {note.text}")
     if drawn or not bare:
         sound = f"{len(drawn) - unreadable} of {len(drawn)} annotations can be read and fit their slides"
         report.check(not unreadable, sound)
