@@ -171,6 +171,13 @@ class Dataset(ABC):
         """Slides that the split should have and that cannot be used (id → why); they are not among `slides`."""
         return {}
 
+    def reading_notes(self, slide: Slide) -> Sequence[str]:
+        """What was passed over, mended or supposed while this slide and its annotations were read, in words.
+
+        Complete once both were read; a run keeps the notes of all its slides.
+        """
+        return ()
+
     def tissue(self, slide: Slide, grid: Grid) -> NDArray[np.bool_] | None:
         """Which cells of `grid` hold tissue and count in the metrics; None: all of them."""
         return None

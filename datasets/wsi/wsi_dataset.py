@@ -35,7 +35,7 @@ from benchmark.slides import Grid, Slide, tissue_mask
 from ..latest import Latest
 from .cases import Case, Index, read_mark, with_patients
 from .coarse_files import CoarseFiles, nothing_drawn
-from .probing import Probed, probe_slides
+from .probing import Probed, check_scales, probe_slides
 from .splits import exclusion, lcmil_split, lesion_share, set_aside
 from .wsi_options import CELL_MICRONS, WsiOptions, power_of_two
 from .wsi_verify import check_annotations, check_patients, check_usable, named, note_resolutions
@@ -166,6 +166,8 @@ class WsiDataset(Dataset):
         for split in (Split.TRAIN, Split.TEST):
             if not slides[split]:
                 raise self._empty(split, dealt)
+        if self.settings.scales == "one":
+            check_scales([slide for part in slides.values() for slide in part], self.name)
         self.check_splits(slides)
         return dealt
 
@@ -190,7 +192,16 @@ class WsiDataset(Dataset):
 
     def _slide(self, case: Case) -> Slide:
         assert case.image is not None
-        return Slide(case.id, case.image, case.patient, self.facts[case.id].mpp or self.nominal_mpp)
+        return Slide(case.id, case.image, case.patient, self.facts[case.id].mpp or self.supposed_mpp)
+
+    @property
+    def supposed_mpp(self) -> float:
+        """Microns per pixel of a slide that does not state it: the option `mpp`, else the set's usual resolution."""
+        return self.settings.mpp or self.nominal_mpp
+
+    @property
+    def _supposed(self) -> str:
+        return "--set mpp" if self.settings.mpp else "usual in this data set; --set mpp=… gives another"
 
     def slide(self, name: str) -> Slide:
         """A usable slide by its id."""
@@ -206,7 +217,7 @@ class WsiDataset(Dataset):
 
     def cell(self, slide: Slide) -> int:
         """Side of a cell in level-0 px."""
-        return self.settings.cell or power_of_two(CELL_MICRONS, slide.mpp or self.nominal_mpp)
+        return self.settings.cell or power_of_two(CELL_MICRONS, slide.mpp or self.supposed_mpp)
 
     def evaluation_grid(self, slide: Slide) -> Grid:
         """One cell per score: round(length / cell) of them along each side, the same everywhere."""
@@ -253,6 +264,13 @@ class WsiDataset(Dataset):
         bounds: Bounds | None = getattr(self.facts[slide.id], "bounds", None)
         return bounds
 
+    def reading_notes(self, slide: Slide) -> Sequence[str]:
+        """Notes of its header, the resolution where none is stated, and those of its annotations."""
+        facts, case = self.facts[slide.id], self.cases[slide.id]
+        supposed = () if facts.mpp else (f"no resolution stated: {slide.mpp:g} µm/px supposed ({self._supposed})",)
+        header = () if case.mpp else facts.notes
+        return tuple(dict.fromkeys((*header, *supposed, *map(str, self.notes.get(slide.id, ())))))
+
     def _coarse(self, slide: Slide) -> Annotation:
         options = self.settings
         if self.coarse_files.in_files:
@@ -267,7 +285,7 @@ class WsiDataset(Dataset):
             grid = self.evaluation_grid(slide)
             cell, tissue = self.cell(slide), self.tissue(slide, grid)
             return noisy_coarse(truth, slide.size, options.noise, rng, cell=cell, tissue=tissue)
-        cell = options.coarse_cell or power_of_two(self.coarse_microns, slide.mpp or self.nominal_mpp)
+        cell = options.coarse_cell or power_of_two(self.coarse_microns, slide.mpp or self.supposed_mpp)
         return simulate_coarse(truth, slide.size, options.simulation(slide.size, cell), rng)
 
     def _checked(self, annotation: Annotation, slide: Slide, where: str, *, viewer: bool = True) -> Annotation:
@@ -310,7 +328,7 @@ class WsiDataset(Dataset):
         if self.excluded:
             report.note(f"inclusion={self.settings.inclusion} leaves out {named(sorted(self.excluded))}")
         report.facts.update(slides=len(self.cases), excluded=len(self.excluded))
-        note_resolutions(report, self.facts, self.nominal_mpp)
+        note_resolutions(report, self.facts, self.supposed_mpp)
         every = [slide for slides in usable.values() for slide in slides]
         drawn = [slide for slide in every if self.cases[slide.id].annotation is not None]
         bare = [slide for slide in every if self.cases[slide.id].lesion and slide not in drawn]

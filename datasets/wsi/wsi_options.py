@@ -11,6 +11,7 @@ from pydantic import DirectoryPath, Field, FilePath, field_validator, model_vali
 
 from benchmark.annotations import CoarseOptions, NoiseOptions, read_classes
 from benchmark.dataset import Options
+from benchmark.slides.resolution import PLAUSIBLE_MPP
 from benchmark.slides.tissue import Mode
 
 CELL_MICRONS = 64.0
@@ -51,6 +52,18 @@ class WsiOptions(Options):
         le=4096,
         description="side of a patch, level-0 px, centred on its cell",
         json_schema_extra={"source": "LC-MIL code"},
+    )
+    mpp: float | None = Field(
+        None,
+        ge=PLAUSIBLE_MPP[0],
+        le=PLAUSIBLE_MPP[1],
+        description="microns per level-0 px of slides whose files do not state it; null: the usual one of the set. "
+        "Each such slide is noted in the result",
+    )
+    scales: Literal["one", "mixed"] = Field(
+        "one",
+        description="one: slides whose microns per pixel differ by more than a factor of 1.5 are refused, for a patch "
+        "shows more tissue on some than on others; mixed: admit them, cells by microns and patches by pixels",
     )
     tissue_mode: Mode = Field(
         "hsv-otsu", description="how tissue is separated from glass; the modes named released repeat LC-MIL's code"

@@ -45,13 +45,17 @@ def check_usable(
 
 
 def note_resolutions(report: VerifyReport, facts: Mapping[str, SlideFacts], nominal: float) -> None:
-    """Resolutions and numbers of levels, and the slides for which the `nominal` µm/px is taken."""
+    """Resolutions, numbers of levels, notes of the headers, and the slides for which the `nominal` µm/px is taken."""
     silent = sorted(slide for slide, own in facts.items() if own.mpp is None)
     known = sorted({round(own.mpp, 4) for own in facts.values() if own.mpp is not None})
     if known:
         report.note(f"microns per pixel: {', '.join(f'{mpp:g}' for mpp in known[:SHOWN])}")
     if silent:
         report.note(f"no resolution in {named(silent)}: {nominal:g} µm/px is taken, as usual in this set")
+    header = Counter(note for own in facts.values() for note in own.notes)
+    for note, count in header.items():
+        first = next(slide for slide, own in facts.items() if note in own.notes)
+        report.note(f"{first}{f' and {count - 1} more' if count > 1 else ''}: {note}")
     levels = Counter(len(own.levels) for own in facts.values())
     report.note("levels: " + ", ".join(f"{count} slides with {number}" for number, count in sorted(levels.items())))
     report.facts["without_resolution"] = len(silent)
