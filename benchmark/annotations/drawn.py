@@ -123,7 +123,7 @@ class Drawing:
         if len({shape.layer for shape, _ in marked}) < 2 or not any(shape.negative for shape, _ in marked):
             return [Region(shape.geometry, _label(shape, meaning)) for shape, meaning in marked]
         layers: dict[int, list[Region]] = {}
-        holes = []
+        holes: list[Region] = []
         for shape, meaning in marked:
             region = Region(shape.geometry, _label(shape, meaning))
             (holes if meaning == HOLE and not shape.negative else layers.setdefault(shape.layer, [])).append(region)
