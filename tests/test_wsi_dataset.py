@@ -15,7 +15,7 @@ from benchmark.dataset import SYNTHETIC_MARK, Options, Split
 from benchmark.datasets.wsi.camelyon16 import Camelyon16
 from benchmark.datasets.wsi.splits import exclusion
 from benchmark.datasets.wsi.wsi_options import WsiOptions
-from benchmark.errors import DataError
+from benchmark.errors import AnnotationError, DataError
 from benchmark.registry import methods
 from benchmark.running.evaluate import evaluate
 from benchmark.slides import Slide
@@ -123,6 +123,21 @@ def test_annotation_in_the_pixels_of_another_level_is_refused(root: Path) -> Non
     with pytest.raises(DataError, match=slide.id):
         open_set(root).truth(slide)
     assert slide.id in faults(open_set(root))
+
+
+def test_names_in_drawn_annotations_are_settled_by_the_option(root: Path, tmp_path: Path) -> None:
+    dataset = open_set(root)
+    slide = next(slide for slide in dataset.slides(Split.TEST) if dataset.cases[slide.id].lesion)
+    for each in tumours(dataset):
+        write_geojson(tmp_path / "drawn" / f"{each.id}.geojson", dataset.truth(each), ("normal", "Suspicious"))
+    drawn = open_set(root, coarse="drawn", coarse_path=tmp_path / "drawn")
+    with pytest.raises(
+        AnnotationError, match=r"(?s)'Suspicious' is none of normal, lesion.*--set classes='Suspicious=0'"
+    ):
+        drawn.coarse(slide)
+    grid = drawn.evaluation_grid(slide)
+    mapped = open_set(root, coarse="drawn", coarse_path=tmp_path / "drawn", classes="Suspicious=1")
+    np.testing.assert_array_equal(mapped.coarse(slide).labels(grid), dataset.truth(slide).labels(grid))
 
 
 def test_drawn_annotations_are_read_and_a_missing_one_leaves_its_slide_out(root: Path, tmp_path: Path) -> None:

@@ -22,8 +22,10 @@ MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
 """Pillow modes whose pixels are plain numbers."""
 WHOLE = 1 << 26
 """Pixels up to which an image is decoded and kept whole."""
-BAND = 1 << 25
+BAND = 1 << 23
 """Pixels of a band of a larger one, about."""
+COUNTED = 1 << 22
+"""Pixels that are counted at a time: counting takes eight bytes for each."""
 DECODED = 1 << 31
 """Pixels up to which a file that cannot be read in bands is decoded whole, one byte each."""
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -68,8 +70,10 @@ class LabelPixels:
         """Every number there is and how many pixels have it."""
         found = np.zeros(HIGHEST + 1, np.int64)
         for _, band in self.bands():
-            counted = np.bincount(band.ravel())
-            found[: counted.size] += counted
+            rows = max(1, COUNTED // max(1, band.shape[1]))
+            for first in range(0, len(band), rows):
+                counted = np.bincount(band[first : first + rows].ravel())
+                found[: counted.size] += counted
         return {int(number): int(found[number]) for number in np.flatnonzero(found)}
 
 
