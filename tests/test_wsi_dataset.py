@@ -221,7 +221,7 @@ def test_a_slide_without_resolution_takes_the_sets_and_it_is_said(root: Path) ->
     slide = open_set(root).slides(Split.TRAIN)[0]
     pixels = slide.read(0, 0, *slide.size)
     write_pyramid(slide.path, [pixels], slide.size, mpp=None)
-    dataset = open_set(root)
+    dataset = open_set(root, scales="mixed")
     assert dataset.facts[slide.id].mpp is None and dataset.slide(slide.id).mpp == dataset.nominal_mpp
     assert dataset.cell(dataset.slide(slide.id)) == 256 and dataset.cell(dataset.slides(Split.TEST)[0]) == 128
     notes = [finding.text for finding in dataset.verify().findings if finding.ok is None]
