@@ -17,7 +17,9 @@ from .table import PARQUET, Row, read_table, refuse_rows
 
 NAMES = ("manifest.csv", "manifest.parquet")
 REQUIRED = ("slide", "patient", "label")
-COLUMNS = (*REQUIRED, "split", "annotation", "mpp", "id", "classes")
+COLUMNS = (*REQUIRED, "split", "annotation", "mpp", "id")
+READ = (*COLUMNS, "classes")
+"""Columns that are read; a proposed manifest has the usual ones alone."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def read_manifest(root: Path, name: str | None, negative: str | None, positive: 
     if not any(entry.image.is_file() for entry in entries):
         msg = f"none of the {len(entries)} slides of {path} is there; the first: {entries[0].where}: {entries[0].image}"
         raise DataError(msg, fix=f"{edit}: paths are relative to {root}")
-    unknown = [column for column in table.columns if column not in COLUMNS]
+    unknown = [column for column in table.columns if column not in READ]
     notes = [f"{path.name}: columns passed over: {', '.join(unknown)}"] if unknown else []
     return Manifest(path, tuple(sorted(entries, key=lambda entry: entry.id)), classes, tuple(notes))
 
