@@ -12,9 +12,8 @@ import pytest
 
 from benchmark.annotations import Polygons, Region, Released, write_asap, write_geojson
 from benchmark.dataset import SYNTHETIC_MARK, Options, Split
-from benchmark.datasets.wsi.camelyon16 import Camelyon16
+from benchmark.datasets.wsi.camelyon16 import Camelyon16, Camelyon16Options
 from benchmark.datasets.wsi.splits import exclusion
-from benchmark.datasets.wsi.wsi_options import WsiOptions
 from benchmark.errors import AnnotationError, DataError
 from benchmark.registry import methods
 from benchmark.running.evaluate import evaluate
@@ -31,7 +30,7 @@ def root(miniatures: dict[str, Path], tmp_path: Path) -> Path:
 
 def open_set(root: Path, **options: object) -> Camelyon16:
     """As a run does while it is planned: with every slide tried."""
-    dataset = Camelyon16(root, WsiOptions(**options))
+    dataset = Camelyon16(root, Camelyon16Options(**options))
     dataset.slides(Split.TRAIN)
     return dataset
 
@@ -265,7 +264,7 @@ def test_no_slide_is_opened_before_one_is_asked_for(root: Path) -> None:
     for path in root.rglob("*.tif"):
         path.write_bytes(b"II*\0")
     for options in ({}, {"inclusion": "lcmil"}):
-        dataset = Camelyon16(root, WsiOptions(**options))
+        dataset = Camelyon16(root, Camelyon16Options(**options))
         with pytest.raises(DataError, match=r"no train slides.*cannot be used, the first is \w+_\d{3}: "):
             dataset.slides(Split.TRAIN)
         with pytest.raises(DataError, match="no train slides"):
@@ -284,7 +283,7 @@ def test_a_run_refuses_slides_that_cannot_be_opened_while_it_is_planned(root: Pa
 
 
 def test_other_options_are_refused() -> None:
-    with pytest.raises(TypeError, match="WsiOptions"):
+    with pytest.raises(TypeError, match="Camelyon16Options"):
         Camelyon16(Path(), Options())
 
 
