@@ -116,7 +116,7 @@ def test_units_may_come_as_a_grid_but_must_be_as_many():
 # --- values, against published vectors and by hand
 
 
-def test_image_level_vector_of_the_sheet_with_the_unit_that_sets_the_threshold():
+def test_published_image_level_vector_with_the_unit_that_sets_the_threshold():
     labels, scores = [1, 1, 1, 0, 0, 0, 0, 0], [0.9, 0.6, 0.3, 0.5, 0.3, 0.2, 0.1, 0.05]
     slides = [evidence(f"s{i}", f"p{i}", units=[unit]) for i, unit in enumerate(zip(labels, scores, strict=True))]
     summary = summarise(slides, validation=[evidence("v", "q", units=[(1, 0.6), (0, 0.7), (1, 0.8)])])

@@ -1,4 +1,4 @@
-"""Tissue as LC-MIL's released code finds it; vectors `hue_8bit` and `paip_mask` of the method's sheet."""
+"""Tissue as LC-MIL's released code finds it; vectors `hue_8bit` and `paip_mask` of the released code."""
 
 from pathlib import Path
 
