@@ -377,7 +377,7 @@ def test_the_manifests_resolution_wins_over_the_files(root: Path) -> None:
     pixels = before.slide("slide_002").read(0, 0, *before.slide("slide_002").size)
     write_pyramid(plain, [pixels], (pixels.shape[1], pixels.shape[0]), mpp=None)
     changed(root, lambda rows: [rows[0].update(mpp="0.25"), rows[1].update(mpp="1")])
-    dataset = open_set(root)
+    dataset = open_set(root, scales="mixed")
     assert [dataset.slide(f"slide_00{n}").mpp for n in (1, 2)] == [0.25, 1.0]
     assert [dataset.cell(dataset.slide(f"slide_00{n}")) for n in (1, 2, 3)] == [256, 64, 128]
     assert "no resolution" not in "".join(finding.text for finding in dataset.verify().findings)
