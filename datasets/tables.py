@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -189,6 +190,16 @@ def _stripped(text: str) -> str:
     return text[start:end]
 
 
+def _renaming(path: Path, lacking: Sequence[str], columns: Sequence[str]) -> str | None:
+    """What to rename, where a lacking column is there under a name that contains it or is close to it."""
+    for name in lacking:
+        near = next((column for column in columns if name.lower() in column), None)
+        near = near or next(iter(difflib.get_close_matches(name.lower(), columns, n=1)), None)
+        if near is not None:
+            return f"edit {path}: rename the column {near} to {name}"
+    return None
+
+
 def _named(
     path: Path, raw: Text, cells: pd.DataFrame, needs: Sequence[str], fix: str
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -205,7 +216,7 @@ def _named(
     if lacking:
         columns = ", ".join(names[position] for position in named)
         msg = f"{path} has no column {', '.join(lacking)}; its columns are: {columns} ({top}; read as {raw.form})"
-        raise DataError(msg, fix=fix)
+        raise DataError(msg, fix=_renaming(path, lacking, [names[position] for position in named]) or fix)
     rows = cells.iloc[1:]
     if rows.empty:
         raise DataError(f"{path} has a header and no rows", fix=fix)

@@ -104,3 +104,93 @@ def test_a_set_that_mixes_scales_is_an_error_unless_said(tmp_path):
     assert "--set scales=mixed" in refused.value.fix
     dataset = opened(root, scales="mixed")
     assert {dataset.cell(slide) for slide in dataset.slides(Split.TEST)} == {128, 256}
+
+
+def geojson(path, box, name="Tumor"):
+    """One outline, given by its left, top, right and lower edge."""
+    left, top, right, low = box
+    ring = [[left, top], [right, top], [right, low], [left, low], [left, top]]
+    properties = {"objectType": "annotation", "classification": {"name": name}}
+    feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": properties}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+
+
+def annotated(root, box, **options):
+    """Four slides; the positive test slide has one outline."""
+    slides(root, ["|MPP = 0.5"] * 4)
+    geojson(root / "s3.geojson", box, options.pop("name", "Tumor"))
+    text = (root / "manifest.csv").read_text().replace("split\n", "split,annotation\n")
+    lines = [f"{line},{'s3.geojson' if line.startswith('s3') else ''}" for line in text.splitlines()[1:]]
+    (root / "manifest.csv").write_text("\n".join([text.splitlines()[0], *lines]) + "\n")
+    return opened(root, **options)
+
+
+@pytest.mark.parametrize(
+    ("box", "where"), [((0, 0, 90, 90), "on glass"), ((392, 392, 400, 400), "between the centres")]
+)
+def test_a_lesion_in_which_no_tissue_cell_lies_is_said(tmp_path, box, where):
+    dataset = annotated(tmp_path / "data", box, cell=64)
+    slide = next(slide for slide in dataset.slides(Split.TEST) if slide.id == "s3")
+    assert any("no cell of tissue lies" in note and where in note for note in dataset.reading_notes(slide))
+    assert any(finding.ok is False and where in finding.text for finding in dataset.verify().findings)
+
+
+def test_a_lesion_on_tissue_needs_no_word(tmp_path):
+    dataset = annotated(tmp_path / "data", (200, 200, 500, 500), cell=64)
+    assert not any(dataset.reading_notes(slide) for slide in dataset.slides(Split.TEST))
+
+
+def test_a_name_with_a_word_of_the_positive_class_is_a_question(tmp_path):
+    dataset = annotated(tmp_path / "data", (200, 200, 500, 500), name="Tumour zone edited")
+    with pytest.raises(DataError) as refused:
+        dataset.truth(dataset.slide("s3"))
+    assert "Tumour zone edited=?" in refused.value.fix
+
+
+@pytest.mark.parametrize("text", ["Stroma=2", "Stroma=0,Fold=7"])
+def test_a_class_that_the_set_has_not_is_one_clear_message(tmp_path, text):
+    dataset = annotated(tmp_path / "data", (200, 200, 500, 500), classes=text)
+    with pytest.raises(DataError, match=r"--set classes: .*expected 0 to 1, ignore or hole \(0 normal, 1 tumor\)"):
+        dataset.truth(dataset.slide("s3"))
+
+
+def test_semicolons_stand_for_commas_in_a_cell():
+    from benchmark.annotations import read_classes
+
+    assert read_classes("Stroma=0;Fold=ignore") == read_classes("Stroma=0,Fold=ignore")
+
+
+def test_a_column_under_another_name_is_to_be_renamed(tmp_path):
+    root = slides(tmp_path / "data", ["|MPP = 0.5"] * 4)
+    text = (root / "manifest.csv").read_text()
+    (root / "manifest.csv").write_text(text.replace("patient,", "PatientID,", 1))
+    with pytest.raises(DataError) as refused:
+        opened(root)
+    assert "rename the column patientid to patient" in refused.value.fix
+
+
+def test_what_cannot_be_used_is_named_where_one_class_is_left(tmp_path):
+    root = slides(tmp_path / "data", ["|MPP = 0.5"] * 4)
+    (root / "s1.svs").write_bytes(b"")
+    with pytest.raises(DataError, match=r"none is tumor; 1 cannot be used, the first is s1: ") as refused:
+        opened(root).slides(Split.TRAIN)
+    assert refused.value.fix == "mend or replace the files named"
+
+
+def test_a_refused_slide_comes_with_its_conversion(tmp_path):
+    root = slides(tmp_path / "data", ["|MPP = 0.5"] * 4)
+    for number in range(4):
+        tifffile.imwrite(root / f"s{number}.svs", np.zeros((64, 64, 3), np.uint16), photometric="rgb")
+    with pytest.raises(DataError, match=r"16 bits per channel.*vips msb"):
+        opened(root).slides(Split.TRAIN)
+
+
+def test_a_proposed_manifest_never_loses_the_one_that_was_there(tmp_path):
+    root = slides(tmp_path / "data", ["|MPP = 0.5"] * 4)
+    before = (root / "manifest.csv").read_text()
+    for _ in range(2):
+        with pytest.raises(SystemExit) as end:
+            main(["data", "init", "slides", str(root), "--force"])
+        assert end.value.code == 0
+    assert (root / "manifest.csv.1").read_text() == before
+    assert (root / "manifest.csv.2").is_file()

@@ -134,10 +134,12 @@ class ClassNames:
 def read_classes(text: str, classes: int = 128) -> dict[str, Meaning]:
     """The option `classes`: `Stroma=0,Invasive=1,Fold=ignore,Lumen=hole` → name → meaning.
 
-    A name with a comma is quoted together with its value: `"Stroma, dense=0"`. Raises `ValueError` for anything else.
+    A name with a comma is quoted together with its value: `"Stroma, dense=0"`. Semicolons may stand for all the commas,
+    for a cell of a table has to be quoted otherwise. Raises `ValueError` for anything else.
     """
     found: dict[str, Meaning] = {}
-    for part in next(csv.reader([text], skipinitialspace=True), []):
+    apart = ";" if "," not in text and all("=" in part for part in text.split(";")) else ","  # as a CSV cell has it
+    for part in next(csv.reader([text], delimiter=apart, skipinitialspace=True), []):
         name, equals, value = part.rpartition("=")
         key, word = name.strip(), value.strip().casefold()
         if not equals or not key:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.annotations.class_names import UNNAMED, ClassNames, Meaning, is_frame, is_other_tissue, says_nothing
+from benchmark.annotations.class_names import (
+    UNNAMED,
+    ClassNames,
+    Meaning,
+    is_frame,
+    is_other_tissue,
+    says_nothing,
+    words,
+)
+from benchmark.annotations.class_words import POSITIVE
 from benchmark.annotations.notes import Kind, Note
 from benchmark.annotations.touching import touching
 from benchmark.errors import AnnotationError
@@ -151,8 +160,14 @@ def _refusal(
 
 
 def option(unknown: Sequence[str], names: ClassNames, guesses: Mapping[str, int] | None = None) -> str:
-    """The option that settles names, to be typed and completed; offered as negative unless `guesses` has the name."""
-    pairs = [f"{name}={(guesses or {}).get(name, 0)}" for name in unknown]
+    """The option that settles names, to be typed and completed.
+
+    A name is offered as `guesses` has it, else as negative; where a word of it belongs to the positive class ("Tumour
+    (edited)", "Tumor stroma") with a question mark, which is refused until somebody has answered it.
+    """
+    offered = {name: "?" if words(name) & POSITIVE else "0" for name in unknown}
+    offered |= {name: str(guess) for name, guess in (guesses or {}).items()}
+    pairs = [f"{name}={offered[name]}" for name in unknown]
     parts = [f'"{pair}"' if "," in pair else pair for pair in pairs]
     quoted = ",".join(parts).replace("'", "'\\''")
     return f"--set classes='{quoted}'   ({names.option})"

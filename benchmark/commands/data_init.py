@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -20,7 +21,7 @@ Examples:
 
 \b
   bench data init slides /data/stomach
-  bench data init slides /data/stomach --force     # overwrite the existing manifest
+  bench data init slides /data/stomach --force     # write it anew; the old one is kept
 
 Labels and splits are taken from folders named normal, tumor …, train, validation, test; annotations are files of the
 slide's name; patients are TCGA barcodes or the slide's name. Unknown cells stay empty.
@@ -64,7 +65,7 @@ def init(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder of the slides; the manifest is written into it.")
     ],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing manifest.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write the manifest anew; the old one is kept.")] = False,
 ) -> None:
     """Draft the manifest of a folder of slides, and list what is missing."""
     from benchmark.commands.printing import console
@@ -84,10 +85,18 @@ def init(
     out = console()
     with out.status(f"looking for slides in {folder}"):
         template: Template = component.template(folder)
+    if target.exists():
+        out.print(f"the table that was there is kept as {_kept(target)}", markup=False, soft_wrap=True)
     _write(target, template)
     _print(out, target, template)
     edit = f"edit {target}, then: " if template.lacks else ""
     out.print(f"  → {edit}bench data verify {name} --data {folder}", markup=False, soft_wrap=True)
+
+
+def _kept(target: Path) -> Path:
+    """Rename a table out of the way, to the first free `NAME.1`, `NAME.2` …: it may have been edited for hours."""
+    number = next(number for number in itertools.count(1) if not target.with_name(f"{target.name}.{number}").exists())
+    return target.rename(target.with_name(f"{target.name}.{number}"))
 
 
 def _write(target: Path, template: Template) -> None:

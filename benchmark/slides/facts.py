@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.errors import DataError
 from benchmark.slides.resolution import resolution_of
+from benchmark.slides.tiff_contents import ContentsError
 
 if TYPE_CHECKING:
     from benchmark.slides.slide import Slide
@@ -61,7 +62,7 @@ def probe(slide: Slide) -> str | None:
         facts = slide_facts(slide.path, slide.id)
         handle = open_fresh(slide.path)
     except DataError as error:
-        return error.what
+        return f"{error.what}; {error.fix}" if isinstance(error.__cause__, ContentsError) else error.what
     except failures() as error:
         return f"{slide.path.name} cannot be opened: {error}"
     for level, ((width, height), factor) in enumerate(zip(facts.levels, facts.downsamples, strict=True)):

@@ -39,7 +39,14 @@ class LabelledSlides(WsiDataset):
         if len(set(train)) == 1:
             only, other = self.classes[train[0]], self.classes[not train[0]]
             msg = f"{self.root}: all {len(train)} {Split.TRAIN} slides that can be used are {only}, none is {other}"
-            raise DataError(msg, fix=self.balance)
+            lost = [
+                f"{slide}: {why}" for slide, why in self._probed.missing.items() if self.parts[slide] is Split.TRAIN
+            ]
+            if lost:
+                msg += f"; {len(lost)} cannot be used, the first is {lost[0]}"
+            elif slides[Split.VALIDATION]:
+                msg += f"; {len(slides[Split.VALIDATION])} are set aside for validation"
+            raise DataError(msg, fix="mend or replace the files named" if lost else self.balance)
 
     balance: ClassVar[str] = "--set validation=0"
     """What to do about train slides of one class."""

@@ -56,7 +56,7 @@ def check_scales(slides: Sequence[Slide], name: str) -> None:
         "more tissue on some than on others"
     )
     raise DataError(
-        what, fix="--set scales=mixed admits them; where a resolution is wrong: the column mpp, or --set mpp=…"
+        what, fix="--set scales=mixed   # admits them; a wrong resolution is corrected in the column mpp of a manifest"
     )
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from benchmark.annotations import ClassNames, Meaning, read_classes, write_geojson
+from benchmark.annotations import ClassNames, Meaning, write_geojson
 from benchmark.dataset import DatasetCard, Split, TissueSource, VerifyReport
 from benchmark.dataset import Options as BaseOptions
 from benchmark.errors import DataError
@@ -126,7 +126,7 @@ class Slides(LabelledSlides):
     def names(self, case: Case, *usual: tuple[str, Meaning]) -> ClassNames:
         """As the option `classes` says, and for its own slide the column of that name."""
         names = super().names(case, *usual)
-        own = read_classes(case.classes, len(self.classes))
+        own = self._given(case.classes, f"{case.where}, column classes")
         return replace(names, given={**names.given, **own})
 
     def not_annotated(self, slide: Slide) -> DataError:

@@ -190,7 +190,8 @@ class WsiDataset(Dataset):
         named = f"; {len(reasons)} cannot be used, the first is {reasons[0]}" if reasons else ""
         out = f"; the options leave out {left_out(dealt.excluded)}" if dealt.excluded else ""
         msg = f"{self.root} holds no {split} slides under protocol={self.settings.protocol}{named}{out}"
-        return DataError(msg, fix=f"bench data info {self.name}")
+        fix = "mend or replace the files named" if reasons else f"bench data info {self.name}"
+        return DataError(msg, fix=fix)
 
     def _slide(self, case: Case) -> Slide:
         assert case.image is not None
@@ -258,8 +259,16 @@ class WsiDataset(Dataset):
 
     def names(self, case: Case, *usual: tuple[str, Meaning]) -> ClassNames:
         """What the names in the annotation of a slide mean; `usual`: what they mean in this set unless it is given."""
-        given = read_classes(self.settings.classes or "", len(self.classes))
+        given = self._given(self.settings.classes or "", "--set classes")
         return ClassNames(self.classes, {**dict(usual), **given})
+
+    def _given(self, text: str, where: str) -> dict[str, Meaning]:
+        """The option `classes` for the classes of this set. Raises `DataError` for a class that it has not."""
+        try:
+            return read_classes(text, len(self.classes))
+        except ValueError as error:
+            named = ", ".join(f"{number} {name}" for number, name in enumerate(self.classes))
+            raise DataError(f"{where}: {error} ({named})", fix=f"correct {where}") from None
 
     def bounds(self, slide: Slide) -> Bounds | None:
         """The scanned area on the canvas, where the file says that it is not all of it."""
@@ -271,7 +280,24 @@ class WsiDataset(Dataset):
         facts, case = self.facts[slide.id], self.cases[slide.id]
         supposed = () if facts.mpp else (f"no resolution stated: {slide.mpp:g} µm/px supposed ({self._supposed})",)
         header = () if case.mpp else facts.notes
-        return tuple(dict.fromkeys((*header, *supposed, *map(str, self.notes.get(slide.id, ())))))
+        nothing = self._outlines_nothing(slide)
+        lost = (nothing,) if nothing else ()
+        return tuple(dict.fromkeys((*header, *supposed, *map(str, self.notes.get(slide.id, ())), *lost)))
+
+    def _outlines_nothing(self, slide: Slide) -> str | None:
+        """Said where a lesion is outlined and no cell of tissue that counts lies in it; None elsewhere."""
+        case = self.cases[slide.id]
+        if not case.lesion or case.annotation is None or not self.annotated(slide):
+            return None
+        try:
+            truth, grid = self.truth(slide), self.evaluation_grid(slide)
+            inside = (truth.labels(grid) > 0) & ~truth.ignored(grid)
+            if not truth.count() or (inside & self.tissue(slide, grid)).any():
+                return None
+        except DataError:  # said where the slide is left out
+            return None
+        where = "on glass" if inside.any() else f"ignored, or between the centres of {self.cell(slide)}-px cells"
+        return f"no cell of tissue lies in the outlines of its lesion: they are {where}"
 
     def _coarse(self, slide: Slide) -> Annotation:
         options = self.settings
@@ -346,7 +372,10 @@ class WsiDataset(Dataset):
         truth, lesion = self.truth(slide), self.cases[slide.id].lesion
         if lesion and self.coarse_files.in_files:
             self.coarse(slide)
-        return "the annotation holds no lesion" if lesion and truth.count() == 0 else None
+        if lesion and truth.count() == 0:
+            file = self.cases[slide.id].annotation
+            return f"{file}: the annotation holds no lesion, but the slide is {self.classes[1]}"
+        return self._outlines_nothing(slide)
 
     @abstractmethod
     def check_counts(self, report: VerifyReport) -> None:
