@@ -1,15 +1,34 @@
 """A harness for learning from weak, coarse, hybrid and interactive labels on histology slides.
 
-Importing it is cheap: methods, datasets and the heavy libraries are imported when they are first used.
+Importing it is cheap: methods, datasets and the heavy libraries are imported when they are first used. For a notebook
+there are `benchmark.results()` and `benchmark.leaderboard()`, which give data frames.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
 
-def __getattr__(name: str) -> str:
-    """Look up `__version__` only when it is asked for."""
+if TYPE_CHECKING:
+    from benchmark.notebook import leaderboard as leaderboard
+    from benchmark.notebook import results as results
+
+    __version__: str
+
+NOTEBOOK = ("leaderboard", "results")
+
+
+def __getattr__(name: str) -> Any:
+    """Look up `__version__`, `results` and `leaderboard` only when they are asked for."""
     if name == "__version__":
         from importlib.metadata import version
 
         return version("histobench")
+    if name in NOTEBOOK:
+        from benchmark import notebook
+
+        return getattr(notebook, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "__version__", *NOTEBOOK})

@@ -1,6 +1,6 @@
 """The command `bench`: wires the verbs together and turns errors into messages and exit codes.
 
-Exit codes: 0 done, 1 unexpected error, 2 a mistake the user can mend, 130 interrupted.
+Exit codes: 0 success, 1 unexpected error, 2 an error that the user can fix, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ First steps:
 \b
   bench doctor                 what this machine has and lacks
   bench list                   methods and datasets
-  bench info oeem              what a method is, and its parameters
+  bench info oeem              a method and its parameters
   bench run --method oeem --dataset glas --data synthetic --preset quick
   bench sweep oeem --dataset glas --preset quick --trials 20
-  bench leaderboard            which method is best, and what its labels cost
+  bench leaderboard            which method is best, and the cost of its labels
   bench ui                     look at every run
 
-A verb's own help has more examples: bench run --help. Shell completion: bench --install-completion.
+More examples: bench run --help. Shell completion: bench --install-completion.
 """
 
 # typer asks pydantic to convert every value that is not yet a boolean, and importing pydantic takes longer than
@@ -73,7 +73,7 @@ def bench(
 app.command(epilog=run.EXAMPLES)(run.run)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(catalogue.listing, name="list")
-app.command(short_help="Show what a method or a dataset is, and its parameters.")(catalogue.info)
+app.command(short_help="Show a method or a dataset with its parameters.")(catalogue.info)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 app.command(epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
@@ -95,8 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except Exception as error:  # the outermost place: anything else is a defect, and says so in one line
-        hint = "" if session.debug else "\n  → run again with --debug (bench --debug …) to see where"
+    except Exception as error:  # anything else is a defect of the program
+        hint = "" if session.debug else "\n  → show the traceback: bench --debug …"
         _explain(f"unexpected {type(error).__name__}: {error}{hint}", session)
         raise SystemExit(1) from None
 
@@ -110,7 +110,7 @@ def _explain(message: str, session: Session) -> None:
     from rich.text import Text
 
     first, colon, rest = message.partition(":")
-    what, newline, fix = rest.partition("\n  → ")
-    text = Text.assemble((first + colon, "bold red"), what, (newline + fix, "cyan"))
+    explanation, newline, fix = rest.partition("\n  → ")
+    text = Text.assemble((first + colon, "bold red"), explanation, (newline + fix, "cyan"))
     Console(stderr=True, highlight=False, soft_wrap=True).print(text)
     sys.stderr.flush()

@@ -19,12 +19,12 @@ from benchmark.method import Method
 SYNTHETIC = "synthetic"
 DEFAULT_PRESET = "paper"
 _TELLING = frozenset({"value_error", "path_not_file", "path_not_directory", "multiple_of"})
-"""Mistakes whose own message says more than the legal range."""
+"""Errors whose own message says more than the legal range."""
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the command line asks for, before anything is looked up."""
+    """The options of `bench run`, before anything is looked up."""
 
     method: str | None = None
     dataset: str | None = None
@@ -40,7 +40,7 @@ class RunRequest:
     force: bool = False
     debug: bool = False
     jobs: int = 1
-    """Runs at the same time, each in a process of its own; 0: in this process, without limits."""
+    """Runs in parallel, each in a process of its own; 0: in this process, without limits."""
     timeout: str | None = None
     memory: str | None = None
     dry_run: bool = False
@@ -84,7 +84,7 @@ class RunSpec:
     """Options of the dataset that were set, as `target=malignant`."""
     expected_data: str | None = field(default=None, compare=False)
     refit: bool = False
-    """Fit on training and validation slides together, as the winner of a sweep is when its method says so."""
+    """Fit on training and validation slides together, as the winner of a sweep is if `Method.refits`."""
 
     @property
     def title(self) -> str:
@@ -123,12 +123,12 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """How it is written on the command line."""
+        """As typed on the command line."""
         return ":".join([self.name, *(f"{key}={value}" for key, value in self.settings.items())])
 
 
 def read_setting(text: str) -> tuple[str, Any]:
-    """Split `key=value`; the value is read as YAML, so `[1, 1.5]`, `true` and `null` mean what they say."""
+    """Split `key=value`; the value is read as YAML, so `[1, 1.5]` is a list, `true` a boolean and `null` None."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         fix = "write it as name=value, for example --set weighting=none"
@@ -212,19 +212,21 @@ def validated(model: type[BaseModel], values: Mapping[str, Any], owner: str) -> 
 
 
 def _by_field(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same values, those under a paper's symbol (`V`, `K`) under the name of their field."""
+    """The same values; a paper's symbol (`V`, `K`) is replaced by the name of its field."""
     symbols = symbols_of(model)
-    return {symbols.get(name, name) if symbols.get(name) not in values else name: one for name, one in values.items()}
+    return {symbols.get(name, name) if symbols.get(name) not in values else name: values[name] for name in values}
 
 
 def symbols_of(model: type[BaseModel]) -> dict[str, str]:
-    """Symbol → field, where one field alone has the symbol and no field is called so."""
-    found: dict[str, list[str]] = {}
+    """Symbol → field, for symbols that belong to one field and are not themselves the name of a field."""
+    fields: dict[str, list[str]] = {}
     for name, info in model.model_fields.items():
         extra = info.json_schema_extra
         if isinstance(extra, Mapping) and (symbol := str(extra.get("symbol") or "")):
-            found.setdefault(symbol, []).append(name)
-    return {symbol: names[0] for symbol, names in found.items() if len(names) == 1 and symbol not in model.model_fields}
+            fields.setdefault(symbol, []).append(name)
+    return {
+        symbol: names[0] for symbol, names in fields.items() if len(names) == 1 and symbol not in model.model_fields
+    }
 
 
 def share_settings(
@@ -232,8 +234,8 @@ def share_settings(
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """Split `--set` into a method's parameters, a dataset's options and names that neither has.
 
-    `method.x` and `dataset.x` say which one is meant; a bare name goes to the method if it has it, as a field or as the
-    paper's symbol of one.
+    `method.x` and `dataset.x` name the owner; a bare name goes to the method if it has such a field, then to the
+    dataset, then to the method's field with that symbol.
     """
     params: dict[str, Any] = {}
     options: dict[str, Any] = {}
@@ -254,21 +256,20 @@ def share_settings(
 
 
 def refuse_unknown(name: str, models: Mapping[str, type[BaseModel]]) -> ConfigError:
-    """The error for a `--set` name that no selected component has."""
+    """The error for a `--set` name that none of the models has."""
     fields = {known: owner for owner, model in models.items() for known in model.model_fields}
     close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
-    owners = ", ".join(models)
     if not close:
-        msg = f"--set {name}: neither {owners} has a field of that name"
+        msg = f"--set {name}: neither {' nor '.join(models)} has a field of that name"
         return ConfigError(msg, fix=f"bench info {next(iter(models))}")
     nearest, owner = close[0], fields[close[0]]
     allowed = legal_range(models[owner].model_fields[nearest])
-    msg = f"--set {name}: no such field in {owners}; the nearest is {nearest!r} of {owner} ({allowed})"
+    msg = f"--set {name}: no such field in {', '.join(models)}; the nearest is {nearest!r} of {owner} ({allowed})"
     return ConfigError(msg, fix=f"bench info {owner}")
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """One line per mistake of a validation error, in the words of the field."""
+    """A validation error as one line: each field with its value and legal range."""
     lines = []
     for mistake in error.errors():
         path = [str(part) for part in mistake["loc"]]

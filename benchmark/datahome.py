@@ -1,4 +1,4 @@
-"""Where data is looked for: `--data`, then `BENCH_DATA`, then `./data`; and where the cache lives."""
+"""Where data is searched: `--data`, then `BENCH_DATA`, then `./data`; and where the cache is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CACHE_VARIABLE = "BENCH_CACHE"
 
 @dataclass(frozen=True)
 class Place:
-    """One folder that was looked at: `why` names the option or variable, `state` what was found."""
+    """One searched folder. `why`: the option or variable that names it; `state`: "found", or why it was not taken."""
 
     path: Path
     why: str
@@ -28,32 +28,32 @@ class Place:
 
 
 def places(name: str, explicit: str | None = None) -> list[Place]:
-    """Every folder looked at for the dataset `name`, in order; the first that is found is taken.
+    """Every folder searched for the dataset `name`, in order; the first that is found is taken.
 
-    With `explicit` (the argument of `--data`) nothing else is looked at.
+    With `explicit` (the argument of `--data`) nothing else is searched.
     """
     if explicit is not None:
         return _parent_or_itself(name, Path(explicit).expanduser(), "--data")
-    looked = []
+    searched = []
     if variable := os.environ.get(DATA_VARIABLE):
-        looked += _parent_or_itself(name, Path(variable).expanduser(), DATA_VARIABLE)
+        searched += _parent_or_itself(name, Path(variable).expanduser(), DATA_VARIABLE)
     default = Path("data") / name
-    return [*looked, Place(default, "./data", _state(default))]
+    return [*searched, Place(default, "./data", _state(default))]
 
 
 def find_root(name: str, explicit: str | None = None) -> Path:
-    """The folder of the dataset `name`. Raises `DataError` that lists every place looked at."""
-    looked = places(name, explicit)
-    for place in looked:
+    """The folder of the dataset `name`. Raises `DataError` that lists every folder searched."""
+    searched = places(name, explicit)
+    for place in searched:
         if place.found:
             return place.path.resolve()
-    lines = "".join(f"\n  {place.why}: {place.path} – {place.state}" for place in looked)
+    lines = "".join(f"\n  {place.why}: {place.path} – {place.state}" for place in searched)
     if explicit is None and not os.environ.get(DATA_VARIABLE):
         lines += f"\n  {DATA_VARIABLE}: not set"
     synth = f"bench data synth {name} --out data/{name}"
     raise DataError(
-        f"the data of {name!r} was not found; looked at:{lines}",
-        fix=f"bench data info {name} tells how to obtain it; a painted one: --data synthetic, or {synth}",
+        f"the data of {name!r} was not found; searched:{lines}",
+        fix=f"how to obtain it: bench data info {name}; a miniature instead: --data synthetic, or {synth}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Components in words: parameters with their legal ranges, cards, presets; as data, for tables and JSON."""
+"""Components as plain data, for tables and JSON: cards, presets, parameters with their legal ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The content digest of a dataset: which bytes a run has seen, wherever the folder lies."""
+"""The content digest of a dataset: it depends on the files' bytes and names, not on where the folder is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the installed distributions offer, found without importing any of it."""
+"""The components of the installed distributions, found without importing them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
     from importlib.metadata import EntryPoint
 
 
@@ -52,17 +53,17 @@ class Entry:
 
 
 def find(kind: str, group: str) -> list[Entry]:
-    """Every component of one entry-point group, sorted by name; exact repetitions of one distribution are one.
+    """Every component of one entry-point group, sorted by name, without duplicates.
 
-    A stale `.egg-info` beside an editable install repeats a distribution, which is no conflict.
+    A stale `.egg-info` beside an editable install lists a distribution twice, which is no conflict.
     """
-    found = {_entry(kind, point) for point in installed(group)}
-    return sorted(found, key=lambda entry: (entry.name, entry.origin))
+    entries = {_entry(kind, point) for point in installed(group)}
+    return sorted(entries, key=lambda entry: (entry.name, entry.origin))
 
 
 @cache
 def installed(group: str) -> tuple[EntryPoint, ...]:
-    """The entry points of one group in all installed distributions, looked up once."""
+    """The entry points of one group in all installed distributions, cached."""
     from importlib.metadata import entry_points
 
     return tuple(entry_points(group=group))
@@ -74,25 +75,29 @@ def _entry(kind: str, point: EntryPoint) -> Entry:
 
 
 def locate(module: str) -> Path | None:
-    """The source file of a module, or None. Imports neither the module nor its parent packages.
+    """The source file of a module, or None. Imports neither the module nor its parent packages."""
+    spec = spec_of(module)
+    path = Path(spec.origin) if spec and spec.origin else None
+    return path if path and path.suffix == ".py" and path.is_file() else None
+
+
+@cache
+def spec_of(module: str) -> ModuleSpec | None:
+    """Where a module would be imported from, or None. Imports neither the module nor its parent packages.
 
     `importlib.util.find_spec` would import the parents, so the finders are asked one level at a time. A namespace
     package inside another cannot be found in this way.
     """
-    search: list[str] | None = None
-    spec = None
-    for depth in range(1, module.count(".") + 2):
-        name = ".".join(module.split(".")[:depth])
-        finders = (finder.find_spec for finder in sys.meta_path if hasattr(finder, "find_spec"))
-        try:
-            spec = next((found for find_spec in finders if (found := find_spec(name, search))), None)
-        except KeyError:  # what importlib raises for a namespace package whose parent is not imported
-            return None
-        if spec is None:
-            return None
-        search = list(spec.submodule_search_locations or [])
-    path = Path(spec.origin) if spec and spec.origin else None
-    return path if path and path.suffix == ".py" and path.is_file() else None
+    parent = module.rpartition(".")[0]
+    above = spec_of(parent) if parent else None
+    if parent and above is None:
+        return None
+    search = list(above.submodule_search_locations or []) if above else None
+    finders = (finder.find_spec for finder in sys.meta_path if hasattr(finder, "find_spec"))
+    try:
+        return next((spec for find_spec in finders if (spec := find_spec(module, search))), None)
+    except KeyError:  # what importlib raises for a namespace package whose parent is not imported
+        return None
 
 
 def first_line(source: str, name: str) -> str:

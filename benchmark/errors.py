@@ -1,4 +1,4 @@
-"""Mistakes a user can mend. Each says what is wrong and where; `fix` is the next thing to type."""
+"""Errors that a user can fix. Each says what is wrong and where; `fix` is the next command to type."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class BenchError(Exception):
 
 
 class RegistryError(BenchError):
-    """A name that no registered component has, or a component that does not keep its contract."""
+    """An unknown name, or a component that breaks its contract."""
 
 
 class ConfigError(BenchError):
-    """An option, a parameter or a configuration file that cannot be used."""
+    """An invalid option, parameter or configuration file."""
 
 
 class DataError(BenchError):
-    """A data folder, slide or annotation that is missing, unreadable or at odds with its neighbours."""
+    """A data folder, slide or annotation that is missing, unreadable or inconsistent."""
 
 
 class BlankSlideError(DataError):
@@ -32,7 +32,7 @@ class BlankSlideError(DataError):
 
 
 class SupervisionError(BenchError):
-    """A label was asked for that the method did not declare, or that is sealed."""
+    """A method asked for labels that it did not declare, that are sealed, or beyond its budget."""
 
 
 class WeightsError(BenchError):
@@ -40,11 +40,11 @@ class WeightsError(BenchError):
 
 
 class StageError(BenchError):
-    """A stage used a parameter that it does not declare, or kept something that cannot be stored."""
+    """A stage reads an undeclared parameter, or returns something that cannot be stored."""
 
 
 class PredictionError(BenchError):
-    """A method returned a prediction that is not what the contract asks for."""
+    """A prediction that breaks the contract."""
 
 
 class TrackingError(BenchError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeVar
 
 from benchmark.errors import StageError
 from benchmark.identity import facts_of
@@ -80,6 +81,10 @@ class Prediction:
     notes: tuple[str, ...] = ()
 
 
+P = TypeVar("P", bound=BaseModel, covariant=True, default=BaseModel)
+"""A method's parameters: `class Colour(Method[ColourParams])` types `self.params`."""
+
+
 class WatchedParams:
     """The parameters as a stage may read them: a name it does not declare raises `StageError`."""
 
@@ -111,7 +116,7 @@ class WatchedParams:
         return {name: dumped[name] for name in names}
 
 
-class Method(ABC):
+class Method(ABC, Generic[P]):
     """Base of all methods. `presets['paper']` is empty: the defaults are the paper's values."""
 
     name: ClassVar[str]
@@ -120,13 +125,24 @@ class Method(ABC):
     Params: ClassVar[type[Params]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
 
-    def __init__(self, params: BaseModel) -> None:
+    def __init__(self, params: P) -> None:
         self._watched = WatchedParams(params)
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Refuse a class whose `Params` are not those it is typed with, so that the type of `self.params` holds."""
+        super().__init_subclass__(**keywords)
+        for base in getattr(cls, "__orig_bases__", ()):
+            for typed in get_args(base) if issubclass(get_origin(base) or object, Method) else ():
+                params = getattr(cls, "Params", typed)
+                if isinstance(typed, type) and not issubclass(params, typed):
+                    raise TypeError(
+                        f"{cls.__name__} is typed Method[{typed.__name__}], its Params are {params.__name__}"
+                    )
+
     @property
-    def params(self) -> Any:
+    def params(self) -> P:
         """The parameters. Inside a stage, only those it declares."""
-        return self._watched
+        return cast(P, self._watched)
 
     def budgets(self) -> Mapping[Supervision, int]:
         """How many labels of a kind the parameters allow at most (PIXEL and REVIEW)."""

@@ -37,7 +37,7 @@ class Registry(Generic[T]):
         self._base = base
 
     def entries(self) -> list[Entry]:
-        """Every registered component, by name. Raises `RegistryError` when two claim one name."""
+        """Every registered component, by name. Raises `RegistryError` when two have one name."""
         return list(self._by_name.values())
 
     def names(self) -> list[str]:
@@ -48,17 +48,17 @@ class Registry(Generic[T]):
         return name in self._by_name
 
     def entry(self, name: str) -> Entry:
-        """What is known of `name` without importing it. Raises `RegistryError` for an unknown name."""
+        """The entry of `name`, without importing it. Raises `RegistryError` for an unknown name."""
         try:
             return self._by_name[name]
         except KeyError:
             raise unknown_name(self.kind, name, self.names()) from None
 
     def load(self, name: str) -> type[T]:
-        """Import the component, check it against its contract and tell it its name.
+        """Import the component, check it against its contract and set its `name`.
 
-        Raises `RegistryError` when the name is unknown, the import fails or the contract is not kept;
-        the other components stay usable.
+        Raises `RegistryError` when the name is unknown, the import fails or the contract is broken; the other
+        components stay usable.
         """
         entry = self.entry(name)
         component = self._import(entry)
@@ -67,7 +67,7 @@ class Registry(Generic[T]):
             component.name = name
         elif component.name != name:
             raise RegistryError(
-                f"{self.kind} {name!r} ({entry.origin}) calls itself {component.name!r}; both names must be equal",
+                f"{self.kind} {name!r} ({entry.origin}) names itself {component.name!r}; both names must be equal",
                 fix=f"register the class as {component.name!r}, or drop its `name`",
             )
         loaded: type[T] = component
@@ -75,23 +75,23 @@ class Registry(Generic[T]):
 
     @cached_property
     def _by_name(self) -> dict[str, Entry]:
-        found: dict[str, Entry] = {}
+        by_name: dict[str, Entry] = {}
         for entry in discovery.find(self.kind, self.group):
-            if entry.name in found:
-                origins = f"{found[entry.name].origin}; {entry.origin}"
+            if entry.name in by_name:
+                origins = f"{by_name[entry.name].origin}; {entry.origin}"
                 msg = f"the {self.kind} name {entry.name!r} is registered twice: {origins}"
                 raise RegistryError(msg, fix=f"pip uninstall {entry.distribution}")
             if not _LEGAL_NAME.fullmatch(entry.name):
-                msg = f"{entry.name!r} ({entry.origin}) is no {self.kind} name: small letters, digits, '.', '_', '-'"
+                msg = f"{entry.name!r} ({entry.origin}) is not a valid {self.kind} name: use a-z, 0-9, '.', '_', '-'"
                 raise RegistryError(msg, fix=f"rename it in the entry points of {entry.distribution}")
-            found[entry.name] = entry
-        return found
+            by_name[entry.name] = entry
+        return by_name
 
     def _import(self, entry: Entry) -> Any:
         module, _, attribute = entry.target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # a plug-in's module may fail in any way, and the message must name it
+        except Exception as error:  # a plug-in's module may fail in any way
             msg = f"the {self.kind} {entry.name!r} ({entry.origin}) cannot be imported: {type(error).__name__}: {error}"
             raise RegistryError(msg, fix=f"pip install --upgrade {entry.distribution}, or uninstall it") from error
 
@@ -103,7 +103,7 @@ class Registry(Generic[T]):
             raise RegistryError(f"{broken} is not a subclass of {module}.{attribute}")
         if inspect.isabstract(component):
             missing = ", ".join(sorted(getattr(component, "__abstractmethods__", ())))
-            raise RegistryError(f"{broken} is abstract; it lacks: {missing}")
+            raise RegistryError(f"{broken} is abstract; not implemented: {missing}")
         declared = [key for key, hint in base.__annotations__.items() if "ClassVar" in str(hint) and key != "name"]
         lacking = [key for key in declared if not hasattr(component, key)]
         if lacking:
@@ -111,7 +111,7 @@ class Registry(Generic[T]):
 
 
 def unknown_name(kind: str, name: str, known: list[str]) -> RegistryError:
-    """The error for a name that nothing of a kind has, with the nearest names that there are."""
+    """The error for an unknown name, with the nearest known ones."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are: {', '.join(known) or 'none'}"
     return RegistryError(f"there is no {kind} {name!r}; {hint}", fix="bench list")
@@ -130,7 +130,8 @@ def datasets() -> Registry[Dataset]:
 
 
 def refresh() -> None:
-    """Look at the installed distributions anew; for a process that installs some while it runs."""
+    """Forget what is cached, for a process that installs distributions while it runs."""
     methods.cache_clear()
     datasets.cache_clear()
     discovery.installed.cache_clear()
+    discovery.spec_of.cache_clear()

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, then renamed."""
+"""Atomic writes: a file is complete or absent."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _TUPLE = "__tuple__"
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its place when the block ends without an error."""
+    """A temporary file beside `path` that replaces it when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp's files are for one person alone
+        temporary.chmod(0o666 & ~_umask())  # mkstemp lets only the owner read
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -39,7 +39,7 @@ def _umask() -> int:
 
 
 def pack(value: Any, where: str = "the result") -> Any:
-    """Turn arrays and tuples into what `torch.load(weights_only=True)` admits; refuse anything else."""
+    """Turn arrays and tuples into what `torch.load(weights_only=True)` reads; raises `StageError` for other types."""
     import torch
 
     if isinstance(value, np.ndarray):
@@ -57,7 +57,7 @@ def pack(value: Any, where: str = "the result") -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     kinds = "tensors, arrays, numbers, strings, lists, tuples and dicts"
-    raise StageError(f"{where} is a {type(value).__name__}; only {kinds} can be kept")
+    raise StageError(f"{where} is a {type(value).__name__}; only {kinds} can be stored")
 
 
 def unpack(value: Any) -> Any:
@@ -82,7 +82,7 @@ def save(value: Any, path: Path) -> None:
 
 
 def load(path: Path) -> Any:
-    """Read what `save` wrote; tensors come to the CPU, nothing but data is unpickled."""
+    """Read what `save` wrote, tensors on the CPU; no code is unpickled."""
     import torch
 
     return unpack(torch.load(path, map_location="cpu", weights_only=True))

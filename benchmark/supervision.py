@@ -1,4 +1,4 @@
-"""Which labels a method uses, and the only way to get them: metered, refused when not declared."""
+"""The labels a method may use: declared, metered, and sealed on test slides."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ COUNTERS: Mapping[Supervision, str] = {
 """What the ledger counts for each kind."""
 
 TRANSDUCTIVE = frozenset({Supervision.COARSE, Supervision.REVIEW})
-"""The kinds that may be asked for about a test slide."""
+"""The kinds that may be asked for on test slides."""
 
 
 PRESENCE = 0.05
-"""Share of a patch from which an expert finds it worth drawing, as with patch labels (OEEM)."""
+"""Share of a patch above which an expert draws it: the rule of patch labels (OEEM)."""
 
 
 class LabelSource(Protocol):
@@ -70,7 +70,7 @@ class LabelSource(Protocol):
         ...
 
     def annotated(self, slide: Slide) -> bool:
-        """False where nobody drew what a slide may hold."""
+        """False where a slide has no fine annotation."""
         ...
 
     def unit_labels(self, slide: Slide) -> NDArray[np.int8]:
@@ -79,7 +79,7 @@ class LabelSource(Protocol):
 
 
 Entry = tuple[str, str, str]
-"""(kind, slide id, what of it): the key under which one handed-out label is counted once."""
+"""(kind, slide id, item): the key under which a label is counted once."""
 
 
 @dataclass
@@ -90,23 +90,23 @@ class Ledger:
     _listeners: list[dict[Entry, int]] = field(default_factory=list, repr=False)
 
     def record(self, kind: Supervision, slide: str, item: str, amount: int) -> None:
-        """Count `amount` labels of one kind, unless this very item was counted before."""
+        """Count `amount` labels of one kind, unless the item was counted before."""
         key = (str(kind), slide, item)
         for entries in (self.entries, *self._listeners):
             entries.setdefault(key, amount)
 
     @contextmanager
     def listening(self) -> Iterator[dict[Entry, int]]:
-        """Collect what is recorded meanwhile, also what had been counted before: a stage's own labels."""
-        heard: dict[Entry, int] = {}
-        self._listeners.append(heard)
+        """Collect all that is recorded meanwhile, counted before or not: the labels of a stage."""
+        entries: dict[Entry, int] = {}
+        self._listeners.append(entries)
         try:
-            yield heard
+            yield entries
         finally:
-            self._listeners.remove(heard)
+            self._listeners.remove(entries)
 
     def merge(self, entries: Mapping[Entry, int]) -> None:
-        """Take over the entries of a reused stage."""
+        """Add the entries of a reused stage."""
         for key, amount in entries.items():
             self.entries.setdefault(key, amount)
 
@@ -125,8 +125,8 @@ class Ledger:
 class Labels:
     """A metered view of the labels of some slides.
 
-    Hands out what `declared` names, writes it into the `ledger`, and raises `SupervisionError` for
-    everything else: another kind, another slide, or more than the budget allows.
+    Hands out the declared kinds and records them in the `ledger`. Raises `SupervisionError` for another kind, another
+    slide, or more than the budget allows.
     """
 
     def __init__(
@@ -188,24 +188,24 @@ class Labels:
         where: NDArray[np.bool_] | None = None,
         lesion: bool = True,
     ) -> list[tuple[int, int, NDArray[np.int8]]]:
-        """Patches that an expert chooses to draw: (row, col, class of every pixel), `number` of them at most.
+        """At most `number` patches that an expert chooses to draw: (row, col, class of every pixel).
 
-        They are drawn at random among the patches of `grid` (those of `where`, rows × cols) that hold lesion on more
-        than `PRESENCE` of their area, or on less where no patch has more; with `lesion` false, among those that hold
-        none. Each counts as one PIXEL label; where the expert finds nothing, nothing is told or counted.
+        They are chosen at random among the patches of `grid` (those of `where`, rows × cols) with lesion on more
+        than `PRESENCE` of their area, or on less where no patch has more; with `lesion` false, among those without.
+        Each counts as one PIXEL label; where there is no such patch, nothing is returned or counted.
         """
         self.__check(Supervision.PIXEL, slide)
         share = self.__source.truth(slide).fractions(grid, len(self.__source.classes))[..., 1:].sum(axis=-1)
         allowed = np.ones(grid.shape, np.bool_) if where is None else where
-        found = allowed & (share > PRESENCE if lesion else share <= 0)
-        if lesion and not found.any():
-            found = allowed & (share > 0)
-        cells = rng.permutation(np.argwhere(found))[:number]
+        candidates = allowed & (share > PRESENCE if lesion else share <= 0)
+        if lesion and not candidates.any():
+            candidates = allowed & (share > 0)
+        cells = rng.permutation(np.argwhere(candidates))[:number]
         x, y = grid.x.tolist(), grid.y.tolist()
         return [(row, col, self.pixel(slide, x[col], y[row], grid.width, grid.height)) for row, col in cells.tolist()]
 
     def drawn(self, slide: Slide) -> bool:
-        """Whether anybody drew what is on a slide; says nothing of what it is, and is not counted."""
+        """Whether a slide has a fine annotation; tells nothing of its content and is not counted."""
         return self.__source.annotated(slide)
 
     def full(self, slide: Slide) -> Annotation:
@@ -216,7 +216,7 @@ class Labels:
         return self.__source.truth(slide)
 
     def coarse(self, slide: Slide) -> Annotation:
-        """The coarse annotation; also of a test slide, for refiners are transductive."""
+        """The coarse annotation, also of test slides: refiners are transductive."""
         self.__check(Supervision.COARSE, slide)
         annotation = self.__source.coarse(slide)
         self.__ledger.record(Supervision.COARSE, slide.id, "coarse", annotation.count())

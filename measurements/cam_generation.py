@@ -39,7 +39,7 @@ from benchmark.supervision import Labels, Ledger, Supervision, View
 Masks = dict[str, NDArray[np.int8]]
 
 
-def one_at_a_time(net: CamNet, train: View, params: Any, context: Context) -> Masks:
+def one_at_a_time(net: CamNet, train: View, params: ClassifierParams, context: Context) -> Masks:
     """Every window of every patch alone; maps are added up on the CPU, then the labels are applied."""
     merger = Merger(params, len(context.classes))
     for slide in train:
@@ -53,7 +53,7 @@ def one_at_a_time(net: CamNet, train: View, params: Any, context: Context) -> Ma
 
 
 @torch.inference_mode()
-def patch_scores(net: CamNet, pixels: NDArray[np.uint8], params: Any, device: str) -> torch.Tensor:
+def patch_scores(net: CamNet, pixels: NDArray[np.uint8], params: ClassifierParams, device: str) -> torch.Tensor:
     """E of one patch, 1 × K × p × p."""
     side = params.patch_side
     patch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
@@ -139,7 +139,7 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def warm(net: CamNet, train: View, params: Any, device: str) -> None:
+def warm(net: CamNet, train: View, params: ClassifierParams, device: str) -> None:
     """Give the norms the statistics of some patches, and the device its first pass; then evaluation mode."""
     place(net, device)
     pixels = np.stack(PatchSet.of(train, params).pixels[:32])

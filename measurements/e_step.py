@@ -27,10 +27,10 @@ from huge_slide import write
 from patch_streaming import bands
 from torch import nn
 
+from benchmark.learning.mil.lattice import Lattice
+from benchmark.methods.hybrid.e_step import look
+from benchmark.methods.hybrid.hybrid_nets import PatchModel, patch_net, probabilities, scaled
 from benchmark.methods.hybrid.hybrid_params import PixelParams
-from benchmark.methods.hybrid.lattice import Lattice
-from benchmark.methods.hybrid.nets import PatchModel, patch_net, probabilities, scaled
-from benchmark.methods.hybrid.patch_model import look
 from benchmark.slides import Grid, Slide, tissue_mask, write_pyramid
 
 
@@ -44,11 +44,11 @@ def lattice(path: Path, params: PixelParams, *, everywhere: bool) -> Lattice:
 
 def plain_net(params: PixelParams) -> nn.Module:
     torch.manual_seed(0)
-    return patch_net(params, 0, initialise=False).eval()  # type: ignore[arg-type]
+    return patch_net(params, 0, initialise=False).eval()
 
 
 def model_of(params: PixelParams) -> PatchModel:
-    return PatchModel(params, [plain_net(params).state_dict()], "cpu")  # type: ignore[arg-type]
+    return PatchModel(params, [plain_net(params).state_dict()], "cpu")
 
 
 def loop(model: PatchModel, patches: Lattice, params: PixelParams) -> dict[int, float]:

@@ -30,11 +30,10 @@ from rich.table import Table
 from benchmark.annotations import Annotation, Polygons, Region
 from benchmark.context import Context
 from benchmark.learning.encoders.frozen import FrozenEncoder
-from benchmark.methods.cleaning.bags import Bag
 from benchmark.methods.cleaning.cells import Cells, Rows
-from benchmark.methods.cleaning.focal import Focal
-from benchmark.methods.cleaning.lcmil import Lcmil, rate_at
-from benchmark.methods.cleaning.network import MilNet
+from benchmark.methods.cleaning.cleaning_nets import Focal, MilNet
+from benchmark.methods.cleaning.cleaning_params import LcmilParams
+from benchmark.methods.cleaning.lcmil import Bag, Lcmil, rate_at
 from benchmark.slides import Grid, Slide, stream_patches, write_pyramid
 from benchmark.supervision import Labels, Ledger, Supervision
 
@@ -129,7 +128,7 @@ class AsPublished:
             pixels += [part.pixels for part in stream_patches(self.slide, cell, side=self.encoder.side, readers=0)]
         return self.encoder(np.concatenate(pixels)).clone()
 
-    def train(self, net: MilNet, bags: list[Bag], params: Any) -> None:
+    def train(self, net: MilNet, bags: list[Bag], params: LcmilParams) -> None:
         """One bag after the other, twice through everything; the second pass leaves the dropout masks as they were."""
         loss_of = Focal.of(params)
         adam = torch.optim.Adam(net.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)

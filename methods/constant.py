@@ -23,7 +23,7 @@ class ConstantParams(BaseParams):
     value: float = param(1.0, "score of every cell: 1 is all positive, 0 all negative", ge=0.0, le=1.0)
 
 
-class Constant(Method):
+class Constant(Method[ConstantParams]):
     """Scores every cell of the evaluation grid with `value`. Uses no labels and no pixels."""
 
     name = "constant"

@@ -127,7 +127,7 @@ def test_pretrained_resnet38_needs_a_file():
 def test_pretrained_offline_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(WeightsError, match="could not be had") as caught:
+    with pytest.raises(WeightsError, match="could not be loaded") as caught:
         create(pretrained=True, purpose="segmentation")
     assert "seg_weights" in str(caught.value.fix)
 

@@ -83,7 +83,7 @@ def test_what_the_cache_did_not_write_stays(cache):
     assert remove(second.home) and not second.home.exists()
     assert not remove(second.home)
     done = bench("prune", "--all", "--yes", "--cache", str(cache))
-    assert "removed 2 of 2 features, 0 unfinished ones, but for the 1 named below" in done.stdout
+    assert "deleted 2 of 2 features, 0 unfinished ones, except the 1 listed below" in done.stdout
     assert f"kept {first.home}" in done.stdout
     assert (first.home / "notes.txt").is_file() and (half / "notes.txt").is_file()
     assert (strange / "thesis.part").is_file() and not third.home.exists()
@@ -137,9 +137,9 @@ def test_an_empty_cache_has_no_features(tmp_path):
 
 def test_prune_only_shows_until_it_is_told(cache):
     stage(cache, 1, "result.pt")
-    assert "nothing was removed" in bench("prune", "--encoder", "vgg16", "--stages").stdout
+    assert "nothing was deleted" in bench("prune", "--encoder", "vgg16", "--stages").stdout
     assert len(entries(cache / "features")) == 3 and len(stages(cache / "stages")) == 1
-    assert "removed 2 of 3 features" in bench("prune", "--encoder", "vgg16", "--yes").stdout
+    assert "deleted 2 of 3 features" in bench("prune", "--encoder", "vgg16", "--yes").stdout
     assert numbers(entries(cache / "features")) == [3] and len(stages(cache / "stages")) == 1
     assert "1 stages: 500 B" in bench("prune", "--stages", "--yes").stdout
     assert numbers(entries(cache / "features")) == [3] and not stages(cache / "stages")

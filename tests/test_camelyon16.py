@@ -12,7 +12,7 @@ import pytest
 from benchmark.dataset import SYNTHETIC_MARK, Split
 from benchmark.datasets.tiles.glas import Glas
 from benchmark.datasets.wsi.camelyon16 import Camelyon16, plan
-from benchmark.datasets.wsi.options import WsiOptions
+from benchmark.datasets.wsi.wsi_options import WsiOptions
 from benchmark.errors import DataError
 from benchmark.slides.facts import slide_facts
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmark.errors import DataError
-from benchmark.methods.cleaning.bags import draw_bags, draw_length
+from benchmark.methods.cleaning.lcmil import draw_bags, draw_length
 
 POSITIVE, NEGATIVE = [np.arange(5), np.arange(100, 102)], [np.arange(10, 20), np.arange(0)]
 

@@ -1,14 +1,16 @@
 """`bench compare`: two real runs side by side, the tests between them, and where they decide differently."""
 
-import csv
 import io
 import json
 import shutil
+import tempfile
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import typer
 from rich.console import Console
@@ -19,20 +21,21 @@ from benchmark.config import RunRequest
 from benchmark.errors import BenchError, ConfigError, DataError, TrackingError
 from benchmark.metrics.comparison import delong
 from benchmark.metrics.statistics import holm, wilcoxon
-from benchmark.reporting.comparison import compare_runs, figures, require_pair
-from benchmark.reporting.comparison.comparison_facts import Maps, SlideGap
+from benchmark.reporting.cells import classes_in_picture
+from benchmark.reporting.comparison import compare_runs, require_pair, shared_figures
+from benchmark.reporting.comparison.comparison_facts import Figure, SlideGap
 from benchmark.reporting.comparison.comparison_page import render
 from benchmark.reporting.comparison.comparison_tables import WIDTH, as_json, as_tables
-from benchmark.reporting.comparison.decisions import decision, find_maps, most, slide_gaps
-from benchmark.reporting.comparison.disagreement_pictures import kinds, placed, who_is_right
-from benchmark.reporting.comparison.settings import refusals
-from benchmark.reporting.comparison.specificity import paired_specificities, units_of
-from benchmark.reporting.report.run_figures import StoreFiles
+from benchmark.reporting.comparison.decisions import decision, most, slide_gaps
+from benchmark.reporting.comparison.disagreement_pictures import kinds, who_is_right
+from benchmark.reporting.comparison.run_settings import refusals
+from benchmark.reporting.comparison.specificity import paired_specificities
 from benchmark.running import matrix
 from benchmark.running.reopen import reopen
 from benchmark.slides import Grid, ScoreMap
+from benchmark.stored import Maps, MissingError, StoredRun, score_maps, unit_table
+from benchmark.tracking.artifacts import StoreArtifacts
 from benchmark.tracking.store import DatasetInput, Tracker
-from benchmark.tracking.stored_runs import StoredRun
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -93,7 +96,7 @@ def found(home, tmp_path):
     """The comparison of the first two runs."""
     store, _, (one, other, _) = home
     tracker = Tracker(store)
-    return compare_runs(tracker, StoreFiles(tracker, tmp_path), require_pair(tracker, one.id, other.id[:8]))
+    return compare_runs(StoreArtifacts(tracker), (tracker.find(one.id), tracker.find(other.id[:8])))
 
 
 def artifact(run, path):
@@ -289,17 +292,17 @@ def test_an_unfinished_run_is_refused(store):
     tags = {"bench.method": "constant", "bench.dataset": "glas"}
     done, running = bare_run(store, "done", tags), bare_run(store, "running", tags, finish=False)
     with pytest.raises(ConfigError, match="is RUNNING") as raised:
-        require_pair(Tracker(store), done, running)
+        require_pair(*map(Tracker(store).find, (done, running)))
     assert raised.value.fix.startswith("bench run --method constant --dataset glas")
 
 
 def test_runs_without_artifacts_say_what_is_missing(store, tmp_path):
     tags = {"bench.dataset": "glas", "bench.data_digest": "1" * 32, "bench.slides": "2", "bench.metrics_schema": "3"}
     tracker = Tracker(store)
-    pair = require_pair(tracker, bare_run(store, "a <b>", tags), bare_run(store, "c", tags))
-    found = compare_runs(tracker, StoreFiles(tracker, tmp_path), pair)
+    pair = tuple(tracker.find(bare_run(store, name, tags)) for name in ("a <b>", "c"))
+    found = compare_runs(StoreArtifacts(tracker), pair)
     text = "\n".join(found.notes)
-    assert text.count("no readable per_slide.table.json") == 2 and text.count("has no score maps") == 2
+    assert text.count("has no per_slide.table.json") == 2 and text.count("has no score maps") == 2
     assert not found.slides and not found.refused and found.figures[0].test is None
     loss = next(figure for figure in json.loads(as_json(found))["metrics"] if figure["name"] == "train/loss")
     assert loss["one"] is None and loss["difference"] is None
@@ -336,21 +339,20 @@ def test_each_reason_refuses_a_test(tags, reason):
 
 def test_delong_is_made_of_the_units_of_both_runs(home):
     _, _, (one, *_) = home
-    with artifact(one, "units.csv").open() as file:
-        units = [(f"{line['slide']} {line['unit']}", int(line["label"])) for line in csv.DictReader(file)]
-    rng = np.random.default_rng(3)
-    tables = [[(name, label, float(score)) for (name, label), score in zip(units, rng.random(len(units)), strict=True)]]
-    tables.append([(name, label, score + 0.4 * label) for name, label, score in reversed(tables[0])])
-    (figure,) = figures.tested([figures.Figure("image/auc", 0.5, 0.7)], ([], []), tuple(tables))
-    scores = {name: score for name, _, score in tables[1]}
-    expected = delong([label for _, label in units], [row[2] for row in tables[0]], [scores[name] for name, _ in units])
+    units = pd.read_csv(artifact(one, "units.csv"))
+    first = units.assign(score=np.random.default_rng(3).random(len(units)))
+    second = first.assign(score=first["score"] + 0.4 * first["label"])
+    auc, empty = [Figure("image/auc", 0.5, 0.7)], pd.DataFrame()
+    (figure,) = shared_figures.with_tests(auc, (empty, empty), (first, second[::-1]))
+    expected = delong(units["label"], first["score"], second["score"])
     assert figure.test.p == figure.test.corrected == expected.p and figure.test.difference == expected.difference
     for wrong, reason in (
-        ([], "no readable units.csv"),
-        (tables[1][1:], "not the same"),
-        ([(name, 1 - label, score) for name, label, score in tables[1]], "not the same"),
+        (empty, "no readable units.csv"),
+        (second[1:], "not the same"),
+        (second.assign(label=1 - second["label"]), "not the same"),
+        (second.assign(score=np.nan), "not a number"),
     ):
-        (figure,) = figures.tested([figures.Figure("image/auc", 0.5, 0.7)], ([], []), (tables[0], wrong))
+        (figure,) = shared_figures.with_tests(auc, (empty, empty), (first, wrong))
         assert reason in figure.test.refused and figure.test.p is None
 
 
@@ -366,6 +368,15 @@ def units_text(scores, labels=(1, 0, 0, 0, 0, 0), patients="pqrstu"):
     return "\n".join((HEADER, *lines))
 
 
+def units_of(text, folder):
+    """The table of a units.csv, as a run's artifact gives it; empty where it is not one."""
+    folder.joinpath("units.csv").write_text(text)
+    try:
+        return unit_table(SimpleNamespace(fetch=lambda run, path: [folder / path]), run())
+    except MissingError:
+        return pd.DataFrame()
+
+
 def run_with(text, threshold=0.5):
     metrics = {
         "image/specificity": 0.5,
@@ -373,11 +384,13 @@ def run_with(text, threshold=0.5):
         "image/specificity_at_val": 0.5,
         "image/threshold_at_val": threshold,
     }
-    return StoredRun("0" * 32, "", "FINISHED", metrics, {}, {}, ""), units_of(text)
+    return StoredRun("0" * 32, "", "FINISHED", metrics, {}, {}, ""), text
 
 
 def compared(one, other):
-    return paired_specificities((one[0], other[0]), (one[1], other[1]))
+    with tempfile.TemporaryDirectory() as folder:
+        units = tuple(units_of(text, Path(folder)) for _, text in (one, other))
+    return paired_specificities((one[0], other[0]), units)
 
 
 def test_specificities_are_compared_at_each_runs_own_threshold():
@@ -407,7 +420,7 @@ def test_specificities_say_why_they_are_not_compared(found):
         shown = replace(found, specificities=pairs)
         assert reason in written(shown) and reason in Page(render(shown)).text
     bare = run()
-    assert paired_specificities((bare, bare), (one[1], one[1])) == ()
+    assert compared((bare, one[1]), (bare, one[1])) == ()
 
 
 def written(difference, width=WIDTH):
@@ -476,12 +489,12 @@ def test_a_mask_goes_before_the_scores_and_unscored_cells_are_left_out(tmp_path)
             return sorted((tmp_path / which.name / path).glob("*.png"))
 
     one, other = (
-        find_maps(Folder(), StoredRun("", name, "FINISHED", {}, {}, {}, ""))["a"] for name in ("one", "other")
+        score_maps(Folder(), StoredRun("", name, "FINISHED", {}, {}, {}, ""))["a"] for name in ("one", "other")
     )
     assert decision(one)[1].tolist() == [[1, 0, 1, -1], [0, 0, 0, 0]]
     assert decision(other)[1].tolist() == [[0, 1, 1, -1], [0, 0, 0, 0]]
-    rows = [{"slide": "a", "pixel/dice": 0.5}]
-    (gap,) = slide_gaps("pixel/dice", (rows, [{"slide": "a"}]), {"a": (one, other)})
+    rows = pd.DataFrame({"slide": ["a"], "pixel/dice": [0.5]})
+    (gap,) = slide_gaps("pixel/dice", (rows, rows[["slide"]]), {"a": (one, other)})
     assert (gap.cells, gap.differing, gap.one, gap.other, gap.difference) == (7, 2, 0.5, None, None)
     (gap,) = slide_gaps("pixel/dice", (rows, rows), {"a": (one, Maps(tmp_path / "coarser.png"))})
     assert gap.share is None and "different grids" in gap.note
@@ -508,7 +521,7 @@ def test_every_cell_is_drawn_where_it_lies():
     second = np.array([[1, 0, 1, 1], [0, 0, 0, -1]], np.int8)
     both, only_one, only_other = kinds(first, second)
     assert [np.argwhere(where).tolist() for where in (both, only_one, only_other)] == [[[0, 0]], [[0, 1]], [[0, 2]]]
-    drawn = placed(first, grid, (50, 20), (0, 0, 500, 200))
+    drawn = classes_in_picture(first, grid, (50, 20), (0, 0, 500, 200))
     assert np.array_equal(drawn[:, :40], np.kron(first, np.ones((10, 10))))
     assert (drawn[:, 40:] == -1).all()
 

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from benchmark.errors import ConfigError
 from benchmark.methods.cleaning.cleaning_params import DKNN_FIELDS, DknnParams
-from benchmark.methods.cleaning.dknn import Dknn
-from benchmark.methods.cleaning.neighbours import nearest, normalised, votes
+from benchmark.methods.cleaning.dknn import Dknn, nearest, normalised, votes
 
 FEATURES = np.array([[1, 0], [2, 0.1], [0.9, 0.2], [3, 0.5], [0, 1], [0.1, 2], [0.3, 1.5], [1, 0.8]], np.float32)
 LABELS = np.array([1, 1, 0, 1, 0, 0, 1, 0], bool)

@@ -14,6 +14,7 @@ from benchmark.cli import main
 from benchmark.errors import ConfigError, DataError, TrackingError
 from benchmark.reporting.cells import cell_edges, nearest_cells
 from benchmark.slides import Grid, ScoreMap
+from benchmark.tracking.artifacts import StoreArtifacts
 from benchmark.tracking.store import DatasetInput, Tracker
 
 GRIDS = {
@@ -24,6 +25,12 @@ GRIDS = {
     "clamped windows": Grid.windows((2500, 1900), 400, 300),
     "patches smaller than the stride": Grid.regular((900, 700), 100, 50),
 }
+
+
+def export(tracker, run, *words, **named):
+    """Export the run of that id, as the verb does."""
+    with StoreArtifacts(tracker) as artifacts:
+        return export_run(tracker.find(run), artifacts, *words, **named)
 
 
 # --- where cells lie
@@ -126,7 +133,7 @@ def read(path):
 @pytest.mark.parametrize(("kind", "suffix"), [("geojson", ".geojson"), ("asap", ".xml")])
 def test_what_is_exported_and_read_again_is_the_same_mask(store, tmp_path, kind, suffix):
     live = store_run(store, tmp_path)
-    done = export_run(Tracker(store), live.id[:8], kind, tmp_path / "out")
+    done = export(Tracker(store), live.id[:8], kind, tmp_path / "out")
     assert (done.slides, done.name, done.empty) == (2, "tumor", 0)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"a{suffix}", f"b{suffix}", MANIFEST}
     for slide, values in (("a", figure()), ("b", ~figure())):
@@ -147,7 +154,7 @@ def test_a_slide_without_anything_positive_gets_an_empty_file(store, tmp_path):
     )
     live.artifacts(tmp_path / "more")
     live.finish()
-    done = export_run(Tracker(store), live.id, "geojson", tmp_path / "out")
+    done = export(Tracker(store), live.id, "geojson", tmp_path / "out")
     assert (done.slides, done.regions, done.empty, done.name) == (1, 0, 1, "lesion")
     assert not read(tmp_path / "out" / "c.geojson").labels(CELLS).any()
 
@@ -158,24 +165,24 @@ def test_an_export_replaces_its_own_files_and_nothing_else(store, tmp_path):
     out.mkdir()
     (out / "a.geojson").write_text("drawn by hand")
     with pytest.raises(ConfigError, match=r"a\.geojson would be replaced") as refused:
-        export_run(tracker, live.id, "geojson", out)
+        export(tracker, live.id, "geojson", out)
     assert "--force" in refused.value.fix
     assert [path.name for path in out.iterdir()] == ["a.geojson"]
     assert (out / "a.geojson").read_text() == "drawn by hand"
-    export_run(tracker, live.id, "geojson", out, force=True)
-    export_run(tracker, live.id, "geojson", out)
+    export(tracker, live.id, "geojson", out, force=True)
+    export(tracker, live.id, "geojson", out)
     (out / "b.geojson").write_text((out / "b.geojson").read_text() + " ")
     with pytest.raises(ConfigError, match=r"b\.geojson would be replaced"):
-        export_run(tracker, live.id, "geojson", out)
+        export(tracker, live.id, "geojson", out)
     (out / MANIFEST).write_text("[]")
     with pytest.raises(DataError, match="is not the list of an earlier export"):
-        export_run(tracker, live.id, "geojson", out)
+        export(tracker, live.id, "geojson", out)
 
 
 def test_exports_of_two_formats_share_a_folder(store, tmp_path):
     live = store_run(store, tmp_path)
     for kind in ("geojson", "asap", "geojson", "asap"):
-        export_run(Tracker(store), live.id, kind, tmp_path / "out")
+        export(Tracker(store), live.id, kind, tmp_path / "out")
     assert len(json.loads((tmp_path / "out" / MANIFEST).read_text())["files"]) == 4
 
 
@@ -183,16 +190,16 @@ def test_runs_that_cannot_be_exported_say_why(store, tmp_path):
     tracker = Tracker(store)
     running = store_run(store, tmp_path, finish=False)
     with pytest.raises(ConfigError, match=r"lcmil seed 0\) is RUNNING, so its score maps are not complete") as refused:
-        export_run(tracker, running.id, "geojson")
+        export(tracker, running.id, "geojson")
     assert refused.value.fix.startswith("bench run --method lcmil --dataset camelyon16")
     running.finish()
     bare = store_run(store, tmp_path, masks=(), scores=())
     with pytest.raises(ConfigError, match="has no score maps"):
-        export_run(tracker, bare.id, "geojson")
+        export(tracker, bare.id, "geojson")
     with pytest.raises(TrackingError, match="has no run 'ffff0000'"):
-        export_run(tracker, "ffff0000", "geojson")
+        export(tracker, "ffff0000", "geojson")
     with pytest.raises(TrackingError, match="'the last one' is not a run's id"):
-        export_run(tracker, "the last one", "geojson")
+        export(tracker, "the last one", "geojson")
 
 
 def test_no_store_is_made_by_looking_for_a_run(tmp_path):
@@ -209,7 +216,7 @@ def test_a_run_is_found_in_any_experiment_by_an_unambiguous_beginning(store, tmp
         assert tracker.find(run.id).id == tracker.find(run.id[:12].upper()).id == run.id
     found = [tracker.find(run.id) for run in runs]
     monkeypatch.setattr(tracker, "_call", lambda function, *words, **named: [] if not words else found)
-    monkeypatch.setattr("benchmark.tracking.store._stored", lambda run: run)
+    monkeypatch.setattr("benchmark.tracking.store.stored_run", lambda run: run)
     with pytest.raises(TrackingError, match=r"several runs start with 'abcd': .*lcmil seed 0"):
         tracker.find("abcd")
 

@@ -12,13 +12,14 @@ from benchmark.annotations import Polygons
 from benchmark.context import Context
 from benchmark.dataset import Split
 from benchmark.errors import ConfigError, DataError, WeightsError
-from benchmark.methods.hybrid.cohort import Cohort
-from benchmark.methods.hybrid.fine import FinePatch, overridden
+from benchmark.learning.encoders.timm_nets import encoder_of
+from benchmark.learning.mil.cohort import Cohort
+from benchmark.learning.mil.lattice import Lattice
+from benchmark.methods.hybrid.e_step import pools_above
+from benchmark.methods.hybrid.fine_masks import FinePatch, overridden
 from benchmark.methods.hybrid.hybrid import Hybrid, Pixel
 from benchmark.methods.hybrid.hybrid_params import HybridParams
-from benchmark.methods.hybrid.lattice import Lattice
-from benchmark.methods.hybrid.nets import encoder_of
-from benchmark.methods.hybrid.patch_model import Batches, found_pools
+from benchmark.methods.hybrid.m_step import MixedBatches
 from benchmark.registry import datasets
 from benchmark.running.evaluate import evaluate
 from benchmark.slides import write_pyramid
@@ -132,10 +133,10 @@ def test_a_run_interrupted_anywhere_ends_in_the_same_numbers(camelyon, tmp_path)
 
 
 def test_a_scan_goes_on_with_the_next_slide(camelyon, tmp_path, monkeypatch):
-    from benchmark.methods.hybrid import patch_model
+    from benchmark.methods.hybrid import e_step
 
-    monkeypatch.setattr(patch_model, "SAVE_SECONDS", -1.0)
-    scanned, real = [], patch_model.look
+    monkeypatch.setattr(e_step, "SAVE_SECONDS", -1.0)
+    scanned, real = [], e_step.look
 
     def watched(model, lattice, batch):
         scanned.append(lattice.slide.id)
@@ -143,7 +144,7 @@ def test_a_scan_goes_on_with_the_next_slide(camelyon, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         yield from real(model, lattice, batch)
 
-    monkeypatch.setattr(patch_model, "look", watched)
+    monkeypatch.setattr(e_step, "look", watched)
     with pytest.raises(KeyboardInterrupt):
         trained(Pixel, camelyon, tmp_path)
     trained(Pixel, camelyon, tmp_path)
@@ -204,12 +205,12 @@ def test_options_of_the_release_run(camelyon, tmp_path):
 
 
 def test_the_khened_style_ensemble_runs_as_the_baseline(camelyon, tmp_path, monkeypatch):
-    from benchmark.methods.hybrid import nets
+    from benchmark.methods.hybrid import hybrid_nets
 
-    real = nets.create_khened
+    real = hybrid_nets.create_khened
     small = {"densenet121": "resnet10t", "inception_resnet_v2": "mobilenetv3_small_050", "xception65": "resnet10t"}
     monkeypatch.setattr(
-        nets, "create_khened", lambda member, pretrained: real(member, pretrained=False, encoder=small[member])
+        hybrid_nets, "create_khened", lambda member, pretrained: real(member, pretrained=False, encoder=small[member])
     )
     few = {"patch": 32, "overlap": 0, "mpp": 8.0}
     method, context, _ = trained(Pixel, camelyon, tmp_path, nets="khened", tissue="khened", turns=True, **few)
@@ -253,7 +254,7 @@ def cohort_of(dataset, folder, slides):
     context = Context(geometry=dataset, folder=folder, ledger=ledger)
     params = HybridParams(**{**Hybrid.presets["smoke"], "theta1_batch": 10})
     labels = Labels(dataset, slides, Hybrid.supervision, ledger)
-    return Cohort.of(View(slides, labels), params, context), params
+    return Cohort.of(View(slides, labels), params, context, room=2**20), params
 
 
 class Teacher:
@@ -276,13 +277,13 @@ def test_batches_hold_exact_shares_with_their_own_labels(camelyon, tmp_path):
         for lattice in cohort.lattices
     }
     params = params.model_copy(update={"crop_min": 1.0, "colour": False})
-    batches = Batches(fine, cohort, params, teacher=Teacher(0.1), scored=scored)
+    batches = MixedBatches(fine, cohort, params, teacher=Teacher(0.1), scored=scored)
     images, labels = batches.batch(0, np.random.default_rng(0))
     assert images.shape == (10, 64, 64, 3) and labels.shape == (10, 64, 64)
     assert (labels[:2] == 1).all() and (labels[3:] == 0).all(), "2 fine, 1 pseudo, 7 negatives"
     values = set(np.unique(labels[2]).astype(np.float64).round(5).tolist())
     assert 0.4 in values and values <= {0.4, 1.0}, "V · P, or a fine pixel"
-    pseudo, negative = found_pools(cohort, scored, 0.4)
+    pseudo, negative = pools_above(cohort, scored, 0.4)
     assert set(pseudo[:, 0]) == {place} and not (set(negative[:, 0]) & {place})
 
 
@@ -313,6 +314,6 @@ def test_encoders_that_do_not_fit_are_refused(monkeypatch, tmp_path):
         encoder_of("dla43", pretrained=False, weights=None, maps=True)
     with pytest.raises(ConfigError, match=re.escape("vit_tiny_patch16_224")):
         encoder_of("vit_tiny_patch16_224", pretrained=False, weights=None, maps=True)
-    with pytest.raises(WeightsError, match="could not be had") as caught:
+    with pytest.raises(WeightsError, match="could not be loaded") as caught:
         encoder_of("dla34", pretrained=True, weights=None, maps=True)
     assert "encoder_pretrained=false" in caught.value.fix

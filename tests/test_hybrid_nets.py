@@ -9,7 +9,7 @@ from torch import nn
 
 from benchmark.config import resolve
 from benchmark.methods.hybrid.hybrid import Pixel
-from benchmark.methods.hybrid.nets import PatchModel, patch_net, scaled, settle
+from benchmark.methods.hybrid.hybrid_nets import PatchModel, patch_net, scaled, settle
 from benchmark.methods.hybrid.side_by_side import begun
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Parts of hybrid supervision against the numbers of the fact sheet (§8)."""
+"""Parts of hybrid supervision against numbers worked out by hand."""
 
 import math
 
@@ -9,12 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.methods.hybrid.augment import augmented, coloured, turned
-from benchmark.methods.hybrid.dla import DlaUp
-from benchmark.methods.hybrid.pools import by_slide, composition, drawn_pools
-from benchmark.methods.hybrid.pseudo import kept, pseudo_label
+from benchmark.learning.mil.top import TopK, top
+from benchmark.learning.nets.dla import DlaUp
+from benchmark.methods.hybrid.e_step import kept, pseudo_label
+from benchmark.methods.hybrid.m_step import by_slide, composition, drawn_pools
+from benchmark.methods.hybrid.patch_augment import augmented, coloured, turned
 from benchmark.methods.hybrid.slide_model import slide_loss, unit_loss, unit_means
-from benchmark.methods.hybrid.topk import TopK, top
 from benchmark.slides import Grid
 
 P = np.array([0.0, 0.0009, 0.0024, 0.0025, 0.0026, 0.01, 0.1, 0.2, 0.2499, 0.25, 0.4, 0.9, 1.0], np.float32)

@@ -1,4 +1,4 @@
-"""The Khened-style ensemble: three nets, their tissue rule, and averaging over flips and turns (sheet §2.10)."""
+"""The Khened-style ensemble: three nets, their tissue rule, and averaging over flips and turns."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from benchmark.errors import ConfigError, WeightsError
-from benchmark.methods.hybrid.khened import MEMBERS, create_khened, khened_tissue, mean_over_views, scaled, views
+from benchmark.learning.mil.khened_tissue import khened_tissue
+from benchmark.learning.nets.khened import MEMBERS, create_khened, mean_over_views, scaled, views
 
 SMALL = "test_resnet"
 
@@ -179,7 +180,7 @@ def test_weights_that_cannot_be_had_are_reported(monkeypatch):
         return real(name, **options)
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(WeightsError, match=r"'test_resnet' could not be had: no route to host\n") as found:
+    with pytest.raises(WeightsError, match=r"'test_resnet' could not be loaded: no route to host\n") as found:
         create_khened("densenet121", pretrained=True, encoder=SMALL)
     assert "encoder_pretrained=false" in found.value.fix
 

@@ -5,10 +5,9 @@ import torch
 from pydantic import ValidationError
 
 from benchmark.errors import WeightsError
+from benchmark.methods.cleaning.cleaning_nets import Focal, FullyConnected, MilNet, head_weights
 from benchmark.methods.cleaning.cleaning_params import LCMIL_FIELDS, LcmilParams
-from benchmark.methods.cleaning.focal import Focal
 from benchmark.methods.cleaning.lcmil import Lcmil, rate_at
-from benchmark.methods.cleaning.network import FullyConnected, MilNet, head_weights
 
 TOLERANCE = 2e-6
 

@@ -7,20 +7,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pandas import DataFrame
 from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.config import RunRequest
 from benchmark.errors import BenchError, ConfigError
 from benchmark.metrics.statistics import holm, wilcoxon
+from benchmark.notebook import read_leaderboard
 from benchmark.reporting.leaderboard import leaderboard_tables as show
-from benchmark.reporting.leaderboard.build_leaderboard import Filters, leaderboard
-from benchmark.reporting.leaderboard.rows import boards
-from benchmark.reporting.leaderboard.standings import judged
+from benchmark.reporting.leaderboard.build_boards import boards
+from benchmark.reporting.leaderboard.build_leaderboard import Filters
+from benchmark.reporting.leaderboard.leaderboard_frame import as_csv
+from benchmark.reporting.leaderboard.standings import rank_rows
 from benchmark.reporting.references import Reference
 from benchmark.running import matrix
+from benchmark.stored import StoredRun
 from benchmark.tracking.store import Tracker
-from benchmark.tracking.stored_runs import StoredRun
 
 SLIDES = [f"slide{number:02d}" for number in range(20)]
 
@@ -87,7 +90,7 @@ def test_a_preset_that_changed_leaves_its_older_runs_out():
 
 def tables(**values):
     """Slide rows by method: a value per slide."""
-    return lambda run: [{"slide": s, "pixel/miou": v} for s, v in zip(SLIDES, values[run.name], strict=True)]
+    return lambda run: DataFrame({"slide": SLIDES, "pixel/miou": values[run.name]})
 
 
 def test_ranks_follow_from_corrected_tests_and_ties_are_ties():
@@ -95,7 +98,7 @@ def test_ranks_follow_from_corrected_tests_and_ties_are_ties():
     base = rng.uniform(0.4, 0.6, 20)
     values = {"a": base, "b": base + rng.normal(0, 0.01, 20), "c": base - 0.2 + rng.normal(0, 0.01, 20)}
     (board,) = boards([stored(name, float(np.mean(v))) for name, v in values.items()], None)
-    board = judged(board, tables(**values), lambda run: [])
+    board = rank_rows(board, tables(**values), lambda run: DataFrame())
     ranks = {label.split()[0]: standing for label, standing in board.standings["pixel/miou"].items()}
     assert ranks["a"].rank == ranks["b"].rank == 1 and ranks["a"].tied and ranks["a"].text == "1="
     assert ranks["c"].rank == 3 and not ranks["c"].tied and ranks["c"].tested
@@ -107,7 +110,7 @@ def test_ranks_follow_from_corrected_tests_and_ties_are_ties():
 def test_tracks_are_never_tested_against_each_other():
     values = {"a": np.linspace(0.4, 0.6, 20), "b": np.linspace(0.1, 0.2, 20)}
     (board,) = boards([stored("a", 0.5), stored("b", 0.15, supervision="full")], None)
-    board = judged(board, tables(**values), lambda run: [])
+    board = rank_rows(board, tables(**values), lambda run: DataFrame())
     assert not board.tests and {s.rank for s in board.standings["pixel/miou"].values()} == {1}
     assert list(board.tracks()) == ["full", "patch"]
 
@@ -116,7 +119,7 @@ def test_rows_beyond_the_contenders_are_ranked_by_their_mean_and_said_to_be():
     names = [f"m{number}" for number in range(6)]
     values = {name: np.linspace(0.3, 0.5, 20) + place / 100 for place, name in enumerate(names)}
     (board,) = boards([stored(name, float(v.mean())) for name, v in values.items()], None)
-    board = judged(board, tables(**values), lambda run: [], contenders=3)
+    board = rank_rows(board, tables(**values), lambda run: DataFrame(), contenders=3)
     last = board.standings["pixel/miou"]["m0 quick"]
     assert last.rank == 6 and not last.tested and last.text == "(6)"
     assert len(board.tests) == 3
@@ -127,11 +130,13 @@ def test_auc_is_compared_by_delong_on_units():
     labels = rng.integers(0, 2, 80)
     good, bad = labels + rng.normal(0, 0.4, 80), labels * 0.2 + rng.normal(0, 1, 80)
     units = {"a": good, "b": bad}
-    fetch = lambda run: [(f"u{n}", int(labels[n]), float(units[run.name][n])) for n in range(80)]  # noqa: E731
+    fetch = lambda run: DataFrame(  # noqa: E731
+        {"slide": "s", "patient": "p", "unit": range(80), "label": labels, "score": units[run.name]}
+    )
     (board,) = boards(
         [stored("a", 0.5, metrics={"image/auc": 0.9}), stored("b", 0.5, metrics={"image/auc": 0.6})], None
     )
-    board = judged(board, lambda run: [], fetch)
+    board = rank_rows(board, lambda run: DataFrame(), fetch)
     (test,) = [test for test in board.tests if test.metric == "image/auc"]
     assert test.kind == "DeLong, seed 0" and test.pairs == 80 and test.p < 0.01 and test.difference > 0
     assert board.standings["image/auc"]["b quick"].rank == 2
@@ -143,8 +148,8 @@ def test_lower_is_better_where_it_is():
         del run.metrics["pixel/miou"]
     (board,) = boards(runs, None)
     near = {"a": np.linspace(5, 15, 20), "b": np.linspace(80, 100, 20)}
-    rows = lambda run: [{"slide": s, "object/hausdorff": v} for s, v in zip(SLIDES, near[run.name], strict=True)]  # noqa: E731
-    board = judged(board, rows, lambda run: [])
+    rows = lambda run: DataFrame({"slide": SLIDES, "object/hausdorff": near[run.name]})  # noqa: E731
+    board = rank_rows(board, rows, lambda run: DataFrame())
     ranks = {label: standing.rank for label, standing in board.standings["object/hausdorff"].items()}
     assert ranks == {"a quick": 1, "b quick": 2}
 
@@ -159,7 +164,7 @@ def filled(store, miniatures):
 
 
 def test_a_real_store_on_every_way_of_showing_it(filled):
-    found = leaderboard(Tracker(filled), Filters())
+    found = read_leaderboard(Tracker(filled), Filters())
     (board,) = found.boards
     assert (
         board.synthetic
@@ -176,7 +181,7 @@ def test_a_real_store_on_every_way_of_showing_it(filled):
     assert not board.published, "published numbers say nothing about synthetic data"
     text = show.as_markdown(found, Filters(), pairs=True)
     assert "(synthetic)" in text and "| none | " in text and "paired tests" in text
-    lines = list(csv.DictReader(io.StringIO(show.as_csv(found, Filters(metrics=("pixel/miou",))))))
+    lines = list(csv.DictReader(io.StringIO(as_csv(found, Filters(metrics=("pixel/miou",))))))
     assert {line["metric"] for line in lines} == {"pixel/miou"} and len(lines) == 3
     content = json.loads(show.as_json(found))
     rows = {line["label"]: line for line in content["boards"][0]["rows"]}
@@ -244,7 +249,7 @@ def test_failures_are_listed_until_they_are_mended(store, miniatures):
     tracker = Tracker(store)
     tags = stored("lost", 0.0, state="timed out", reason="stopped after 5 s", variant="V=2").tags
     tracker.record(experiment="tiles", description="t", name="lost", tags=tags)
-    (failure,) = leaderboard(tracker, Filters()).failures
+    (failure,) = read_leaderboard(tracker, Filters()).failures
     assert failure.state == "timed out" and failure.label == "lost V=2 quick"
     assert failure.command == "bench run --method lost --dataset tiles --preset quick --seeds 0 --set method.V=2"
 

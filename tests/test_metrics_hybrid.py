@@ -104,7 +104,9 @@ def test_full_sensitivity_of_499_slides_is_at_least_this():
 
 def test_facts_of_vector_a():
     facts = summarise(group(*A)).facts
-    assert facts["image/auc:DeLong"].startswith("95 % interval 0.6644 to 1.0000, taking 8 units for independent, as")
+    assert facts["image/auc:DeLong"].startswith(
+        "95 % interval 0.6644 to 1.0000, assuming that the 8 units are independent: each"
+    )
     for ending in ("100", "99_5", "99"):
         name = f"image/specificity_at_{ending}"
         assert (facts[f"{name}:threshold"], facts[f"{name}:unit"]) == ("0.3", "s2")
@@ -119,7 +121,7 @@ def test_facts_of_vector_a():
 
 def test_delong_is_told_apart_where_patients_have_several_units():
     facts = summarise(group(*A, patients=[0, 1, 1, 2, 2, 3, 3, 3])).facts
-    assert "taking 8 units for independent, which they are not: they come from 4 patients" in facts["image/auc:DeLong"]
+    assert "assuming that the 8 units are independent, but they come from 4 patients" in facts["image/auc:DeLong"]
     assert "reported is the bootstrap over patients" in facts["image/auc:DeLong"]
 
 

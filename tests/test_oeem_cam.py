@@ -26,8 +26,13 @@ from benchmark.methods.wsss.classifier import (
     train_classifier,
     validation_loss,
 )
-from benchmark.methods.wsss.classifier_params import CAM_FIELDS, CLASSIFIER_FIELDS, ClassifierParams
-from benchmark.methods.wsss.classifier_presets import CLASSIFIER_QUICK, CLASSIFIER_SMOKE
+from benchmark.methods.wsss.classifier_params import (
+    CAM_FIELDS,
+    CLASSIFIER_FIELDS,
+    CLASSIFIER_QUICK,
+    CLASSIFIER_SMOKE,
+    ClassifierParams,
+)
 from benchmark.methods.wsss.patches import PatchSet, augmented, crop_box, patch_grid, resized, standardised
 from benchmark.slides import Grid, Slide
 from benchmark.supervision import Labels, Ledger, Supervision, View
@@ -334,7 +339,7 @@ def test_no_training_slides(tmp_path):
 
 
 def plain_cam(net, patch, values):
-    """E of one patch, one window at a time, with Pillow: the sheet's steps word by word."""
+    """E of one patch, one window at a time, with Pillow: the paper's steps word by word."""
     side, total = values.patch_side, 0
     for scale in values.cam_scales:
         length = int(side * scale)

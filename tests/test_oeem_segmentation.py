@@ -13,11 +13,16 @@ from torch.nn import functional
 from benchmark.context import Context
 from benchmark.learning.augment import normalised
 from benchmark.learning.nets.heads import FcnHead, PspHead
-from benchmark.methods.wsss import cam, classifier, segmentation
-from benchmark.methods.wsss.oeem import CamSeg, Oeem, Ohem, Pspnet
-from benchmark.methods.wsss.scoring import score_slide, tile_probabilities, window_logits
-from benchmark.methods.wsss.seg_params import OeemParams, SegmentationParams
-from benchmark.methods.wsss.segmentation import SegNet, Tiles, training_steps
+from benchmark.learning.nets.pspnet import PspNet
+from benchmark.learning.segmentation import mask_training
+from benchmark.learning.segmentation.mask_training import Tiles, training_steps
+from benchmark.learning.segmentation.segmentation_params import SegmentationParams
+from benchmark.learning.segmentation.sliding_window import score_slide, tile_probabilities, window_logits
+from benchmark.methods.segmentation.pspnet import Pspnet
+from benchmark.methods.wsss import cam, classifier
+from benchmark.methods.wsss.cam_seg import CamSeg
+from benchmark.methods.wsss.oeem import Oeem, OeemParams
+from benchmark.methods.wsss.ohem import Ohem
 from benchmark.slides import Grid, Slide
 from benchmark.supervision import Ledger, View
 
@@ -42,10 +47,14 @@ def params(**changes):
     return SegmentationParams(**{**quick, **changes})
 
 
+def small_net(aux_channels=4):
+    return PspNet(Coarse(), 2, head_channels=4, pool_scales=(1, 2), aux_channels=aux_channels)
+
+
 @pytest.fixture
 def net():
     torch.manual_seed(0)
-    net = SegNet(Coarse(), params(), 2)
+    net = small_net()
     for images in torch.randn(3, 4, 3, 64, 64):  # running statistics that are not those of a fresh BatchNorm
         net(images)
     return net.eval()
@@ -69,7 +78,7 @@ def test_the_auxiliary_head_is_for_training_only(net):
     assert logits.shape == (2, 2, 8, 6)
     assert aux is None
     assert net.train()(images)[1].shape == (2, 2, 8, 6)
-    assert SegNet(Coarse(), params(aux_weight=0), 2).train()(images)[1] is None
+    assert small_net(aux_channels=0).train()(images)[1] is None
 
 
 @pytest.mark.parametrize(
@@ -260,8 +269,8 @@ def test_methods_of_the_family_share_classifier_and_masks(tmp_path, monkeypatch,
         classifier, "create_classifier", lambda *args, **options: nn.ParameterDict({"w": torch.zeros(1)})
     )
     monkeypatch.setattr(cam, "pseudo_masks", note("masks", {"slide": np.ones((50, 75), np.int8)}))
-    monkeypatch.setattr(segmentation, "train_segmentation", note("segmentation", {}))
-    monkeypatch.setattr(segmentation, "create_net", lambda *args, **options: nn.Identity())
+    monkeypatch.setattr(mask_training, "train_segmentation", note("segmentation", {}))
+    monkeypatch.setattr(mask_training, "create_net", lambda *args, **options: nn.Identity())
     examined = []
     for kind in (Oeem, CamSeg, Ohem, Oeem):
         context = Context(

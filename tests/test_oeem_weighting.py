@@ -5,10 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.methods.wsss.weighting import (
+from benchmark.learning.losses import mean_cross_entropy, pixel_cross_entropy
+from benchmark.methods.wsss.example_mining import (
     Weighting,
+    hard_pixel_loss,
     hard_pixels,
-    pixel_losses,
     single_class,
     weight_map,
     weighted_loss,
@@ -23,7 +24,7 @@ MAPS = ("c_max", "c_diff", "l_norm", "lc_mix")
 
 def weights(logits, labels, how):
     logits, labels = torch.tensor(logits), torch.tensor(labels)
-    return weight_map(logits, pixel_losses(logits, labels), labels, how)
+    return weight_map(logits, pixel_cross_entropy(logits, labels), labels, how)
 
 
 def loss(logits, labels, how) -> float:
@@ -35,7 +36,7 @@ def equal(found, expected):
 
 
 def test_losses_of_two_labels():
-    equal(pixel_losses(torch.tensor(A), torch.tensor(A_LABELS)), [[[0.126928, 0.693147], [1.313262, 0.126928]]])
+    equal(pixel_cross_entropy(torch.tensor(A), torch.tensor(A_LABELS)), [[[0.126928, 0.693147], [1.313262, 0.126928]]])
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,11 @@ def test_losses_of_two_labels():
 def test_two_labels(name, expected, mean):
     equal(weights(A, A_LABELS, Weighting(name)), expected)
     assert loss(A, A_LABELS, Weighting(name)) == pytest.approx(mean, abs=TOLERANCE)
+
+
+def test_plain_cross_entropy_is_the_weighted_loss_without_weights():
+    logits, labels = torch.tensor(A), torch.tensor([[[0, 1], [0, 255]]])
+    assert mean_cross_entropy(logits, labels) == weighted_loss(logits, labels, Weighting("none"))
 
 
 def test_weights_are_constants_for_the_gradient():
@@ -117,7 +123,7 @@ def test_c_diff_of_three_classes_uses_the_minimum():
         "l_norm": [[[1.332382, 0.667618]]],
         "lc_mix": [[[0.886355, 0.222539]]],
     }
-    equal(pixel_losses(torch.tensor(logits), torch.tensor(labels)), [[[0.407606, 1.098612]]])
+    equal(pixel_cross_entropy(torch.tensor(logits), torch.tensor(labels)), [[[0.407606, 1.098612]]])
     for name, values in expected.items():
         equal(weights(logits, labels, Weighting(name)), values)
 
@@ -155,8 +161,8 @@ def test_hard_examples_ignore_ignored_pixels_and_count_per_image():
 
 
 def test_ohem_loss_is_the_mean_over_all_pixels():
-    how = Weighting("ohem", ohem_threshold=0.7, ohem_kept=1)
-    assert loss(A, A_LABELS, how) == pytest.approx((0.693147 + 1.313262) / 4, abs=TOLERANCE)
+    found = hard_pixel_loss(torch.tensor(A), torch.tensor(A_LABELS), 0.7, 1)
+    assert found.item() == pytest.approx((0.693147 + 1.313262) / 4, abs=TOLERANCE)
 
 
 def test_normalised_weights_have_mean_one():
@@ -170,7 +176,7 @@ def test_normalised_weights_have_mean_one():
 def test_half_precision_logits_are_weighted_in_full_precision():
     logits = torch.randn(2, 2, 64, 64, generator=torch.Generator().manual_seed(0))
     labels = (logits[:, 0] > 0).long()
-    half = weight_map(logits.half(), pixel_losses(logits.half(), labels), labels, Weighting("l_norm"))
+    half = weight_map(logits.half(), pixel_cross_entropy(logits.half(), labels), labels, Weighting("l_norm"))
     assert half.dtype == torch.float32
     assert half.mean(dim=(1, 2)).tolist() == pytest.approx([1, 1], abs=1e-5)
 
@@ -193,7 +199,7 @@ def test_laws(seed, classes, holes):
     if holes:
         labels[:, :, 5:] = 255
     valid = labels != 255
-    losses = pixel_losses(logits, labels)
+    losses = pixel_cross_entropy(logits, labels)
     found = {name: weight_map(logits, losses, labels, Weighting(name)) for name in MAPS}
     mixed = ~single_class(labels, classes)
     agreed = torch.exp(-losses)

@@ -36,15 +36,15 @@ def test_pairs_are_those_of_scipy_with_holms_correction():
     assert [(pair.one, pair.other) for pair in pairs] == [("lcmil", "dknn"), ("lcmil", "coarse"), ("dknn", "coarse")]
     values = {label: np.array([row["pixel/f1"] for row in run]) for label, run in runs.items()}
     raw = [stats.wilcoxon(np.round(values[pair.one] - values[pair.other], 12)).pvalue for pair in pairs]
-    assert [pair.p for pair in pairs] == pytest.approx(holm(raw))
-    assert pairs[0].means == pytest.approx((values["lcmil"].mean(), values["dknn"].mean()))
+    assert [pair.test.corrected for pair in pairs] == pytest.approx(holm(raw))
+    assert pairs[0].test.means == pytest.approx((values["lcmil"].mean(), values["dknn"].mean()))
 
 
 def test_only_slides_that_both_have_a_value_for_count_whatever_their_order():
     one, other = rows([0.5, 0.6, 0.7, None, 0.9]), rows([0.1, 0.1, 0.1, 0.1, 0.1], first=1)
     (pair,) = compare({"a": one, "b": other[::-1]}, "pixel/f1")
-    assert pair.slides == 3
-    assert pair.means == pytest.approx(((0.6 + 0.7 + 0.9) / 3, 0.1))
+    assert pair.test.pairs == 3
+    assert pair.test.means == pytest.approx(((0.6 + 0.7 + 0.9) / 3, 0.1))
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,10 @@ def test_only_slides_that_both_have_a_value_for_count_whatever_their_order():
 def test_what_must_not_be_compared_is_refused_with_the_reason(other, reason):
     runs = {"a": rows([0.5, 0.6, 0.7, 0.8]), "b": other, "c": rows([0.4, 0.5, 0.6, 0.6])}
     pairs = {(pair.one, pair.other): pair for pair in compare(runs, "pixel/f1")}
-    assert pairs["a", "b"].refused == reason and pairs["a", "b"].p is None
-    assert pairs["a", "c"].p == pytest.approx(stats.wilcoxon([0.1, 0.1, 0.1, 0.2]).pvalue), "one test, not corrected"
+    assert pairs["a", "b"].test.refused == reason and pairs["a", "b"].test.corrected is None
+    assert pairs["a", "c"].test.corrected == pytest.approx(stats.wilcoxon([0.1, 0.1, 0.1, 0.2]).pvalue), (
+        "one test, not corrected"
+    )
     assert reason in text(paired_table(runs, "pixel/f1"))
 
 

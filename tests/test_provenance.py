@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from benchmark.identity import digest_of, facts_of
 from benchmark.method import Params, param
-from benchmark.provenance import code_digest, code_version
+from benchmark.provenance import HARNESS, code_digest, code_version, modules_digest
 from benchmark.resources import Meter
 from benchmark.seeds import generator, seed_of
 
@@ -39,11 +41,191 @@ def test_code_counts_but_comments_do_not(digest_of_source):
     assert digest_of_source(SOURCE.replace("return 1", "return 2")) != before
 
 
-def test_a_family_counts_as_a_whole_and_flat_methods_alone():
-    from benchmark.registry import methods
+def tree(root):
+    """Finds modules in a checkout, whose outer folders lie beside `benchmark/`."""
 
-    oeem, cam_seg, constant = (code_digest(methods().load(name)) for name in ("oeem", "cam-seg", "constant"))
-    assert oeem == cam_seg != constant
+    def find(name):
+        parts = name.split(".")
+        outer = len(parts) > 1 and parts[1] in ("methods", "datasets")
+        place = root.joinpath(*parts[1:]) if outer else root.joinpath(*parts)
+        return next((path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file()), None)
+
+    return find
+
+
+def registered():
+    """Name → module of every built-in method and data set."""
+    from benchmark.registry import datasets, methods
+
+    entries = [*methods().entries(), *datasets().entries()]
+    return {entry.name: entry.target.partition(":")[0] for entry in entries if entry.distribution == "histobench"}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory, repository):
+    """A copy of the checkout."""
+    root = tmp_path_factory.mktemp("house")
+    for folder in ("benchmark", "methods", "datasets"):
+        shutil.copytree(repository / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+def digests(root):
+    return {name: modules_digest([module], tree(root)) for name, module in registered().items()}
+
+
+def test_what_is_installed_and_the_checkout_agree(repository):
+    from benchmark.registry import datasets, methods
+
+    loaded = {name: code_digest(kind.load(name)) for kind in (methods(), datasets()) for name in kind.names()}
+    assert {name: loaded[name] for name in registered()} == digests(repository)
+
+
+def test_moving_in_changes_no_digest(house):
+    """A new file and a new folder in every room."""
+    before = digests(house)
+    rooms = [path.parent for path in house.rglob("__init__.py")]
+    for room in rooms:
+        (room / "newcomer.py").write_text("from benchmark.slides import Grid\n\nLIMIT = 3\n")
+        (room / "annexe").mkdir()
+        (room / "annexe" / "__init__.py").write_text("from benchmark.seeds import seed_of\n")
+    after = digests(house)
+    for room in rooms:
+        (room / "newcomer.py").unlink()
+        shutil.rmtree(room / "annexe")
+    assert len(rooms) > 20 and after == before
+
+
+WSSS, CLEANING = {"oeem", "cam-seg", "ohem", "pspnet"}, {"coarse", "dknn", "lcmil"}
+HYBRID, WSI = {"hybrid", "pixel", "topk-mil"}, {"camelyon16", "paip2019", "paip2020", "slides", "tcga-luad"}
+TODAY = WSSS | CLEANING | HYBRID | WSI | {"glas", "constant"}
+"""Components that move in later are not judged here."""
+
+CHANGED = {
+    "benchmark/learning/nets/heads.py": WSSS | HYBRID,
+    "benchmark/learning/encoders/selfsupervised.py": CLEANING,
+    "benchmark/slides/grid.py": TODAY,
+    "benchmark/slides/__init__.py": TODAY,
+    "benchmark/seeds.py": TODAY - {"constant"},
+    "benchmark/annotations/asap.py": WSI | {"glas"},
+    "datasets/synthetic/painter/stain.py": WSI | {"glas"},
+    "datasets/tiles/glas_verify.py": {"glas"},
+    "datasets/wsi/gdc.py": {"tcga-luad"},
+    "methods/wsss/weighting.py": WSSS,
+    "methods/cleaning/focal.py": {"lcmil"},
+    "methods/constant.py": {"constant"},
+    "benchmark/supervision.py": set(),
+    "benchmark/running/evaluate.py": set(),
+    "benchmark/reporting/style.py": set(),
+}
+
+
+@pytest.mark.parametrize("place", CHANGED)
+def test_changing_one_file_changes_those_that_import_it(house, place):
+    before, source = digests(house), (house / place).read_text()
+    (house / place).write_text(source + "\n\nNEW = 1\n")
+    after = digests(house)
+    (house / place).write_text(source + "\n\n# a comment\n")
+    commented = digests(house)
+    (house / place).write_text(source)
+    assert {name for name in TODAY if after[name] != before[name]} == CHANGED[place]
+    assert commented == before
+
+
+def test_the_harness_is_there(house):
+    """A name in the list that no module has any more would let its successor count by accident."""
+    missing = {name for name in HARNESS if tree(house)(name) is None}
+    assert missing <= {"benchmark.stored"}  # moves in with the reading of stored runs
+
+
+PLUG_IN = {
+    "own/__init__.py": "",
+    "own/method.py": (
+        "from typing import TYPE_CHECKING\n"
+        "from benchmark.method import Method\n"
+        "from . import sub\n"
+        "if TYPE_CHECKING:\n    from own.typed import T\n"
+        "else:\n    from own.untyped import U\n"
+        "def late():\n    from .late import go\n    return go()\n"
+    ),
+    "own/sub/__init__.py": "from own.sub.deep import x\n",
+    "own/sub/deep.py": "import own.absolute, numpy\nfrom ..up import y\nx = 1\n",
+    "own/absolute.py": "from own import method  # back to where it began\n",
+    "own/up.py": "try:\n    from own._compiled import y\nexcept ImportError:\n    y = 2\n",
+    "own/late.py": "def go():\n    return 3\n",
+    "own/typed.py": "T = int\n",
+    "own/untyped.py": "U = int\n",
+    "own/stranger.py": "Z = 4\n",
+    "other/__init__.py": "",
+    "benchmark/__init__.py": "",
+    "benchmark/method.py": "from benchmark.behind import B\nclass Method: ...\n",
+    "benchmark/behind.py": "B = 1\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "counts"),
+    [
+        ("own/__init__.py", True),
+        ("own/method.py", True),
+        ("own/sub/__init__.py", True),
+        ("own/sub/deep.py", True),
+        ("own/absolute.py", True),
+        ("own/up.py", True),
+        ("own/late.py", True),
+        ("own/untyped.py", True),
+        ("own/typed.py", False),
+        ("own/stranger.py", False),
+        ("other/__init__.py", False),
+        ("benchmark/__init__.py", False),
+        ("benchmark/method.py", False),
+        ("benchmark/behind.py", False),
+    ],
+)
+def test_imports_are_followed_as_they_run(tmp_path, changed, counts):
+    for name, source in PLUG_IN.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(source)
+    before = modules_digest(["own.method"], tree(tmp_path))
+    (tmp_path / changed).write_text(PLUG_IN[changed] + "NEW = 1\n")
+    assert (modules_digest(["own.method"], tree(tmp_path)) != before) is counts
+
+
+METHOD = """
+from benchmark.methods.constant import Constant
+
+
+class {name}(Constant):
+    pass
+"""
+
+
+def test_plug_ins_bring_their_own_package_and_those_they_build_on(tmp_path, monkeypatch):
+    """A package that refines the method of a plug-in in a single file, in another distribution."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def digest(single="", helper="LIMIT = 1\n"):
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("single_plug_in", "plug_in_package")]:
+            monkeypatch.delitem(sys.modules, name)
+        (tmp_path / "single_plug_in.py").write_text(METHOD.format(name="Single") + single)
+        (tmp_path / "plug_in_package").mkdir(exist_ok=True)
+        (tmp_path / "plug_in_package" / "__init__.py").write_text("")
+        (tmp_path / "plug_in_package" / "helper.py").write_text(helper)
+        (tmp_path / "plug_in_package" / "refined.py").write_text(
+            "from single_plug_in import Single\n\n\nclass Refined(Single):\n"
+            "    def late(self):\n        from plug_in_package.helper import LIMIT\n        return LIMIT\n"
+        )
+        importlib.invalidate_caches()
+        one = importlib.import_module("single_plug_in").Single
+        other = importlib.import_module("plug_in_package.refined").Refined
+        return code_digest(one), code_digest(other)
+
+    single, refined = digest()
+    assert single != refined and digest() == (single, refined)
+    changed, below = digest(single="NEW = 1\n")
+    assert changed != single and below != refined
+    same, helped = digest(helper="LIMIT = 20\n")
+    assert same == single and helped != refined
 
 
 def test_version_names_the_distribution():

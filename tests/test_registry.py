@@ -87,10 +87,10 @@ def test_load_gives_the_class_its_name(distribution):
     ("name", "target", "expected"),
     [
         ("nothing", "things:number", "not a subclass of benchmark.method.Method"),
-        ("nothing", "things:Unfinished", "abstract; it lacks: fit, predict, restore, state"),
+        ("nothing", "things:Unfinished", "abstract; not implemented: fit, predict, restore, state"),
         ("nothing", "things:Missing", "AttributeError"),
         ("nothing", "nowhere:Nothing", "No module named 'nowhere'"),
-        ("nothing", "things:Other", "calls itself 'other'"),
+        ("nothing", "things:Other", "names itself 'other'"),
         ("nothing", "broken:Nothing", "ZeroDivisionError: division by zero"),
         ("nothing", "bare:Nothing", "lacks the class attributes: card"),
     ],
@@ -108,7 +108,7 @@ def test_a_broken_plug_in_is_named_and_the_others_work(distribution, name, targe
 def test_one_class_under_two_names_is_refused(distribution):
     distribution("elsewhere", modules={"things": METHOD}, methods={"one": "things:Nothing", "two": "things:Nothing"})
     methods().load("one")
-    with pytest.raises(RegistryError, match="'two'.*calls itself 'one'"):
+    with pytest.raises(RegistryError, match="'two'.*names itself 'one'"):
         methods().load("two")
 
 
@@ -139,7 +139,7 @@ def test_a_stale_copy_of_the_same_distribution_is_no_conflict(distribution):
 @pytest.mark.parametrize("name", ["all", "Upper", "two words", "a:b", "a,b"])
 def test_names_that_the_command_line_cannot_take(distribution, name):
     distribution("first", modules={"one": METHOD}, methods={name: "one:Nothing"})
-    with pytest.raises(RegistryError, match="is no method name"):
+    with pytest.raises(RegistryError, match="is not a valid method name"):
         methods().names()
 
 

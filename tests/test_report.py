@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from benchmark.commands.report import report
 from benchmark.config import RunRequest
 from benchmark.errors import ConfigError, TrackingError
-from benchmark.reporting.leaderboard.build_leaderboard import Filters, leaderboard
+from benchmark.notebook import read_leaderboard
+from benchmark.reporting.leaderboard.build_leaderboard import Filters
 from benchmark.reporting.leaderboard.standings_model import (
     Board,
     Failure,
@@ -27,11 +28,12 @@ from benchmark.reporting.leaderboard.standings_model import (
     Standing,
 )
 from benchmark.reporting.references import Reference
-from benchmark.reporting.report import StoreFiles, render, write_report
+from benchmark.reporting.report import render, write_report
 from benchmark.reporting.style import figure
 from benchmark.running import matrix
+from benchmark.stored import StoredRun
+from benchmark.tracking.artifacts import StoreArtifacts
 from benchmark.tracking.store import Tracker
-from benchmark.tracking.stored_runs import StoredRun
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -135,8 +137,8 @@ def ran(miniatures, empty_tables, tmp_path_factory):
 
 def test_a_page_of_real_runs(ran, tmp_path):
     tracker = Tracker(ran)
-    found = leaderboard(tracker, Filters())
-    out = write_report(found, StoreFiles(tracker, tmp_path / "files"), tmp_path / "report.html")
+    found = read_leaderboard(tracker, Filters())
+    out = write_report(found, StoreArtifacts(tracker), tmp_path / "report.html")
     text = out.read_text(encoding="utf-8")
     page = Page(text)
     assert not re.search(r"(https?|file|ftp):|//[a-z]+\.", re.sub(r"data:image/jpeg;base64,[\w+/=]+", "", text))
@@ -154,7 +156,7 @@ def test_a_page_of_real_runs(ran, tmp_path):
         assert f"{each.mean('pixel/miou'):.3f}" in shown[2] and ("±" in shown[2]) == (len(each.seeds) > 1)
     assert "bench run --method constant --dataset glas --preset smoke --seeds 0,1" in text
     assert "--set method.value=0.25" in text and "Synthetic data" in text
-    again = write_report(found, StoreFiles(tracker, tmp_path / "others"), tmp_path / "again.html")
+    again = write_report(found, StoreArtifacts(tracker), tmp_path / "again.html")
     assert again.read_bytes() == out.read_bytes()
 
 
@@ -212,7 +214,7 @@ def test_a_store_that_fails_is_asked_three_times_only(tmp_path):
             raise TrackingError("no answer")
 
     tracker = Gone()
-    files = StoreFiles(tracker, tmp_path)
+    files = StoreArtifacts(tracker)
     remote = replace(row().runs[0], artifact_uri="mlflow-artifacts:/0/a")
     for _ in range(5):
         with pytest.raises(TrackingError):
@@ -257,7 +259,7 @@ def test_tests_and_published_numbers_stand_beside_ours(tmp_path):
 
 
 def test_real_stands_before_synthetic_and_incomplete_is_said(tmp_path):
-    painted = board(synthetic=True, settings="target=malignant (data ab12cd34)")
+    painted = board(synthetic=True, settings="target=malignant", content="ab12cd34")
     text = page_of(painted, board(used=15), folder=tmp_path)
     first, second = text.split("<section ")[1:3]
     assert 'class="tag">incomplete' in first and "5 test slides are missing" in first and "synthetic" not in first

@@ -7,13 +7,15 @@ import pytest
 from defusedxml.ElementTree import fromstring
 from hypothesis import given
 from hypothesis import strategies as st
+from pandas import DataFrame
 
 from benchmark.reporting import style
-from benchmark.reporting.report.charts import roc_chart, scatter_chart, specificity_at_100
+from benchmark.reporting.report.charts import gain_chart, roc_chart
 from benchmark.reporting.report.cost_chart import CostPoint, cost_chart, duration, front
 from benchmark.reporting.report.gallery import chosen
 from benchmark.reporting.report.looks import look
 from benchmark.reporting.report.svg import drawing, inline
+from benchmark.reporting.unit_square import slides_with_gain, specificity_at_100
 
 LABELS = np.array([1, 1, 0, 0, 0, 0], np.int8)
 SCORES = np.array([0.9, 0.4, 0.8, 0.3, 0.2, 0.4])
@@ -38,7 +40,8 @@ def test_the_point_of_full_sensitivity_is_on_the_curve():
 
 def test_the_scatter_has_a_mark_per_slide_and_a_diagonal():
     with drawing():
-        (axes,) = scatter_chart([(look(i), np.array([0.2, 0.6]), np.array([0.3, 0.5])) for i in range(2)]).axes
+        table = DataFrame({"coarse_f1": [0.6, 0.2, None], "pixel/f1": [0.5, 0.3, 0.1]})
+        (axes,) = gain_chart([(look(i), slides_with_gain(table)) for i in range(2)]).axes
     assert [len(marks.get_offsets()) for marks in axes.collections] == [2, 2]
     assert axes.collections[0].get_offsets().tolist() == [[0.2, 0.3], [0.6, 0.5]]
     assert axes.lines[0].get_xydata().tolist() == [[0, 0], [1, 1]]
@@ -135,7 +138,7 @@ def test_looks_differ_beyond_colour():
 def pictures(*slides):
     from pathlib import Path
 
-    from benchmark.reporting.report.evidence import Picture
+    from benchmark.reporting.report.row_evidence import Picture
 
     return [Picture(place, slide, Path(slide)) for place, slide in enumerate(slides, start=1)]
 

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.reporting import curves, overlays, style
-from benchmark.reporting.run_tables import RunFacts, StageCost, write_report, write_table
+from benchmark.reporting.run_facts import RunFacts, StageCost
+from benchmark.reporting.run_tables import write_report, write_table
 from benchmark.reporting.summary_page import number, render
+from benchmark.reporting.unit_square import roc_points
 from benchmark.slides import Grid
 
 # --- overlays -----------------------------------------------------------------------------------------------------
@@ -152,7 +154,7 @@ def test_the_curve_is_that_of_scikit_learn(units: list[tuple[bool, int]]) -> Non
     labels = np.array([label for label, _ in units], dtype=np.int8)
     labels[:2] = 0, 1
     scores = np.array([score / 6 for _, score in units], dtype=np.float32)
-    wrong, found = curves.roc_points(labels, scores)
+    wrong, found = roc_points(labels, scores)
     expected_wrong, expected_found, _ = roc_curve(labels, scores, drop_intermediate=False)
     np.testing.assert_allclose(wrong, expected_wrong)
     np.testing.assert_allclose(found, expected_found)
@@ -318,7 +320,7 @@ def refined(folder: Path) -> RunFacts:
 def test_the_page_shows_the_result_against_the_coarse_annotation_and_notes(tmp_path: Path) -> None:
     text = Reader(render(refined(tmp_path))).text
     block = text[text.index("Against the coarse") : text.index("Metrics on the test slides")]
-    for expected in ("0.610 ± 0.156", "0.853 ± 0.092", "75.8 ± 11.1", "0.900", "result, valid", "p = 0.0002 ***"):
+    for expected in ("0.610 ± 0.156", "0.853 ± 0.092", "75.8 ± 11.1", "0.900", "all\nvalid\ntestA", "p = 0.0002 ***"):
         assert expected in block
     assert text.count("p = 0.0002 ***") == 1
     assert "left out: x: unreadable" in text

@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmark.config import RunRequest, RunSpec, read_grid
 from benchmark.errors import PredictionError, TrackingError
 from benchmark.method import Prediction
-from benchmark.reporting.command import split_label
+from benchmark.reporting.run_names import split_settings
 from benchmark.running.attempt import Outcome
 from benchmark.running.closing_table import rerun_commands
 from benchmark.running.comparisons import comparisons, refinement_tables
@@ -131,7 +131,7 @@ def test_the_command_for_the_failed_ones_does_exactly_them():
 def test_labels_round_trip_through_the_command_line():
     asked = RunRequest(method="oeem", dataset="glas", settings=("cam_scales=[1,1.5]", "weighting=none"), preset="smoke")
     (spec,) = plan(asked)
-    words = [word for setting in split_label(spec.variant) for word in (f"method.{setting}",)]
+    words = [f"method.{name}={value}" for name, value in split_settings(spec.variant).items()]
     (again,) = plan(RunRequest(method="oeem", dataset="glas", settings=tuple(words), preset="smoke"))
     assert again == spec and spec.variant == "cam_scales=[1.0,1.5] weighting=none"
 

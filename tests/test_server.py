@@ -11,9 +11,11 @@ import pytest
 
 from benchmark.config import RunRequest
 from benchmark.errors import TrackingError
-from benchmark.reporting.leaderboard.build_leaderboard import Filters, leaderboard
+from benchmark.notebook import read_leaderboard
+from benchmark.reporting.leaderboard.build_leaderboard import Filters
 from benchmark.running import matrix
-from benchmark.tracking.artifacts import slide_rows, unit_rows
+from benchmark.stored import MissingError, unit_table
+from benchmark.tracking.artifacts import StoreArtifacts, slide_rows
 from benchmark.tracking.store import Tracker
 
 QUITS = '''
@@ -127,8 +129,11 @@ def test_a_server_that_vanishes_loses_nothing(server, distribution, miniatures, 
     assert set(runs) == {"constant", "quits", "coarse"}
     assert runs["quits"].metrics["progress"] == 2.0 and runs["quits"].tags["bench.state"] == "ok"
     assert len(slide_rows(tracker, runs["quits"])) == runs["quits"].metrics["data/slides_used"]
-    assert unit_rows(tracker, runs["quits"]) and not unit_rows(tracker, runs["coarse"])
-    found = leaderboard(tracker, Filters())
+    with StoreArtifacts(tracker) as artifacts:
+        assert len(unit_table(artifacts, runs["quits"]))
+        with pytest.raises(MissingError, match=r"has no units\.csv"):
+            unit_table(artifacts, runs["coarse"])
+    found = read_leaderboard(tracker, Filters())
     (board,) = found.boards
     assert {row.method for row in board.rows} == set(runs) and board.standings["pixel/miou"]
     assert matrix.run_all(asked) == 0 and "3 finished" in capsys.readouterr().out

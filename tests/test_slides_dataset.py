@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.annotations import Polygons, read_geojson, write_asap, write_geojson
 from benchmark.dataset import SYNTHETIC_MARK, Split
-from benchmark.datasets.wsi.manifest import inside
+from benchmark.datasets.wsi.manifest_paths import inside
 from benchmark.datasets.wsi.slides import Slides, plan
 from benchmark.errors import DataError
 from benchmark.registry import methods
@@ -58,7 +58,9 @@ def changed(root: Path, change: Callable[[Rows], object], columns: tuple[str, ..
 
 
 def open_set(root: Path, **options: object) -> Slides:
-    return Slides(root, Slides.Options(**options))
+    dataset = Slides(root, Slides.Options(**options))
+    dataset.slides(Split.TRAIN)
+    return dataset
 
 
 def ids(dataset: Slides, split: Split) -> set[str]:
@@ -94,6 +96,22 @@ MISTAKES: dict[str, tuple[Callable[[Rows], object], str]] = {
         lambda rows: rows[4].update(annotation="/etc/passwd"),
         r"line 6: the annotation /etc/passwd lies outside",
     ),
+    "drive": (lambda rows: rows[4].update(slide="C:\\slides\\slide.tif"), r"line 6: the slide C:.* lies outside"),
+    "other case": (
+        lambda rows: rows[4].update(slide="Images/SLIDE_005.tif"),
+        r"line 6: the slide Images/SLIDE_005\.tif is not there, but images/slide_005\.tif is",
+    ),
+    "patient as a number": (
+        lambda rows: [rows[0].update(patient="17"), rows[4].update(patient="17.0")],
+        r"line 6, column patient: '17\.0', but '17' in manifest\.csv, line 2: one patient or two",
+    ),
+    **{
+        f"id {text}": (
+            lambda rows, text=text: rows[2].update(id=text),
+            r"line 4, column id: the id .* cannot name files; expected a file name of at most 200 bytes",
+        )
+        for text in ("/abs/victim", "../../../pwned", "..", ".hidden", "a/b", "a\\b", "C:x", "a\tb", "what?", "x" * 201)
+    },
     "split": (lambda rows: rows[0].update(split="fold 1"), r"line 2: the split 'fold 1' is not known"),
     "some splits": (lambda rows: rows[5].update(split=""), r"line 7: no split, but 8 of 9 rows have one"),
     "no test": (
@@ -127,7 +145,6 @@ def test_mistakes_in_the_manifest_are_told_with_line_and_fix(root: Path, mistake
         ("", "is empty; expected the columns slide, patient, label"),
         ("slide,patient,label\n", "has a header and no rows"),
         ("slide,label\na.svs,normal\n", "has no column patient; its columns are: slide, label"),
-        ("slide;patient;label\na.svs;p;normal\n", "separates its columns by semicolons.*; expected commas"),
         ("slide,patient,label,label\na.svs,p,1,1\n", "the column label is there twice"),
         ("slide,patient,label\na.svs,p\n", "line 2: 2 cells, but the header has 3"),
         ('slide,patient,label\n"a.svs,p,1\n', "cannot be read as a table"),
@@ -153,7 +170,7 @@ def test_a_folder_without_manifest_or_with_two_is_refused(root: Path) -> None:
     with pytest.raises(DataError, match=r"holds no manifest\.csv or manifest\.parquet") as refused:
         open_set(root)
     assert f"bench data init slides {root}" in str(refused.value)
-    with pytest.raises(DataError, match="expected the name of a .csv or .parquet file inside"):
+    with pytest.raises(DataError, match="expected the name of a .csv, .tsv, .txt, .parquet file inside"):
         open_set(root, manifest="../manifest.csv")
     with pytest.raises(DataError, match=r"other\.csv is not there"):
         open_set(root, manifest="other.csv")
@@ -326,6 +343,73 @@ def test_paths_are_judged_by_their_words_so_that_links_may_lead_elsewhere(root: 
     assert len(ids(open_set(root), Split.TRAIN)) == 5
     assert inside(root, "images\\a.svs") == root / "images/a.svs" and inside(root, "a/../b.svs") == root / "b.svs"
     assert [inside(root, text) for text in ("a/../../b.svs", "/a.svs", "..", "a/..")] == [None] * 4
+
+
+def test_absolute_paths_inside_the_root_are_inside(root: Path, tmp_path: Path) -> None:
+    before = ids(open_set(root), Split.TRAIN)
+    changed(root, lambda rows: [row.update(slide=str(root / row["slide"])) for row in rows])
+    assert ids(open_set(root), Split.TRAIN) == before
+    (tmp_path / "link").symlink_to(root)
+    far = str(tmp_path / "link")
+    changed(root, lambda rows: [row.update(slide=row["slide"].replace(str(root), far)) for row in rows])
+    assert ids(open_set(root), Split.TRAIN) == before and open_set(tmp_path / "link").cases.keys() >= before
+    assert inside(root, f"{root}/../other.svs") is None and inside(root, str(root)) is None
+
+
+def test_names_are_compared_in_one_unicode_form(root: Path) -> None:
+    composed, apart = "M\u00fcller", "Mu\u0308ller"
+    (root / "images/slide_001.tif").rename(root / f"images/{apart}.tif")
+    (root / "annotations").rename(root / f"Anno {composed}")
+
+    def change(rows: Rows) -> None:
+        rows[0].update(slide=f"images/{composed}.tif", patient=composed)
+        rows[1].update(patient=apart)
+        for row in rows:
+            row.update(annotation=row["annotation"].replace("annotations", f"Anno {apart}"))
+
+    changed(root, change)
+    dataset = open_set(root)
+    assert dataset.slide(composed).path.is_file() and not dataset.missing(Split.TRAIN)
+    assert {dataset.slide(name).patient for name in (composed, "slide_002")} == {composed}
+    rows = rows_of(root)
+    write_rows(root, [*rows, {**rows[0], "slide": f"images/{apart}.tif", "id": "other"}])
+    with pytest.raises(DataError, match=r"line 11: the slide .*tif is there twice, also in manifest\.csv, line 2"):
+        open_set(root)
+
+
+def test_ids_and_numbers_stay_as_they_are_written(root: Path) -> None:
+    changed(root, lambda rows: [row.update(id=f"{n:03d}", patient=f"{n:04d}", mpp="0,5") for n, row in enumerate(rows)])
+    dataset = open_set(root)
+    assert dataset.slide("003").patient == "0003" and dataset.slide("003").mpp == 0.5
+    assert "manifest.csv: 9 values of mpp have a decimal comma: 0,5 is 0.5" in dataset.contents.notes
+
+
+SPREADSHEETS: dict[str, tuple[Callable[[str], str | bytes], str]] = {
+    "semicolons": (lambda text: text.replace(",", ";"), "UTF-8, separated by semicolons"),
+    "tabs": (lambda text: text.replace(",", "\t"), "UTF-8, separated by tabs"),
+    "utf-16": (lambda text: text.encode("utf-16"), "UTF-16 with byte order mark, separated by commas"),
+    "latin-1": (lambda text: text.replace("patient_", "Pätient_").encode("latin-1"), "Windows"),
+    "old mac": (lambda text: text.replace("\n", "\r"), ""),
+    "labels as numbers": (lambda text: text.replace("normal", "0.0").replace("tumor", "1.0"), "decimals, such as 1.0"),
+    "capitals": (lambda text: text.replace("slide,patient,label,split", "Slide , Patient,LABEL, Split "), ""),
+    "trailing commas": (lambda text: text.replace("\n", ",,\n") + ",,,,,,,,\n", "1 empty rows are passed over"),
+    "quoted": (lambda text: '"' + text.strip().replace(",", '","').replace("\n", '"\n"') + '"\n', ""),
+    "backslash": (lambda text: text.replace("images/", ".\\images\\"), ""),
+    "zero-width space": (lambda text: text.replace("001.tif", "001.tif\u200b"), "invisible characters"),
+    "no-break space": (lambda text: text.replace(",normal", ",normal\u00a0"), ""),
+}
+
+
+@pytest.mark.parametrize("program", SPREADSHEETS)
+def test_manifests_of_spreadsheets_are_read_alike_and_told(root: Path, program: str) -> None:
+    save, told = SPREADSHEETS[program]
+    before = {split: ids(open_set(root), split) for split in Split}
+    text = (root / "manifest.csv").read_text().replace("\r\n", "\n")
+    content = save(text)
+    (root / "manifest.csv").write_bytes(content.encode() if isinstance(content, str) else content)
+    dataset = open_set(root)
+    assert {split: ids(dataset, split) for split in Split} == before
+    assert told in "\n".join(finding.text for finding in dataset.verify().findings)
 
 
 def test_other_columns_are_passed_over_and_it_is_said(root: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.dataset import SYNTHETIC_MARK, Split, VerifyReport
-from benchmark.datasets.wsi.barcode import patient_of, slide_barcode
 from benchmark.datasets.wsi.mutations import read_mutations
+from benchmark.datasets.wsi.tcga_files import patient_of, slide_barcode
 from benchmark.datasets.wsi.tcga_luad import MANIFEST, TcgaLuad, plan
 from benchmark.errors import DataError
 from benchmark.registry import methods
@@ -38,7 +38,9 @@ def root(miniature: Path, tmp_path: Path) -> Path:
 
 
 def open_set(root: Path, **options: object) -> TcgaLuad:
-    return TcgaLuad(root, TcgaLuad.Options(**options))
+    dataset = TcgaLuad(root, TcgaLuad.Options(**options))
+    dataset.slides(Split.TRAIN)
+    return dataset
 
 
 def changed(path: Path, change: Callable[[Rows], object]) -> None:
@@ -235,7 +237,7 @@ def test_label_tables_that_cannot_be_meant_are_refused(
 def test_the_key_of_a_label_may_be_a_slide(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("slide,EGFR\nTCGA-05-4244-01Z-00-DX1,mutated\nTCGA-05-4245-01Z-00-DX1.x.svs,WT\nTCGA-05-4246,NA\n")
-    assert read_mutations(table, "EGFR") == {"TCGA-05-4244": True, "TCGA-05-4245": False}
+    assert read_mutations(table, "EGFR").mutated == {"TCGA-05-4244": True, "TCGA-05-4245": False}
     table.write_text("case,EGFR\nTCGA-05-4244,1\n")
     with pytest.raises(DataError, match="has no column patient or slide"):
         read_mutations(table, "EGFR")

@@ -1,4 +1,4 @@
-"""Top-k MIL: the sheet's vectors, resuming, odd units, and whole runs on miniatures."""
+"""Top-k MIL: worked-out vectors, resuming, odd units, and whole runs on miniatures."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,15 +15,15 @@ from benchmark.config import resolve
 from benchmark.context import Context
 from benchmark.dataset import Split
 from benchmark.errors import ConfigError, DataError, WeightsError
-from benchmark.methods.hybrid import topk_epochs, topk_train
-from benchmark.methods.hybrid.cohort import Cohort
-from benchmark.methods.hybrid.tiles import Tiles, highest, top_tiles
-from benchmark.methods.hybrid.topk_epochs import Plan, error_rates, score_of, train_epochs
-from benchmark.methods.hybrid.topk_mil import TopkMil
-from benchmark.methods.hybrid.topk_net import TileModel, probability, scaled, tile_net, weighted_loss
-from benchmark.methods.hybrid.topk_params import TopkParams
-from benchmark.methods.hybrid.topk_rnn import Rnn, padded, unit_probabilities
-from benchmark.methods.hybrid.topk_train import batches
+from benchmark.learning.mil.cohort import Cohort
+from benchmark.learning.mil.top import highest, top_tiles
+from benchmark.methods.mil import topk_epochs, topk_tiles
+from benchmark.methods.mil.tiles import Tiles
+from benchmark.methods.mil.topk_epochs import Plan, error_rates, score_of, train_epochs
+from benchmark.methods.mil.topk_mil import TopkMil
+from benchmark.methods.mil.topk_params import TopkParams
+from benchmark.methods.mil.topk_rnn import Rnn, padded, unit_probabilities
+from benchmark.methods.mil.topk_tiles import TileModel, batches, probability, scaled, tile_net, weighted_loss
 from benchmark.registry import datasets
 from benchmark.slides import write_pyramid
 from benchmark.supervision import Labels, Ledger, Supervision, View
@@ -164,7 +164,7 @@ def test_weights_that_cannot_be_had_are_refused(monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr("timm.create_model", unreachable)
-    with pytest.raises(WeightsError, match="of 'resnet34' could not be had: no network") as caught:
+    with pytest.raises(WeightsError, match="of 'resnet34' could not be loaded: no network") as caught:
         tile_net(TopkParams(), initialise=True)
     assert "encoder_pretrained=false" in caught.value.fix
 
@@ -214,7 +214,7 @@ def test_the_later_of_equally_good_epochs_is_kept(tmp_path):
 
 
 def test_a_loss_that_is_no_number_is_refused(camelyon, tmp_path, monkeypatch):
-    monkeypatch.setattr(topk_train, "weighted_loss", lambda logits, labels, weight: logits.sum() * float("nan"))
+    monkeypatch.setattr(topk_tiles, "weighted_loss", lambda logits, labels, weight: logits.sum() * float("nan"))
     with pytest.raises(ConfigError, match="tiles: the loss became nan in epoch 0") as caught:
         trained(TopkMil, camelyon, tmp_path)
     assert "--set lr=" in caught.value.fix
@@ -417,7 +417,7 @@ def test_it_learns_what_a_tile_shows(tmp_path):
     params = resolve(TopkMil, "smoke", {"epochs": 25, "lr": 1e-2})
     method, reporter = TopkMil(params), Reporter()
     context = Context(geometry=None, folder=tmp_path, ledger=Ledger(), reporter=reporter).bind(method)
-    state = context.stage("tiles", lambda: topk_train.train_tiles(Painted(), Painted(), params, context))
+    state = context.stage("tiles", lambda: topk_tiles.train_tiles(Painted(), Painted(), params, context))
     model = TileModel.of(state["net"], params, "cpu")
     found = np.array([model.probabilities(part).max() for part in pixels])
     assert score_of(found, labels) == max(reporter.values("tiles/validation_score")) == 1.0

@@ -13,8 +13,8 @@ import pytest
 from benchmark.annotations import Polygons, Region, Released, write_asap, write_geojson
 from benchmark.dataset import SYNTHETIC_MARK, Options, Split
 from benchmark.datasets.wsi.camelyon16 import Camelyon16
-from benchmark.datasets.wsi.inclusion import exclusion, lesion_share
-from benchmark.datasets.wsi.options import WsiOptions
+from benchmark.datasets.wsi.splits import exclusion
+from benchmark.datasets.wsi.wsi_options import WsiOptions
 from benchmark.errors import DataError
 from benchmark.registry import methods
 from benchmark.running.evaluate import evaluate
@@ -30,7 +30,10 @@ def root(miniatures: dict[str, Path], tmp_path: Path) -> Path:
 
 
 def open_set(root: Path, **options: object) -> Camelyon16:
-    return Camelyon16(root, WsiOptions(**options))
+    """As a run does while it is planned: with every slide tried."""
+    dataset = Camelyon16(root, WsiOptions(**options))
+    dataset.slides(Split.TRAIN)
+    return dataset
 
 
 def tumours(dataset: Camelyon16) -> list[Slide]:
@@ -212,12 +215,12 @@ def test_a_slide_without_resolution_takes_the_sets_and_it_is_said(root: Path) ->
 
 def test_the_inclusion_rule_takes_slides_by_the_share_of_their_lesion(root: Path) -> None:
     dataset = open_set(root)
-    for slide in tumours(dataset):
-        share = lesion_share(dataset, dataset.cases[slide.id])
-        assert 0 < share < 1 and (exclusion(dataset, dataset.cases[slide.id]) is None) == (0.1 <= share <= 0.9)
-    some = dataset.cases[tumours(dataset)[0].id]
-    assert exclusion(dataset, dataclasses.replace(some, exhaustive=False)) == "not exhaustively annotated"
-    expected = {slide.id for slide in tumours(dataset) if exclusion(dataset, dataset.cases[slide.id]) is None}
+    shares = {slide.id: dataset.lesion_share(slide.id) for slide in tumours(dataset)}
+    assert all(0 < share < 1 for share in shares.values())
+    expected = {name for name, share in shares.items() if 0.1 <= share <= 0.9}
+    assert {name for name, share in shares.items() if exclusion(dataset.cases[name], share) is None} == expected
+    some = dataclasses.replace(dataset.cases[next(iter(shares))], exhaustive=False)
+    assert exclusion(some, 0.5) == "not exhaustively annotated"
     if {split for split in Split for slide in dataset.slides(split) if slide.id in expected} >= {
         Split.TRAIN,
         Split.TEST,
@@ -241,6 +244,28 @@ def test_an_empty_split_is_refused_with_the_first_reason(root: Path) -> None:
         slide.path.write_bytes(b"II*\0")
     with pytest.raises(DataError, match=r"no test slides.*3 cannot be used, the first is test_\d{3}: "):
         open_set(root)
+
+
+def test_no_slide_is_opened_before_one_is_asked_for(root: Path) -> None:
+    for path in root.rglob("*.tif"):
+        path.write_bytes(b"II*\0")
+    for options in ({}, {"inclusion": "lcmil"}):
+        dataset = Camelyon16(root, WsiOptions(**options))
+        with pytest.raises(DataError, match=r"no train slides.*cannot be used, the first is \w+_\d{3}: "):
+            dataset.slides(Split.TRAIN)
+        with pytest.raises(DataError, match="no train slides"):
+            dataset.verify()
+
+
+def test_a_run_refuses_slides_that_cannot_be_opened_while_it_is_planned(root: Path, tmp_path: Path) -> None:
+    from benchmark.running.job import open_data
+    from benchmark.running.plan import RunRequest, plan
+
+    for path in root.rglob("*.tif"):
+        path.write_bytes(b"II*\0")
+    spec = plan(RunRequest(method="constant", dataset="camelyon16", data=str(root)))[0]
+    with pytest.raises(DataError, match="no train slides"):
+        open_data(spec, tmp_path / "cache")
 
 
 def test_other_options_are_refused() -> None:

@@ -9,25 +9,18 @@ import pytest
 from pydantic import ValidationError
 
 from benchmark.dataset import SYNTHETIC_MARK, Split
-from benchmark.datasets.wsi import camelyon16_files, paip_files
-from benchmark.datasets.wsi.cases import Case, Index
-from benchmark.datasets.wsi.coarse import CoarseFiles
-from benchmark.datasets.wsi.kept import Kept
-from benchmark.datasets.wsi.mark import read_mark
-from benchmark.datasets.wsi.options import WsiOptions
+from benchmark.datasets.latest import Latest
+from benchmark.datasets.wsi import camelyon16_files, paip
+from benchmark.datasets.wsi.camelyon16_files import LCMIL_CAMELYON16, PARTLY_ANNOTATED, WITHDRAWN
+from benchmark.datasets.wsi.cases import Case, Index, read_mark
+from benchmark.datasets.wsi.coarse_files import CoarseFiles
 from benchmark.datasets.wsi.paip import PaipOptions
+from benchmark.datasets.wsi.paip2019 import LCMIL_PAIP2019
 from benchmark.datasets.wsi.paip2019 import NAME as PAIP2019_NAME
-from benchmark.datasets.wsi.paip2020 import NAME, OFFICIAL
-from benchmark.datasets.wsi.published import (
-    LCMIL_CAMELYON16,
-    LCMIL_PAIP2019,
-    LCMIL_PAIP2020,
-    PARTLY_ANNOTATED,
-    WITHDRAWN,
-)
-from benchmark.datasets.wsi.scale import power_of_two
+from benchmark.datasets.wsi.paip2020 import LCMIL_PAIP2020, NAME, OFFICIAL
 from benchmark.datasets.wsi.splits import fold_split, lcmil_split, official_split, set_aside
 from benchmark.datasets.wsi.wsi_miniature import linked, paip_plan, shares
+from benchmark.datasets.wsi.wsi_options import WsiOptions, power_of_two
 from benchmark.errors import DataError
 from benchmark.identity import facts_of
 
@@ -109,10 +102,10 @@ def test_a_slide_that_is_there_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("test_001,Tumor\ntest_002,perhaps\n", "line 2: test_002 is 'perhaps'"),
-        ("test_001,Tumor\nsomething,Tumor\n", "line 2: 'something' is no slide"),
+        ("test_001,Tumor\ntest_002,perhaps\n", "line 2, column 2: test_002 is 'perhaps'"),
+        ("test_001,Tumor\nsomething,Tumor\n", "line 2, column 1: 'something' is no slide"),
         ("test_001,Tumor\ntest_001,Normal\n", "line 2: test_001 has another row"),
-        (b"\xff\xfe\x00", "not a table"),
+        (b"\xff\xfe\x00", "cannot be read as a table: it is no UTF-16 text"),
     ],
 )
 def test_a_broken_table_is_named(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -126,7 +119,7 @@ def test_paip_slides_lie_in_folders_of_their_own_or_together(tmp_path: Path) -> 
     touch(tmp_path, "Training_phase_1_001/01_01_0083.svs", "Training_phase_1_001/01_01_0083.xml", "01_01_0085.SVS")
     touch(tmp_path, "01_01_0085.xml", "01_01_0094.svs", "01_01_0094.xml", "Training_phase_1_001/01_01_0083_viable.tif")
     touch(tmp_path, "01_01_0150.svs", "01_01_0087.svs")
-    index = paip_files.read_index(tmp_path, {}, name="paip2019", pattern=PAIP2019_NAME, expected=LCMIL_PAIP2019)
+    index = paip.read_index(tmp_path, {}, name="paip2019", pattern=PAIP2019_NAME, expected=LCMIL_PAIP2019)
     cases = by_id(index)
     assert {name for name, case in cases.items() if case.fault is None} == {"01_01_0083", "01_01_0085", "01_01_0094"}
     assert cases["01_01_0087"].fault == "01_01_0087.svs has no annotation"
@@ -136,10 +129,10 @@ def test_paip_slides_lie_in_folders_of_their_own_or_together(tmp_path: Path) -> 
 
 def test_paip_validation_slides_without_annotation_are_passed_over(tmp_path: Path) -> None:
     touch(tmp_path, "training_data_01.svs", "training_data_01.xml", "validation_data_01.svs", "notes.xml")
-    index = paip_files.read_index(tmp_path, {}, name="paip2020", pattern=NAME, expected=OFFICIAL)
+    index = paip.read_index(tmp_path, {}, name="paip2020", pattern=NAME, expected=OFFICIAL)
     assert len(index.cases) == 47 and index.notes
     with pytest.raises(DataError, match=r"training_data_01\.svs"):
-        paip_files.read_index(touch(tmp_path / "x", "a.svs"), {}, name="paip2020", pattern=NAME, expected=OFFICIAL)
+        paip.read_index(touch(tmp_path / "x", "a.svs"), {}, name="paip2020", pattern=NAME, expected=OFFICIAL)
 
 
 def test_the_published_lists_have_the_papers_sizes() -> None:
@@ -271,11 +264,11 @@ def test_a_mark_that_is_no_mark_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_longest_unused_result_is_dropped() -> None:
-    kept: Kept[int] = Kept(2)
+    latest: Latest[int] = Latest(2)
     made: list[str] = []
 
     def make(key: str) -> int:
-        return kept.get(key, lambda: made.append(key) or len(made))
+        return latest.get(key, lambda: made.append(key) or len(made))
 
     for key in ("a", "b", "a", "c", "a", "b"):
         make(key)

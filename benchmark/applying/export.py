@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,10 @@ from benchmark.errors import ConfigError, DataError
 from benchmark.reporting.cells import cell_edges
 from benchmark.slides import Grid, ScoreMap
 from benchmark.storage import whole_file
+from benchmark.stored import Artifacts, StoredRun, score_maps
 
 if TYPE_CHECKING:
     from benchmark.annotations import Polygons
-    from benchmark.tracking.store import StoredRun, Tracker
 
 Format = Literal["geojson", "asap"]
 SUFFIXES: Mapping[Format, str] = {"geojson": ".geojson", "asap": ".xml"}
@@ -44,8 +43,8 @@ class Exported:
 
 
 def export_run(
-    tracker: Tracker,
-    run: str,
+    run: StoredRun,
+    artifacts: Artifacts,
     kind: Format,
     out: Path | None = None,
     *,
@@ -55,33 +54,32 @@ def export_run(
     """Write `<slide>.geojson` or `<slide>.xml` for every test slide of a stored run.
 
     Args:
-        tracker: the store.
-        run: the run's id or its beginning.
+        run: its record.
+        artifacts: where its score maps come from.
         kind: format of the files.
         out: where to; default `annotations-<first 8 of the id>-<kind>` in the current folder.
         force: replace files that no export wrote, or that were changed since.
         track: goes through the slides, for a progress bar.
 
     Raises:
-        TrackingError: no such run, or several.
+        TrackingError: the store does not give out the maps.
         ConfigError: the run is not finished, has no score maps, or a file is in the way.
         DataError: a score map cannot be read.
     """
-    stored = tracker.find(run)
-    if stored.status != "FINISHED":
-        again = (
-            f"bench run --method {_tag(stored, 'method')} --dataset {_tag(stored, 'dataset')}   # goes on from there"
-        )
-        msg = f"run {stored.id[:8]} ({stored.name}) is {stored.status}, so its score maps are not complete"
-        raise ConfigError(msg, fix=again)
-    folder = out or Path(f"annotations-{stored.id[:8]}-{kind}")
-    with tempfile.TemporaryDirectory(prefix="bench-export-") as name:
-        maps = _maps(tracker, stored, Path(name))
-        names = {slide: f"{slide}{SUFFIXES[kind]}" for slide in maps}
-        known = written_before(folder)
-        if not force:
-            _require_free(folder, names.values(), known)
-        return _write(maps, names, track, folder, known, _classes(stored), kind, stored.id)
+    if run.status != "FINISHED":
+        again = f"bench run --method {run.tag('method') or 'NAME'} --dataset {run.tag('dataset') or 'NAME'}"
+        msg = f"run {run.id[:8]} ({run.name}) is {run.status}, so its score maps are not complete"
+        raise ConfigError(msg, fix=f"{again}   # resumes it")
+    maps = {slide: both.deciding for slide, both in score_maps(artifacts, run).items()}
+    if not maps:
+        msg = f"run {run.id[:8]} ({run.name}) has no score maps among its artifacts, so there is nothing to export"
+        raise ConfigError(msg, fix="bench ui   # shows the artifacts of every run")
+    folder = out or Path(f"annotations-{run.id[:8]}-{kind}")
+    names = {slide: f"{slide}{SUFFIXES[kind]}" for slide in maps}
+    known = written_before(folder)
+    if not force:
+        _require_free(folder, names.values(), known)
+    return _write(maps, names, track, folder, known, _classes(run), kind, run.id)
 
 
 def outlined_cells(mask: NDArray[np.bool_], grid: Grid) -> Polygons:
@@ -117,19 +115,6 @@ def written_before(folder: Path) -> dict[str, str]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"{path} is not the list of an earlier export: {error}"
         raise DataError(msg, fix="choose another folder with --out") from error
-
-
-def _maps(tracker: Tracker, run: StoredRun, folder: Path) -> dict[str, Path]:
-    """Slide → the map that decides: the method's own mask where it gave one, else its scores."""
-    found: dict[str, Path] = {}
-    for kind in ("scores", "masks"):
-        for path in tracker.download(run, kind, folder):
-            if path.suffix == ".png":
-                found[path.relative_to(folder / kind).with_suffix("").as_posix()] = path
-    if not found:
-        msg = f"run {run.id[:8]} ({run.name}) has no score maps among its artifacts, so there is nothing to export"
-        raise ConfigError(msg, fix="bench ui   # shows the artifacts of every run")
-    return dict(sorted(found.items()))
 
 
 def _require_free(folder: Path, names: Iterable[str], known: Mapping[str, str]) -> None:
@@ -172,10 +157,6 @@ def _write(
 def _classes(run: StoredRun) -> tuple[str, ...]:
     named = tuple(name.strip() for name in run.tags.get("bench.classes", "").split(","))
     return named if len(named) > 1 and all(named) else FALLBACK
-
-
-def _tag(run: StoredRun, name: str) -> str:
-    return run.tags.get(f"bench.{name}", "NAME")
 
 
 def _digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a dataset gives away: leaks between its splits, missing slides, encoders that have seen it."""
+"""Leaks between the splits of a dataset, missing slides, and encoders that have seen it."""
 
 from __future__ import annotations
 

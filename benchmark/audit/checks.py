@@ -1,4 +1,4 @@
-"""The audit of a dataset: what its splits share, what they lack, and what its figures must be read with."""
+"""The checks of an audit: what splits share, what they lack, and what else a reader of the figures must know."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from benchmark.audit.findings import (
     SLIDES,
     AuditFinding,
     AuditReport,
-    counted,
-    named,
+    count,
+    list_some,
 )
 from benchmark.dataset import Split
 from benchmark.errors import DataError
@@ -63,7 +63,7 @@ def audit(
 def _kind(dataset: Dataset) -> list[AuditFinding]:
     if not dataset.synthetic:
         return []
-    return [AuditFinding(KIND, None, "synthetic: figures on this data are no results on the real cohort")]
+    return [AuditFinding(KIND, None, "synthetic: figures on it say nothing about the real cohort")]
 
 
 def _completeness(dataset: Dataset, slides: Splits, unread: Mapping[str, str]) -> list[AuditFinding]:
@@ -75,7 +75,7 @@ def _completeness(dataset: Dataset, slides: Splits, unread: Mapping[str, str]) -
             findings.append(AuditFinding(CLASSES, None, f"{split} is empty"))
         elif missing:
             reasons = tuple(f"{slide}: {why}" for slide, why in missing.items())
-            text = f"{split}: {expected - len(missing)} of {expected} slides can be used; {named(reasons)}"
+            text = f"{split}: {expected - len(missing)} of {expected} slides are usable; {list_some(reasons)}"
             findings.append(AuditFinding(COMPLETENESS, False, text, reasons))
         else:
             findings.append(AuditFinding(COMPLETENESS, True, f"{split}: all {expected} slides"))
@@ -92,14 +92,16 @@ def _patients(slides: Splits) -> list[AuditFinding]:
         test = slides[Split.TEST]
         touched = sum(slide.patient in known for slide in test)
         text = (
-            f"{counted(len(shared), 'patient')} in more than one split, of {len(where)} ({_pairs(where)}): "
-            f"{named(shared)}; {touched} of {len(test)} test slides are of patients with slides in train or validation"
+            f"{count(len(shared), 'patient')} of {len(where)} in more than one split ({_pairs(where)}): "
+            f"{list_some(shared)}; {touched} of {len(test)} test slides from patients also in train or validation"
         )
         findings.append(AuditFinding(PATIENTS, False, text, shared))
     else:
-        findings.append(AuditFinding(PATIENTS, True, f"none of {len(where)} patients is in more than one split"))
+        findings.append(AuditFinding(PATIENTS, True, f"none of {count(len(where), 'patient')} in more than one split"))
     if everything and all(slide.patient == slide.id for slide in everything):
-        text = "the patient of every slide is the slide: where the data do not name patients, none can be found twice"
+        text = (
+            "every slide has a patient id of its own: shared patients cannot be found if the data do not name patients"
+        )
         findings.append(AuditFinding(PATIENTS, None, text))
     return findings
 
@@ -108,9 +110,9 @@ def _slides(slides: Splits) -> AuditFinding:
     where = _places((slide.id, split) for split, part in slides.items() for slide in part)
     shared = tuple(slide for slide, splits in where.items() if len(splits) > 1)
     if shared:
-        text = f"{counted(len(shared), 'slide')} in more than one split ({_pairs(where)}): {named(shared)}"
+        text = f"{count(len(shared), 'slide')} in more than one split ({_pairs(where)}): {list_some(shared)}"
         return AuditFinding(SLIDES, False, text, shared)
-    return AuditFinding(SLIDES, True, f"none of {len(where)} slides is in more than one split")
+    return AuditFinding(SLIDES, True, f"none of {count(len(where), 'slide')} in more than one split")
 
 
 def _contents(slides: Splits, compared: Comparison) -> list[AuditFinding]:
@@ -119,7 +121,7 @@ def _contents(slides: Splits, compared: Comparison) -> list[AuditFinding]:
     for split, part in slides.items():
         for slide in part:
             holders[slide.path].append((split, slide.id))
-    groups = [(twins, [one for path in twins.paths for one in holders[path]]) for twins in compared.twins]
+    groups = [(twins, [holder for path in twins.paths for holder in holders[path]]) for twins in compared.twins]
     alone = {path for twins in compared.twins for path in twins.paths}
     groups += [(Twins((path,), "one file"), held) for path, held in holders.items() if path not in alone]
     groups = [(twins, held) for twins, held in groups if len({slide for _, slide in held}) > 1]
@@ -130,18 +132,18 @@ def _contents(slides: Splits, compared: Comparison) -> list[AuditFinding]:
     if across:
         items = tuple(map(_equation, across))
         touched = len({slide for _, held in across for split, slide in held if split is Split.TEST})
-        text = f"{counted(len(across), 'image')} in more than one split under different names: {named(items)}"
-        text += f"; {touched} of {len(slides[Split.TEST])} test slides are among them"
+        text = f"{count(len(across), 'image')} in more than one split under different names: {list_some(items)}"
+        text += f"; {touched} of {len(slides[Split.TEST])} test slides among them"
         findings.append(AuditFinding(CONTENTS, False, text, items))
     else:
-        pixels = "tiles not by their pixels (--full)"
+        pixels = "the pixels of tiles were not (--full)"
         if compared.decoded is not None:
-            pixels = f"{compared.decoded} tiles also by their pixels"
-        text = f"no image is in more than one split: {total} files compared by their bytes, {pixels}"
+            pixels = f"and the pixels of {count(compared.decoded, 'tile')}"
+        text = f"no image in more than one split: compared the bytes of {count(total, 'file')}, {pixels}"
         findings.append(AuditFinding(CONTENTS, True, text))
     if inside:
         items = tuple(map(_equation, inside))
-        text = f"{counted(len(inside), 'image')} more than once in one split: {named(items)}"
+        text = f"{count(len(inside), 'image')} more than once in one split: {list_some(items)}"
         findings.append(AuditFinding(DUPLICATES, None, text, items))
     return findings
 
@@ -164,7 +166,7 @@ def _classes(dataset: Dataset, slides: Splits, unread: Mapping[str, str]) -> lis
             if part:
                 only = {frozenset({0}): "every unit is negative", frozenset({1}): "every unit is positive"}
                 findings.append(
-                    AuditFinding(CLASSES, None, f"{split}: {only.get(frozenset(seen), 'there is no unit')}")
+                    AuditFinding(CLASSES, None, f"{split}: {only.get(frozenset(seen), 'there are no units')}")
                 )
     if both:
         findings.append(AuditFinding(CLASSES, True, f"positive and negative units in {', '.join(both)}"))
@@ -173,14 +175,14 @@ def _classes(dataset: Dataset, slides: Splits, unread: Mapping[str, str]) -> lis
 
 def _places(pairs: Iterable[tuple[str, Split]]) -> dict[str, tuple[Split, ...]]:
     """The splits in which each name occurs, in the order of the splits."""
-    found: dict[str, dict[Split, None]] = defaultdict(dict)
+    places: dict[str, dict[Split, None]] = defaultdict(dict)
     for name, split in pairs:
-        found[name][split] = None
-    return {name: tuple(splits) for name, splits in found.items()}
+        places[name][split] = None
+    return {name: tuple(splits) for name, splits in places.items()}
 
 
 def _pairs(where: Mapping[str, tuple[Split, ...]]) -> str:
-    """How many names lie in which splits at once: `train + test 15`."""
+    """How many names are in which splits at once: `train + test 15`."""
     counts: dict[str, int] = defaultdict(int)
     for splits in where.values():
         if len(splits) > 1:

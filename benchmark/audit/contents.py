@@ -1,4 +1,4 @@
-"""Slides that are one and the same image: by the bytes of their files, and tiles by their pixels."""
+"""Slides that are the same image: equal files, and tiles with equal pixels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmark.digest import BLOCK, SAMPLES
 from benchmark.slides import Slide
 
 CONFIRMED = 64_000_000
-"""Bytes up to which files that seem equal are read whole also by the quick audit."""
+"""Bytes up to which the quick audit, too, reads files that seem equal in full."""
 
 
 @dataclass(frozen=True)
 class Twins:
-    """Slides with one content, by path, and what tells that it is one."""
+    """The paths of slides with equal content; `how` says what is equal."""
 
     paths: tuple[Path, ...]
     how: str
@@ -26,7 +26,7 @@ class Twins:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`decoded`: tiles compared by their pixels, None where pixels were not looked at. `unread`: slide → why."""
+    """`decoded`: number of tiles whose pixels were compared, None if none were. `unread`: slide → reason."""
 
     twins: tuple[Twins, ...]
     decoded: int | None
@@ -34,32 +34,32 @@ class Comparison:
 
 
 def compare(slides: Sequence[Slide], root: Path, *, full: bool, cache: Path | None) -> Comparison:
-    """Find slides of different paths with one content.
+    """Find slides at different paths with equal content.
 
-    Files of equal size are compared by sampled blocks, and where these agree by every byte: always with `full`,
-    else up to `CONFIRMED` bytes. Pixels of tiles are compared with `full`, or where `cache` can keep their digests.
-    Memory is bounded by a few tiles. A slide that cannot be read is named in `unread`, and compared no further.
+    Files of equal size are compared by sampled blocks and, if these agree, by every byte: always with `full`,
+    else up to `CONFIRMED` bytes. Pixels of tiles are compared with `full`, or if `cache` can keep their digests.
+    Memory is bounded by a few tiles. A slide that cannot be read is listed in `unread` and not compared.
     """
     unread: dict[str, str] = {}
-    there: dict[Path, int] = {}
+    sizes: dict[Path, int] = {}
     for slide in slides:
         try:
-            there[slide.path] = slide.path.stat().st_size
+            sizes[slide.path] = slide.path.stat().st_size
         except OSError as error:
             unread[slide.id] = f"{slide.path} cannot be read: {error.strerror or error}"
-    files = _file_digests(there, full)
+    files = _file_digests(sizes, full)
     pixels: Mapping[Path, str] = {}
-    looked = full or cache is not None
-    if looked:
-        found = pixel_digests([slide for slide in slides if slide.path in there], root, cache=cache, anew=full)
-        pixels = found.digests
-        unread |= found.unread
+    decode = full or cache is not None
+    if decode:
+        decoded = pixel_digests([slide for slide in slides if slide.path in sizes], root, cache=cache, anew=full)
+        pixels = decoded.digests
+        unread |= decoded.unread
     groups = defaultdict(list)
-    for path in there:
+    for path in sizes:
         if key := pixels.get(path) or files.get(path):
             groups[key].append(path)
     twins = [Twins(tuple(paths), _how(paths, files)) for paths in groups.values() if len(paths) > 1]
-    return Comparison(tuple(twins), len(pixels) if looked else None, unread)
+    return Comparison(tuple(twins), len(pixels) if decode else None, unread)
 
 
 def _how(paths: Sequence[Path], files: Mapping[Path, str]) -> str:
@@ -70,7 +70,7 @@ def _how(paths: Sequence[Path], files: Mapping[Path, str]) -> str:
 
 
 def _file_digests(sizes: Mapping[Path, int], full: bool) -> dict[Path, str]:
-    """Digests that are equal for equal files; a file whose content no other file can have gets none."""
+    """Digests that are equal for equal files; a file that no other can equal gets none."""
     sampled = {path: f"sampled {sizes[path]} {_sampled(path, sizes[path])}" for path in _alike(sizes)}
     return {
         path: f"every {_whole(path)}" if full or sizes[path] <= CONFIRMED else sampled[path] for path in _alike(sampled)

@@ -1,4 +1,4 @@
-"""Encoders that were trained on the very cohort they are tested on."""
+"""Encoders that were pre-trained on the cohort they are tested on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SHORTEST = 3
 
 
 def declared_encoders(method: Method) -> tuple[str, ...]:
-    """What the networks of a method, with its parameters, have seen before: one `NAME: DATA` each.
+    """The pre-training data of a method's networks, with its parameters: one `NAME: DATA` each.
 
-    Asks the method's `encoders()`. One that has none, or answers None, is unknown.
+    Read from the method's `encoders()`; without it, or when it returns None, the data is unknown.
     """
     hook = getattr(method, "encoders", None)
     declared: Sequence[str] | None = hook() if hook is not None else None
@@ -29,34 +29,34 @@ def declared_encoders(method: Method) -> tuple[str, ...]:
 
 
 def check_encoders(dataset: Dataset, encoders: Sequence[str]) -> list[AuditFinding]:
-    """Warn of every encoder whose description names the dataset; note those of which nothing is known."""
+    """Warn of every encoder whose pre-training data names the dataset; note those with unknown data."""
     names = cohort_words(dataset.name, dataset.card.title)
     findings = []
     for encoder in dict.fromkeys(encoders):
         hits = tuple(sorted(names & _words(encoder)))
         if hits:
-            text = f"pre-training of {encoder}; that names this dataset ({', '.join(hits)})"
+            text = f"pre-trained {encoder}: names this dataset ({', '.join(hits)})"
             findings.append(AuditFinding(ENCODER, False, text, (encoder,)))
         elif not encoder.strip() or re.search(r"(^|: )unknown\b", encoder):
-            text = f"pre-training of {encoder or 'an encoder: unknown'}; it may have seen this dataset"
+            text = f"pre-trained {encoder or 'an encoder: unknown'}: may have seen this dataset"
             findings.append(AuditFinding(ENCODER, None, text, (encoder,)))
         else:
-            text = f"pre-training of {encoder}; that does not name this dataset"
+            text = f"pre-trained {encoder}: does not name this dataset"
             findings.append(AuditFinding(ENCODER, True, text, (encoder,)))
     return findings
 
 
 def cohort_words(name: str, title: str) -> frozenset[str]:
-    """Small-letter words that name a cohort: of its registry name, and the acronyms at the head of its title.
+    """Lower-case words that name a cohort: those of its registry name, and the acronyms at the head of its title.
 
-    Each counts with and without its number, for releases of one cohort overlap: an encoder trained on "CAMELYON"
+    Each counts with and without its number, because releases of one cohort overlap: an encoder trained on "CAMELYON"
     has seen camelyon16, one trained on "CAMELYON17" is not known to have.
     """
     head = re.split(r" [–—-] |[:(]", title)[0]
     acronyms = [word for word in re.findall(r"[^\W_]+", head) if re.search(r"\d|(?<=.)[A-Z]", word)]
-    found = _words(name) | {word.lower() for word in acronyms}
-    stems = {word.rstrip("0123456789") for word in found}
-    return frozenset(word for word in found | stems if len(word) >= SHORTEST and not word.isdigit())
+    words = _words(name) | {word.lower() for word in acronyms}
+    stems = {word.rstrip("0123456789") for word in words}
+    return frozenset(word for word in words | stems if len(word) >= SHORTEST and not word.isdigit())
 
 
 def _words(text: str) -> set[str]:

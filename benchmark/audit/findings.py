@@ -1,4 +1,4 @@
-"""What an audit says: findings, and the one line that a run carries of them."""
+"""The findings of an audit, and the one-line summary that a run stores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NAMED = 5
-"""Items named in a text; the rest are counted."""
+"""Items listed in a text; the rest are counted."""
 
 PATIENTS = "patients across splits"
 SLIDES = "slides across splits"
@@ -21,10 +21,10 @@ ENCODER = "encoder"
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """One thing that was looked at.
+    """The result of one check.
 
     `ok`: False for what makes figures doubtful, None for a fact to know. `text`: what, where, how many, the first
-    five by name. `items`: all of them.
+    five items. `items`: all of them.
     """
 
     check: str
@@ -35,7 +35,7 @@ class AuditFinding:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """Everything an audit found, in the order of its checks."""
+    """All findings, in the order of the checks."""
 
     findings: tuple[AuditFinding, ...]
 
@@ -58,17 +58,18 @@ class AuditReport:
     def facts(self) -> dict[str, Any]:
         """Everything as JSON values, for `audit.json`."""
         findings = [
-            {"check": one.check, "ok": one.ok, "text": one.text, "items": list(one.items)} for one in self.findings
+            {"check": finding.check, "ok": finding.ok, "text": finding.text, "items": list(finding.items)}
+            for finding in self.findings
         ]
         return {"ok": self.ok, "tag": self.tag, "findings": findings}
 
 
-def named(items: Sequence[str]) -> str:
+def list_some(items: Sequence[str]) -> str:
     """The first five, and how many more there are."""
     more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
     return ", ".join(items[:NAMED]) + more
 
 
-def counted(number: int, what: str) -> str:
-    """A number with its noun and verb: `1 patient is`, `2 patients are`."""
-    return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
+def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 patient`, `2 patients`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

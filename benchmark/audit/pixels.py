@@ -1,4 +1,4 @@
-"""Digests of the decoded pixels of tiles, kept in the cache until the file changes."""
+"""Digests of the decoded pixels of tiles, cached until the file changes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LARGEST = 4_000_000
 """Pixels up to which a slide is a tile, whose pixels are compared."""
 
 HEAVIEST = 32_000_000
-"""Bytes above which a file is taken for a larger image without being opened."""
+"""Bytes above which a file is assumed to be a larger image and not opened."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """`digests`: of the tiles that could be decoded, by path. `unread`: slide → why it could not."""
+    """`digests`: of the tiles that could be decoded, by path. `unread`: slide → why it could not be."""
 
     digests: Mapping[Path, str]
     unread: Mapping[str, str]
@@ -34,19 +34,19 @@ class Decoded:
 def pixel_digests(slides: Sequence[Slide], root: Path, *, cache: Path | None, anew: bool) -> Decoded:
     """The digest of size and pixels of every tile among `slides`; equal for a BMP and a PNG of one image.
 
-    With `cache`, the digest of a file of unchanged size and time is taken from there, unless `anew`, and new ones are
-    kept there, in one file for `root`.
+    With `cache`, the digest of a file of unchanged size and time is read from there, unless `anew`; new ones are
+    stored there, in one file per `root`.
     """
     home = cache / "audit" / f"{_identity(root)}.json" if cache is not None else None
     known = _kept(home) if home is not None and not anew else {}
     stamps = {slide.path: _stamp(slide.path) for slide in slides}
-    found: dict[str, list[Any]] = {}
+    entries: dict[str, list[Any]] = {}
     unread: dict[str, str] = {}
     fresh = []
     for slide in slides:
         before = known.get(str(slide.path), [])
         if before[:2] == stamps[slide.path]:
-            found[str(slide.path)] = before
+            entries[str(slide.path)] = before
         else:
             fresh.append(slide)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -54,16 +54,16 @@ def pixel_digests(slides: Sequence[Slide], root: Path, *, cache: Path | None, an
             if isinstance(result, DataError):
                 unread[slide.id] = result.what
             else:
-                found[str(slide.path)] = [*stamps[slide.path], result]
+                entries[str(slide.path)] = [*stamps[slide.path], result]
     if home is not None and len(fresh) > len(unread):
         with whole_file(home) as temporary:
-            temporary.write_text(json.dumps(found), encoding="utf-8")
-    digests = {slide.path: entry[2] for slide in slides if (entry := found.get(str(slide.path))) and entry[2]}
+            temporary.write_text(json.dumps(entries), encoding="utf-8")
+    digests = {slide.path: entry[2] for slide in slides if (entry := entries.get(str(slide.path))) and entry[2]}
     return Decoded(digests, unread)
 
 
 def _digest(slide: Slide) -> str | DataError | None:
-    """None for a slide that is no tile; the error, for the caller to name, of one that cannot be decoded."""
+    """None for a slide that is not a tile; the error, for the caller to report, if it cannot be decoded."""
     if slide.path.stat().st_size > HEAVIEST:
         return None
     try:
@@ -95,6 +95,6 @@ def _kept(home: Path) -> dict[str, list[Any]]:
         return {}
     try:
         kept: dict[str, list[Any]] = json.loads(home.read_text(encoding="utf-8"))
-    except ValueError:  # damaged: nothing is lost but the time to decode again
+    except ValueError:  # damaged: only the time to decode again is lost
         return {}
     return kept

@@ -1,4 +1,4 @@
-"""`bench audit`: what a dataset gives away, before any figure on it is believed."""
+"""`bench audit`: leaks and gaps of a dataset."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Examples:
   bench audit camelyon16 --data synthetic --method lcmil --preset quick
   bench audit glas --data /data/glas --format json --strict
 
-Tiles are decoded once and then compared from the cache; --full compares every byte and decodes all tiles anew.
+The pixel digests of tiles are cached; --full compares every byte and decodes all tiles again.
 """
 
 
@@ -58,26 +58,26 @@ def audit(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Parameters of --method. Default: paper.", autocompletion=complete.preset),
+        typer.Option(metavar="NAME", help="Preset of --method. Default: paper.", autocompletion=complete.preset),
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Compare every byte, decode all tiles anew.")] = False,
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit code 2 when there are warnings.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Compare every byte, decode all tiles again.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.table,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 2 if there are warnings.")] = False,
 ) -> None:
-    """Look for leaks between the splits, missing slides, and encoders that have seen the data."""
+    """Check for leaks between splits, missing slides, and encoders that have seen the data."""
     from rich.console import Console
 
-    from benchmark.audit import audit as look
+    from benchmark.audit import audit as examine
     from benchmark.audit import declared_encoders
     from benchmark.datahome import cache_home
 
     kind = datasets().load(name)
     owner = methods().load(method) if method is not None else None
-    options, params = _resolved(settings or [], kind, owner, preset)
+    options, params = _resolve(settings or [], kind, owner, preset)
     with Console(stderr=True).status("comparing the splits"):
-        dataset = _opened(kind, options, data)
+        dataset = _open(kind, options, data)
         encoders = declared_encoders(owner(params)) if owner is not None and params is not None else ()
-        report = look(dataset, encoders=encoders, full=full, cache=cache_home())
+        report = examine(dataset, encoders=encoders, full=full, cache=cache_home())
     if form is Format.json:
         facts = {"dataset": name, "root": str(dataset.root), "synthetic": dataset.synthetic, **report.facts()}
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
@@ -87,10 +87,10 @@ def audit(
         raise typer.Exit(2)
 
 
-def _resolved(
+def _resolve(
     settings: list[str], dataset: type[Dataset], method: type[Method] | None, preset: str | None
 ) -> tuple[BaseModel, BaseModel | None]:
-    """The options of the dataset and the parameters of the method. Raises `ConfigError` for what neither has."""
+    """The options of the dataset and the parameters of the method. Raises `ConfigError` for a name neither has."""
     from benchmark import config
     from benchmark.errors import ConfigError
 
@@ -110,7 +110,7 @@ def _resolved(
     return options, config.resolve(method, preset or config.DEFAULT_PRESET, values) if method is not None else None
 
 
-def _opened(kind: type[Dataset], options: BaseModel, data: str | None) -> Dataset:
+def _open(kind: type[Dataset], options: BaseModel, data: str | None) -> Dataset:
     from benchmark.config import SYNTHETIC
     from benchmark.datahome import cache_home, find_root
     from benchmark.running.plan import SYNTHETIC_SEED, SYNTHETIC_SLIDES

@@ -1,4 +1,4 @@
-"""`bench cache`: how large the cache is, and making room in it."""
+"""`bench cache`: show the cache and free space in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from benchmark.learning.encoders.kept import Entry
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Frozen features and other kept work: size, room.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Show the cache, free space in it.")
 
 Cache = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
@@ -25,12 +25,12 @@ PRUNE = """\
 Examples:
 
 \b
-  bench cache prune --older-than 30            # show what has not been used for 30 days
-  bench cache prune --older-than 30 --yes      # and remove it
-  bench cache prune --max-size 20 --yes        # keep the 20 GB used last
+  bench cache prune --older-than 30            # list what was not used for 30 days
+  bench cache prune --older-than 30 --yes      # delete it
+  bench cache prune --max-size 20 --yes        # keep the 20 GB that were used last
   bench cache prune --encoder vgg16 --yes
 
-Removed features are computed again when they are asked for; no result is lost.
+Deleted features are computed again when needed; no result is lost.
 """
 
 
@@ -46,23 +46,23 @@ def info(
     root = _root(cache)
     out = console()
     out.print(f"cache  {root}", markup=False, soft_wrap=True)
-    parts = table("part", "what", "size")
-    for part, what in PARTS.items():
-        parts.add_row(part, what, size_of(_bytes(root / part)))
+    parts = table("part", "contents", "size")
+    for part, contents in PARTS.items():
+        parts.add_row(part, contents, size_of(_bytes(root / part)))
     out.print(parts)
-    found = entries(root / "features")
-    if not found:
+    features = entries(root / "features")
+    if not features:
         out.print("no features yet", markup=False)
         return
-    out.print(_by_slide(found) if slides else _by_encoder(found))
+    out.print(_by_slide(features) if slides else _by_encoder(features))
 
 
-def _by_encoder(found: Sequence[Entry]) -> Table:
+def _by_encoder(features: Sequence[Entry]) -> Table:
     from benchmark.commands.printing import table
 
-    shown = table("encoder", "entries", "slides", "patches", "size", "took")
-    for encoder in sorted({entry.encoder for entry in found}):
-        own = [entry for entry in found if entry.encoder == encoder]
+    shown = table("encoder", "entries", "slides", "patches", "size", "computed in")
+    for encoder in sorted({entry.encoder for entry in features}):
+        own = [entry for entry in features if entry.encoder == encoder]
         shown.add_row(
             encoder,
             str(len(own)),
@@ -74,13 +74,13 @@ def _by_encoder(found: Sequence[Entry]) -> Table:
     return shown
 
 
-def _by_slide(found: Sequence[Entry]) -> Table:
+def _by_slide(features: Sequence[Entry]) -> Table:
     from datetime import datetime
 
     from benchmark.commands.printing import table
 
-    shown = table("slide", "encoder", "patches", "size", "took", "last used")
-    for entry in sorted(found, key=lambda entry: (entry.slide, entry.encoder, entry.home)):
+    shown = table("slide", "encoder", "patches", "size", "computed in", "last used")
+    for entry in sorted(features, key=lambda entry: (entry.slide, entry.encoder, entry.home)):
         used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
         size, took = size_of(entry.bytes), f"{entry.seconds:.0f} s"
         shown.add_row(entry.slide, entry.encoder, f"{entry.patches:,}", size, took, used)
@@ -89,54 +89,56 @@ def _by_slide(found: Sequence[Entry]) -> Table:
 
 @app.command(epilog=PRUNE)
 def prune(
-    older_than: Annotated[float | None, typer.Option(metavar="DAYS", min=0, help="Not used for so many days.")] = None,
-    max_size: Annotated[float | None, typer.Option(metavar="GB", min=0, help="Keep at most so much.")] = None,
+    older_than: Annotated[
+        float | None, typer.Option(metavar="DAYS", min=0, help="Features not used for this many days.")
+    ] = None,
+    max_size: Annotated[float | None, typer.Option(metavar="GB", min=0, help="Keep this much, the last used.")] = None,
     encoder: Annotated[str | None, typer.Option(metavar="NAME", help="Features of this encoder.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All features.")] = False,
-    stages: Annotated[bool, typer.Option("--stages", help="Also all kept stages: runs start from scratch.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it is only shown.")] = False,
+    stages: Annotated[bool, typer.Option("--stages", help="Also all stages: runs start from scratch.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only list.")] = False,
     cache: Cache = None,
 ) -> None:
-    """Remove frozen features (and stages, if asked); shows first what would go."""
+    """Delete frozen features, and stages with --stages."""
     from benchmark.commands.printing import console
     from benchmark.learning.encoders import kept
 
     if older_than is None and max_size is None and encoder is None and not everything and not stages:
-        raise ConfigError("nothing to prune was named", fix="bench cache prune --older-than 30")
+        raise ConfigError("nothing selected to delete", fix="bench cache prune --older-than 30")
     root = _root(cache)
-    found = kept.entries(root / "features")
+    features = kept.entries(root / "features")
     limit = None if max_size is None else max_size * 1e9
-    going = kept.chosen(found, older_than=older_than, max_bytes=limit, encoder=encoder, everything=everything)
-    sizes = {entry.home: entry.bytes for entry in going}
+    unwanted = kept.chosen(features, older_than=older_than, max_bytes=limit, encoder=encoder, everything=everything)
+    sizes = {entry.home: entry.bytes for entry in unwanted}
     sizes |= {part: _bytes(part) for part in kept.leftovers(root / "features")}
     old = {home: kept.stage_bytes(home) for home in kept.stages(root / "stages")} if stages else {}
-    what = f"{len(going)} of {len(found)} features, {len(sizes) - len(going)} unfinished ones"
-    what += f", {len(old)} stages" if stages else ""
+    selection = f"{len(unwanted)} of {len(features)} features, {len(sizes) - len(unwanted)} unfinished ones"
+    selection += f", {len(old)} stages" if stages else ""
     out = console()
     if not yes:
         total = size_of(sum(sizes.values()) + sum(old.values()))
-        out.print(f"would remove {what}: {total}; nothing was removed\n  → add --yes to do it", markup=False)
+        out.print(f"would delete {selection}: {total}; nothing was deleted\n  → delete: add --yes", markup=False)
         return
     spared = [home for home in sizes if not kept.remove(home)] + [home for home in old if not kept.forget_stage(home)]
     everywhere = sizes | old
     total = size_of(sum(everywhere.values()) - sum(everywhere[home] for home in spared))
-    but = f", but for the {len(spared)} named below" if spared else ""
-    out.print(f"removed {what}{but}: {total}", markup=False)
+    exceptions = f", except the {len(spared)} listed below" if spared else ""
+    out.print(f"deleted {selection}{exceptions}: {total}", markup=False)
     for home in spared:
-        out.print(f"kept {home}: in use, or it holds a file that is not the cache's", markup=False, soft_wrap=True)
+        out.print(f"kept {home}: in use, or holds files that the cache did not write", markup=False, soft_wrap=True)
 
 
 PARTS = {
-    "features": "what frozen encoders made of patches",
+    "features": "patch features of frozen encoders",
     "stages": "finished stages and checkpoints of runs",
     "runs": "runs in progress",
     "synthetic": "miniatures of --data synthetic",
-    "tracking": "empty tables of tracking stores",
+    "tracking": "empty store databases, copied for new stores",
 }
 
 
 def size_of(number: float) -> str:
-    """Bytes in a unit a person reads."""
+    """A number of bytes in the unit that reads best."""
     for unit in ("B", "kB", "MB", "GB"):
         if number < 1000:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"

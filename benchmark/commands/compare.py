@@ -15,7 +15,7 @@ from benchmark.commands.service import Store
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset
     from benchmark.reporting.comparison import Difference
-    from benchmark.reporting.report.run_figures import Files
+    from benchmark.stored import Artifacts
 
 EXAMPLES = """\
 Examples:
@@ -53,16 +53,15 @@ def compare(
     store: Store = None,
 ) -> None:
     """Compare two runs: settings, metrics with paired tests, cost, and the slides they disagree on most."""
-    import tempfile
-
     from rich.console import Console
     from rich.progress import track
     from rich.text import Text
 
+    from benchmark.commands.printing import console
     from benchmark.reporting.comparison import compare_runs, require_pair, write_page
     from benchmark.reporting.comparison.comparison_page import require_place
     from benchmark.reporting.comparison.comparison_tables import WIDTH, as_json, as_tables
-    from benchmark.reporting.report.run_figures import StoreFiles
+    from benchmark.tracking.artifacts import StoreArtifacts
     from benchmark.tracking.store import Tracker
 
     require_place(out)
@@ -72,17 +71,17 @@ def compare(
         quiet = not talk.is_terminal
         return track(list(names), "comparing slides", console=talk, transient=True, disable=quiet)
 
-    with tempfile.TemporaryDirectory(prefix="bench-compare-") as folder:
-        files, pair = StoreFiles(tracker, Path(folder)), require_pair(tracker, one, other)
-        found = compare_runs(tracker, files, pair, metric=metric, count=slides, track=shown)
+    pair = tracker.find(one), tracker.find(other)
+    require_pair(*pair)
+    with StoreArtifacts(tracker) as artifacts:
+        found = compare_runs(artifacts, pair, metric=metric, count=slides, track=shown)
         with talk.status("drawing"):
-            datasets, closed = _opened(found, files, data)
+            datasets, closed = _opened(found, artifacts, data)
             write_page(found, out, datasets, closed)
     if form is Format.json:
         sys.stdout.write(as_json(found))
     else:
-        terminal = Console(highlight=False)
-        terminal = terminal if terminal.is_terminal else Console(highlight=False, width=WIDTH)
+        terminal = console(WIDTH)
         for part in as_tables(found):
             terminal.print(part)
     if closed:
@@ -90,7 +89,7 @@ def compare(
     talk.print(Text(f"written: {out.absolute()}"), soft_wrap=True)
 
 
-def _opened(found: Difference, files: Files, data: str | None) -> tuple[list[Dataset], str]:
+def _opened(found: Difference, artifacts: Artifacts, data: str | None) -> tuple[list[Dataset], str]:
     """The data as the two runs read them, as `draw` takes them, or none and the reason why."""
     from benchmark.datahome import cache_home
     from benchmark.errors import BenchError, ConfigError
@@ -103,7 +102,7 @@ def _opened(found: Difference, files: Files, data: str | None) -> tuple[list[Dat
     reason = ""
     for run in (found.one, found.other):
         try:
-            path = next(iter(files.fetch(run, "config.yaml")), None)
+            path = next(iter(artifacts.fetch(run, "config.yaml")), None)
             if path is None:
                 raise ConfigError(f"run {run.id[:8]} has no config.yaml among its artifacts")
             datasets.append(reopen(path, run.tags["bench.data_digest"], cache_home(), data))

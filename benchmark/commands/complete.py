@@ -1,4 +1,4 @@
-"""What the shell may complete: names of components, also after a comma, and fixed words."""
+"""Shell completion: names of components, also after a comma, and fixed words."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def any_name(incomplete: str) -> Suggestions:
 
 def preset(incomplete: str) -> Suggestions:
     """The presets that every method has."""
-    words = {"paper": "the paper's values", "quick": "minutes on two CPU cores", "smoke": "seconds, to see it run"}
+    words = {"paper": "the paper's values", "quick": "minutes on two CPU cores", "smoke": "seconds, for tests"}
     return [(word, about) for word, about in words.items() if word.startswith(incomplete)]
 
 
@@ -46,11 +46,11 @@ def device(incomplete: str) -> Suggestions:
 
 def _after_comma(incomplete: str, entries: Iterable[Entry]) -> Suggestions:
     done, comma, last = incomplete.rpartition(",")
-    named = {part.partition(":")[0] for part in done.split(",")}
-    found = [(entry.name, entry.summary) for entry in entries if entry.name not in named]
+    used = {part.partition(":")[0] for part in done.split(",")}
+    candidates = [(entry.name, entry.summary) for entry in entries if entry.name not in used]
     if not comma:
-        found.append(("all", "every one that is installed"))
-    return [(f"{done}{comma}{name}", about) for name, about in found if name.startswith(last)]
+        candidates.append(("all", "all that are installed"))
+    return [(f"{done}{comma}{name}", about) for name, about in candidates if name.startswith(last)]
 
 
 def _entries(kind: str) -> list[Entry]:

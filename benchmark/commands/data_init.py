@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -92,13 +91,14 @@ def init(
 
 
 def _write(target: Path, template: Template) -> None:
+    import pandas as pd
+
     from benchmark.storage import whole_file
 
+    rows = pd.DataFrame(list(template.rows), columns=list(template.columns), dtype=object)
     try:
-        with whole_file(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, template.columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(template.rows)
+        with whole_file(target) as temporary:
+            rows.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot write {target}: {error.strerror or error}", fix=f"ls -ld {target.parent}") from error
 

@@ -50,6 +50,7 @@ def export(
 
     from benchmark.applying.export import export_run
     from benchmark.commands.printing import console
+    from benchmark.tracking.artifacts import StoreArtifacts
     from benchmark.tracking.store import Tracker
 
     terminal = console()
@@ -58,7 +59,9 @@ def export(
         quiet = not terminal.is_terminal
         return track(list(slides), "outlining slides", console=terminal, transient=True, disable=quiet)
 
-    done = export_run(Tracker(store), run, kind.value, out, force=force, track=shown)
+    tracker = Tracker(store)
+    with StoreArtifacts(tracker) as artifacts:
+        done = export_run(tracker.find(run), artifacts, kind.value, out, force=force, track=shown)
     empty = f" ({done.empty} of them without any)" if done.empty else ""
     files = f"{done.slides} slides{empty}, {done.regions} regions of class {done.name}"
     terminal.print(Text(f"{files}: {done.folder.absolute()}"), soft_wrap=True)

@@ -14,7 +14,11 @@ from benchmark.commands.service import Store
 from benchmark.errors import ConfigError
 
 if TYPE_CHECKING:
-    from benchmark.reporting.leaderboard.rows import Filters
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+
+    from benchmark.reporting.leaderboard.build_boards import Filters
 
 EXAMPLES = """\
 Examples:
@@ -89,27 +93,26 @@ def leaderboard(
     store: Store = None,
 ) -> None:
     """Rank the methods of the store: figures with intervals, tests, label cost, seconds, published numbers."""
+    from benchmark.notebook import read_leaderboard
     from benchmark.reporting.label_cost import read_cost_model
     from benchmark.reporting.leaderboard import leaderboard_tables as show
-    from benchmark.reporting.leaderboard.build_leaderboard import leaderboard as build
+    from benchmark.reporting.leaderboard.leaderboard_frame import as_csv
     from benchmark.reporting.references import references as published
     from benchmark.tracking.store import Tracker
 
     filters = chosen(method, dataset, metric, supervision, preset, tag)
-    cost = read_cost_model(cost_model)
-    found = build(Tracker(store), filters, cost=cost, published=published(references), tested=tests)
+    cost, known = read_cost_model(cost_model), published(references)
+    found = read_leaderboard(Tracker(store), filters, cost=cost, published=known, tests=tests)
     if not found.boards and not found.failures:
         raise nothing_found(found.store)
     if form is Format.table and out is None:
         _print(show.as_tables(found, filters, pairs=pairs, rows=rows, published=everything), show.NOTES)
-        return
-    text = {
-        Format.table: lambda: show.as_markdown(found, filters, pairs=pairs, rows=rows, published=everything),
-        Format.markdown: lambda: show.as_markdown(found, filters, pairs=pairs, rows=rows, published=everything),
-        Format.csv: lambda: show.as_csv(found, filters),
-        Format.json: lambda: show.as_json(found),
-    }[form]()
-    _write(text, out)
+    elif form is Format.csv:
+        _write(as_csv(found, filters), out)
+    elif form is Format.json:
+        _write(show.as_json(found), out)
+    else:
+        _write(show.as_markdown(found, filters, pairs=pairs, rows=rows, published=everything), out)
 
 
 def chosen(
@@ -121,7 +124,7 @@ def chosen(
     tag: list[str] | None,
 ) -> Filters:
     """The filters of the options. Raises `ConfigError` for an unknown metric or a tag without a value."""
-    from benchmark.reporting.leaderboard.rows import Filters
+    from benchmark.reporting.leaderboard.build_boards import Filters
 
     pairs = [text.partition("=") for text in tag or ()]
     for name, equals, _ in pairs:
@@ -147,15 +150,12 @@ def _names(text: str | None) -> tuple[str, ...]:
     return () if names == ("all",) else names
 
 
-def _print(tables: object, notes: tuple[str, ...]) -> None:
-    from collections.abc import Iterable
-
-    from rich.console import Console
+def _print(tables: Iterable[RenderableType], notes: tuple[str, ...]) -> None:
     from rich.text import Text
 
-    terminal = Console(highlight=False)
-    terminal = terminal if terminal.is_terminal else Console(highlight=False, width=WIDTH)
-    assert isinstance(tables, Iterable)
+    from benchmark.commands.printing import console
+
+    terminal = console(WIDTH)
     for table in tables:
         terminal.print(table)
     for note in notes:

@@ -1,4 +1,4 @@
-"""`bench list` and `bench info`: what is installed, and what one component is."""
+"""`bench list` and `bench info`: the installed components, and one of them in detail."""
 
 from __future__ import annotations
 
@@ -38,25 +38,27 @@ def list_datasets(json: AsJson = False) -> None:
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="A method or a dataset.", autocompletion=complete.any_name)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A method or a dataset.", autocompletion=complete.any_name)
+    ],
     json: AsJson = False,
 ) -> None:
     """Show a method or a dataset: card, presets, and each parameter with symbol, default, legal range and source."""
-    found = [registry for registry in (methods(), datasets()) if name in registry]
-    if not found:
+    holders = [registry for registry in (methods(), datasets()) if name in registry]
+    if not holders:
         raise unknown_name("method or dataset", name, [*methods().names(), *datasets().names()])
     from benchmark.commands import printing as tables
 
     if json:
-        facts = [registry.entry(name).as_row() | tables.facts(registry.load(name)) for registry in found]
+        facts = [registry.entry(name).as_row() | tables.facts(registry.load(name)) for registry in holders]
         typer.echo(json_format.dumps(facts[0] if len(facts) == 1 else facts, indent=2, default=str, ensure_ascii=False))
         return
-    for registry in found:
+    for registry in holders:
         tables.print_component(registry.entry(name), tables.facts(registry.load(name)))
 
 
 def _show(entries: list[Entry], *, json: bool) -> None:
-    """Plain columns: importing rich would take longer than everything else a listing does."""
+    """Print plain columns: importing rich would take longer than everything else a listing does."""
     if json:
         typer.echo(json_format.dumps([entry.as_row() for entry in entries], indent=2, ensure_ascii=False))
         return

@@ -1,4 +1,4 @@
-"""Cards, parameters and reports as they look on a terminal of 100 columns."""
+"""Cards and parameters, laid out for a terminal of 100 columns."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ MARKS: Mapping[bool | None, tuple[str, str]] = {
     None: ("note", "yellow"),
     False: ("FAIL", "bold red"),
 }
-"""Word and style of a finding that is right, worth knowing, or wrong."""
+"""Word and style of a result: right, worth knowing, wrong."""
 
 
-def console() -> Console:
-    """The terminal; 100 columns where the output is not a terminal."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=WIDTH)
+def console(width: int = WIDTH) -> Console:
+    """The terminal; so many columns where the output is not a terminal."""
+    terminal = Console(highlight=False)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=width)
 
 
 def table(*columns: str, **widths: Any) -> Table:
-    """An empty table in the house's style."""
-    made = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, **widths)
+    """An empty table in the style of `bench`."""
+    empty = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, **widths)
     for column in columns:
-        made.add_column(column)
-    return made
+        empty.add_column(column)
+    return empty
 
 
 def facts(component: type[Any]) -> dict[str, Any]:
-    """What there is to say about a method or a dataset, as plain data."""
+    """Everything `bench info` shows of a method or a dataset, as plain data."""
     return dataset_facts(component) if hasattr(component, "Options") else method_facts(component)
 
 
@@ -54,21 +54,21 @@ def print_component(entry: Entry, about: Mapping[str, Any]) -> None:
         return
     presets = [name for name, values in about.get("presets", {}).items() if values]
     column = "quick" if "quick" in presets else None
-    out.print(Group(*_parameter_sheet("option" if "options" in about else "parameter", rows, column)))
+    out.print(Group(*_parameter_rows("option" if "options" in about else "parameter", rows, column)))
     for name in presets:
         if name != column:
             out.print(Text(f"preset {name}: {in_words(about['presets'][name])}"))
     if "supervision" in about:
-        out.print(Text(f"what a sweep would search: bench sweep {entry.name} --dataset NAME --dry-run", "dim"))
+        out.print(Text(f"search space: bench sweep {entry.name} --dataset NAME --dry-run", "dim"))
 
 
 def print_card(out: Console, entry: Entry, about: Mapping[str, Any]) -> None:
     """Show the card of a method or a dataset."""
     card = dict(about["card"])
     out.print(Text.assemble((entry.name, "bold"), "  ", card.pop("title")))
-    sheet = Table.grid(padding=(0, 2))
-    sheet.add_column(style="dim", no_wrap=True)
-    sheet.add_column()
+    card_table = Table.grid(padding=(0, 2))
+    card_table.add_column(style="dim", no_wrap=True)
+    card_table.add_column()
     lines: dict[str, Any] = {"kind": entry.kind, "from": f"{entry.origin}", **card}
     if "supervision" in about:
         lines["supervision"] = about["supervision"]
@@ -76,13 +76,13 @@ def print_card(out: Console, entry: Entry, about: Mapping[str, Any]) -> None:
     for key, value in lines.items():
         text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         if text:
-            sheet.add_row(key, Text(text.strip()))
-    out.print(sheet)
+            card_table.add_row(key, Text(text.strip()))
+    out.print(card_table)
 
 
-def _parameter_sheet(what: str, rows: Sequence[Mapping[str, Any]], preset: str | None) -> Iterator[RenderableType]:
+def _parameter_rows(kind: str, rows: Sequence[Mapping[str, Any]], preset: str | None) -> Iterator[RenderableType]:
     """A line of columns per parameter and its description under it, across all columns."""
-    names = [what, "default", *([preset] if preset else []), "legal", "unit", "source"]
+    names = [kind, "default", *([preset] if preset else []), "legal", "unit", "source"]
     widths = [22, 15, *([16] if preset else []), 20 if preset else 37, 4, 18]
     yield Text()
     yield _line(widths, [Text(name, "bold underline") for name in names])

@@ -44,25 +44,25 @@ def report(
     store: Store = None,
 ) -> None:
     """Write the leaderboard with curves, overlays, failures and commands as one HTML file."""
-    import tempfile
-
     from rich.text import Text
 
     from benchmark.commands.printing import console
+    from benchmark.notebook import read_leaderboard
     from benchmark.reporting.label_cost import read_cost_model
-    from benchmark.reporting.leaderboard.build_leaderboard import leaderboard
     from benchmark.reporting.references import references as published
-    from benchmark.reporting.report import StoreFiles, write_report
+    from benchmark.reporting.report import write_report
     from benchmark.reporting.report.write_report import require_place
+    from benchmark.tracking.artifacts import StoreArtifacts
     from benchmark.tracking.store import Tracker
 
     require_place(out)
     tracker, terminal = Tracker(store), console()
     filters = chosen(method, dataset, None, supervision, preset, tag)
+    cost, known = read_cost_model(cost_model), published(references)
     with terminal.status("reading the store"):
-        found = leaderboard(tracker, filters, cost=read_cost_model(cost_model), published=published(references))
-    with terminal.status("drawing"), tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
-        write_report(found, StoreFiles(tracker, Path(folder)), out)
+        found = read_leaderboard(tracker, filters, cost=cost, published=known)
+    with terminal.status("drawing"), StoreArtifacts(tracker) as artifacts:
+        write_report(found, artifacts, out)
     rows = sum(len(board.rows) for board in found.boards)
     size = f"{out.stat().st_size / 1e6:.1f} MB"
     said = f"{len(found.boards)} boards, {rows} rows, {len(found.failures)} not finished, {size}: {out.absolute()}"

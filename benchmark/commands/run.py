@@ -19,13 +19,13 @@ Examples:
   bench run --method oeem --dataset glas --data synthetic --preset quick
   bench run --method oeem --dataset glas --data /data/glas
   bench run --method all --dataset all --preset quick --seeds 0,1,2 --jobs 2 --timeout 1h
-  bench run --method all --dataset all --dry-run        # what would run, what is finished, what makes no sense
+  bench run --method all --dataset all --dry-run        # the plan: runs to do, finished, not applicable
   bench run --method oeem,oeem:weighting=none --dataset glas:target=gland
   bench run --method oeem --dataset glas --set weighting=lc_mix --set presence=0.1,0.2,0.4      # a grid: 3 runs
-  bench run --config config.yaml          # repeat a run from its own artifact
+  bench run --config config.yaml          # repeat a run from its artifact
 
-A variant is a component with settings of its own: NAME:field=value:field=value. A run that is already finished is not
-done again (--force does it); one that was interrupted goes on where it was.
+A variant is a component with settings of its own: NAME:field=value:field=value. A finished run is not repeated
+(--force repeats it); an interrupted one resumes where it stopped.
 """
 
 
@@ -46,11 +46,13 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="A parameter or dataset option (bench info NAME); repeatable."),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML file of a run; what is typed here goes before it.")
+        Path | None, typer.Option(metavar="FILE", help="YAML file of a run; command-line options override it.")
     ] = None,
     refit: Annotated[
         bool,
-        typer.Option("--refit", help="Fit on training and validation slides, where a method selects nothing there."),
+        typer.Option(
+            "--refit", help="Fit on training and validation slides, if the method selects nothing on validation."
+        ),
     ] = False,
     seed: Annotated[int | None, typer.Option(metavar="INT", help="Seed (default 0).")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Several seeds: 0,1,2.")] = None,
@@ -70,18 +72,18 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", metavar="N", help="Runs at a time; 0: in this process, for a debugger.")
+        int, typer.Option("--jobs", "-j", metavar="N", help="Runs in parallel; 0: in this process, for a debugger.")
     ] = 1,
     timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Stop a run after this wall time: 90s, 15m, 2h. Default: never.")
+        str | None, typer.Option(metavar="TIME", help="Time limit per run: 90s, 15m, 2h. Default: none.")
     ] = None,
     memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Stop a run that holds more: 8GB. Default: 90 % of all / jobs.")
+        str | None, typer.Option(metavar="SIZE", help="Memory limit per run: 8GB. Default: 90 % of the machine / jobs.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done, and what not.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Run again what is already finished.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, run nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Repeat finished runs.")] = False,
 ) -> None:
-    """Train and test methods on datasets and keep the results in MLflow."""
+    """Train and test methods on datasets; results go to MLflow."""
     # Read once, when PyTorch is loaded: threads that spin while they wait slow every neighbour down several times.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from benchmark.config import RunRequest
@@ -111,9 +113,9 @@ def run(
 
 
 def chosen_seeds(seed: int | None, seeds: str | None) -> tuple[int, ...] | None:
-    """The seeds of `--seed` or `--seeds`, None without them. Raises `ConfigError` for both, or for what is no seed."""
+    """The seeds of `--seed` or `--seeds`, None without them. Raises `ConfigError` for both, or an invalid seed."""
     if seed is not None and seeds is not None:
-        raise ConfigError("both --seed and --seeds are given", fix="--seeds 0,1,2 alone")
+        raise ConfigError("both --seed and --seeds are given", fix="use one: --seeds 0,1,2")
     if seeds is None:
         return None if seed is None else (_not_negative(seed),)
     try:

@@ -16,7 +16,7 @@ def ui(
     host: Annotated[str, typer.Option(metavar="NAME", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", help="Port to listen on.")] = 5000,
 ) -> None:
-    """Open the MLflow UI on the store; Ctrl-C ends it."""
+    """Open the MLflow UI on the store; stop it with Ctrl-C."""
     from benchmark.tracking.server import serve
 
     raise typer.Exit(serve(store, host, port))
@@ -25,20 +25,20 @@ def ui(
 def doctor(store: Store = None) -> None:
     """Check Python, packages, device, memory, store, cache, data and shell.
 
-    Each fault comes with its fix; the exit code is 2 when something must be mended.
+    Each fault comes with its fix; the exit code is 2 if there is any.
     """
     from benchmark.commands.printing import MARKS, console
     from benchmark.doctor import examine
 
     out = console()
-    bad = 0
-    with out.status("looking at this machine"):
+    faults = 0
+    with out.status("checking this machine"):
         for check in examine(store):
             mark, style = MARKS[check.ok]
             out.print(f"[{style}]{mark}[/]", end=" ")
-            out.print(f"{check.what}: {check.found}", markup=False, soft_wrap=True)
+            out.print(f"{check.subject}: {check.result}", markup=False, soft_wrap=True)
             if check.fix and check.ok is not True:
                 out.print(f"       → {check.fix}", style="cyan", markup=False, soft_wrap=True)
-            bad += check.ok is False
-    if bad:
+            faults += check.ok is False
+    if faults:
         raise typer.Exit(2)

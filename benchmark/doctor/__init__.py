@@ -1,4 +1,4 @@
-"""What this machine has and lacks: each check looks for itself and says how to mend what is wrong."""
+"""What this machine has and lacks; each fault comes with its fix."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["Check", "examine"]
 
 
 def examine(store: str | None = None) -> Iterator[Check]:
-    """Every check, one after the other, as its result comes. `store` is the argument of `--store`."""
+    """Run every check and yield each result as it comes. `store` is the argument of `--store`."""
     from benchmark.doctor import machine, places, software
 
-    yield software.python()
-    yield from software.packages()
-    yield from software.plugins()
-    yield from machine.devices()
-    yield machine.processor()
-    yield machine.memory()
-    yield places.tracking(store)
-    yield places.cache()
-    yield from places.data()
-    yield software.completion()
+    yield software.check_python()
+    yield from software.check_packages()
+    yield from software.check_plugins()
+    yield from machine.check_devices()
+    yield machine.check_cores()
+    yield machine.check_memory()
+    yield places.check_store(store)
+    yield places.check_cache()
+    yield from places.check_data()
+    yield software.check_completion()

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at and what was found. `ok` is True, None for a warning, False for something to mend."""
+    """The result for one subject. `ok`: True, None for a warning, False for a fault; `fix` says how to mend it."""
 
-    what: str
+    subject: str
     ok: bool | None
-    found: str
+    result: str
     fix: str = ""
 
 
 def size(count: int) -> str:
-    """Bytes in words."""
+    """A number of bytes, in GiB."""
     return f"{count / 2**30:.1f} GiB"

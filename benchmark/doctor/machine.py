@@ -11,8 +11,8 @@ from benchmark.doctor.check import Check, size
 ENOUGH_MEMORY = 4 * 2**30
 
 
-def devices() -> Iterator[Check]:
-    """The GPUs PyTorch can use; a driver that PyTorch cannot use is a warning."""
+def check_devices() -> Iterator[Check]:
+    """The GPUs that PyTorch can use; a driver that it cannot use is a warning."""
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -23,29 +23,35 @@ def devices() -> Iterator[Check]:
             properties = torch.cuda.get_device_properties(index)
             yield Check("device", True, f"cuda:{index} {properties.name}, {size(properties.total_memory)}")
     elif shutil.which("nvidia-smi"):
-        found = f"there is an NVIDIA driver, but PyTorch {torch.__version__} cannot use it"
-        yield Check("device", None, found, "install the PyTorch build for your driver: https://pytorch.org/get-started")
+        result = f"NVIDIA driver found, but PyTorch {torch.__version__} cannot use it"
+        yield Check(
+            "device", None, result, "install the PyTorch build for your driver: https://pytorch.org/get-started"
+        )
     else:
         yield Check("device", True, "cpu (no GPU)")
 
 
-def processor() -> Check:
-    """Cores this process may use, against the threads it is told to use."""
+def check_cores() -> Check:
+    """Cores this process may use, against `OMP_NUM_THREADS`."""
     from benchmark.running.device import cores
 
-    available, told = cores(), os.environ.get("OMP_NUM_THREADS", "")
-    if told and not told.isdigit():
-        return Check("cores", False, f"{available}; OMP_NUM_THREADS={told!r} is no number", "unset OMP_NUM_THREADS")
-    if told and int(told) > available:
-        return Check("cores", None, f"{available}, but OMP_NUM_THREADS={told}", f"export OMP_NUM_THREADS={available}")
-    return Check("cores", True, f"{available}" + (f", OMP_NUM_THREADS={told}" if told else ""))
+    available, threads = cores(), os.environ.get("OMP_NUM_THREADS", "")
+    if threads and not threads.isdigit():
+        return Check(
+            "cores", False, f"{available}; OMP_NUM_THREADS={threads!r} is not a number", "unset OMP_NUM_THREADS"
+        )
+    if threads and int(threads) > available:
+        return Check(
+            "cores", None, f"{available}, but OMP_NUM_THREADS={threads}", f"export OMP_NUM_THREADS={available}"
+        )
+    return Check("cores", True, f"{available}" + (f", OMP_NUM_THREADS={threads}" if threads else ""))
 
 
-def memory() -> Check:
-    """Memory that is free now."""
+def check_memory() -> Check:
+    """Free memory."""
     import psutil
 
     state = psutil.virtual_memory()
-    found = f"{size(state.available)} free of {size(state.total)}"
+    result = f"{size(state.available)} free of {size(state.total)}"
     enough = state.available >= ENOUGH_MEMORY
-    return Check("memory", True if enough else None, found, "a quick run needs 3 GiB: close something")
+    return Check("memory", True if enough else None, result, "a quick run needs 3 GiB: close other programs")

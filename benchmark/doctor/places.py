@@ -14,7 +14,7 @@ ENOUGH_DISK = 10 * 2**30
 LITTLE_DISK = 2**30
 
 
-def tracking(store: str | None = None) -> Check:
+def check_store(store: str | None = None) -> Check:
     """Whether results can be written into the tracking store."""
     from benchmark.tracking.address import require_file, require_server, shown, sqlite_path, store_uri
 
@@ -26,7 +26,7 @@ def tracking(store: str | None = None) -> Check:
         elif urlsplit(uri).hostname:
             require_server(uri)
         else:
-            return Check("store", None, f"{shown(uri)}: only files and servers are checked", "bench run will tell")
+            return Check("store", None, f"{shown(uri)}: only files and servers are checked", "try it: bench run")
     except ValueError as error:
         return Check("store", False, f"{shown(uri)}: {error}", "set --store or MLFLOW_TRACKING_URI to an address")
     except TrackingError as error:
@@ -34,8 +34,8 @@ def tracking(store: str | None = None) -> Check:
     return Check("store", True, shown(uri))
 
 
-def cache() -> Check:
-    """Whether the cache can be written, and how much room there is."""
+def check_cache() -> Check:
+    """Whether the cache can be written, and how much disk space is free."""
     from benchmark.datahome import CACHE_VARIABLE, cache_home
 
     folder = cache_home()
@@ -47,17 +47,18 @@ def cache() -> Check:
         return Check("cache", False, f"{folder}: {error.strerror or error}", fix)
     free = shutil.disk_usage(folder).free
     ok = True if free >= ENOUGH_DISK else None if free >= LITTLE_DISK else False
-    return Check("cache", ok, f"{folder}, {size(free)} free", f"free some room, or move {CACHE_VARIABLE} elsewhere")
+    fix = f"free disk space, or point {CACHE_VARIABLE} to another disk"
+    return Check("cache", ok, f"{folder}, {size(free)} free", fix)
 
 
-def data() -> Iterator[Check]:
-    """Where the data of each dataset is found; data that is not here is a warning, for there are miniatures."""
+def check_data() -> Iterator[Check]:
+    """Where the data of each dataset lies; absent data is a warning, because miniatures do without."""
     from benchmark.datahome import find_root
     from benchmark.registry import datasets
 
     try:
         names = datasets().names()
-    except RegistryError:  # reported among the plug-ins
+    except RegistryError:  # check_plugins reports it
         return
     for name in names:
         try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from benchmark.doctor.check import Check
 from benchmark.errors import RegistryError
@@ -18,55 +19,77 @@ from benchmark.registry import datasets, methods
 
 DISTRIBUTION = "histobench"
 
-MODULES = {
-    "openslide-bin": "openslide_bin",
-    "openslide-python": "openslide",
-    "pillow": "PIL",
-    "pyyaml": "yaml",
-    "scikit-image": "skimage",
-    "scikit-learn": "sklearn",
-}
-"""Import names that differ from the name of the distribution."""
 
-
-def python() -> Check:
-    """The interpreter against what the project supports."""
+def check_python() -> Check:
+    """The interpreter, against the versions that the project supports."""
     version = ".".join(map(str, sys.version_info[:3]))
-    wanted = metadata.metadata(DISTRIBUTION)["Requires-Python"] or ""
-    ok = SpecifierSet(wanted).contains(version, prereleases=True)
-    return Check("python", ok, f"{version} ({sys.executable})", "" if ok else f"use a Python {wanted}")
+    supported = metadata.metadata(DISTRIBUTION)["Requires-Python"] or ""
+    ok = SpecifierSet(supported).contains(version, prereleases=True)
+    return Check("python", ok, f"{version} ({sys.executable})", "" if ok else f"use Python {supported}")
 
 
-def packages() -> Iterator[Check]:
-    """Every required distribution: installed, of a version in range, and importable. One line when all are well."""
-    wanted = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or []]
-    wanted = [requirement for requirement in wanted if requirement.marker is None or requirement.marker.evaluate()]
-    wrong = [check for check in map(package, wanted) if check.ok is not True]
-    yield from wrong
-    own = metadata.version(DISTRIBUTION)
-    well = ", ".join(f"{r.name} {metadata.version(r.name)}" for r in wanted if r.name in ("torch", "timm", "mlflow"))
-    if not wrong:
-        yield Check("packages", True, f"{DISTRIBUTION} {own} and its {len(wanted)} requirements, among them {well}")
+def check_packages() -> Iterator[Check]:
+    """Every required distribution: installed, of a version in range, and importable. One line when all are.
+
+    Faults are yielded as they come: importing everything takes several seconds.
+    """
+    requirements = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or []]
+    requirements = [each for each in requirements if each.marker is None or each.marker.evaluate()]
+    modules = import_names()
+    faults = 0
+    for requirement in requirements:
+        check = check_package(requirement, modules)
+        if check.ok is not True:
+            faults += 1
+            yield check
+    if not faults:
+        shown = ", ".join(
+            f"{each.name} {metadata.version(each.name)}"
+            for each in requirements
+            if each.name in ("torch", "timm", "mlflow")
+        )
+        own = metadata.version(DISTRIBUTION)
+        result = f"{DISTRIBUTION} {own} and its {len(requirements)} requirements, among them {shown}"
+        yield Check("packages", True, result)
 
 
-def package(requirement: Requirement) -> Check:
-    """One required distribution; importing it is the only proof that its compiled parts fit this machine."""
-    what, install = f"package {requirement.name}", f"pip install '{requirement.name}{requirement.specifier}'"
+def import_names() -> dict[str, list[str]]:
+    """Canonical name of each installed distribution → its public top-level modules, as their files say.
+
+    `faiss-cpu` is imported as `faiss`, `pillow` as `PIL`.
+    """
+    names: dict[str, list[str]] = {}
+    for module, distributions in sorted(metadata.packages_distributions().items()):
+        if module.isidentifier() and not module.startswith("_"):
+            for distribution in dict.fromkeys(distributions):
+                names.setdefault(canonicalize_name(distribution), []).append(module)
+    return names
+
+
+def check_package(requirement: Requirement, modules: Mapping[str, Sequence[str]]) -> Check:
+    """One required distribution; importing it is the only proof that its compiled parts fit this machine.
+
+    `modules`: see `import_names`. A distribution that lists no files is imported under its own name.
+    """
+    subject, install = f"package {requirement.name}", f"pip install '{requirement.name}{requirement.specifier}'"
     try:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
-        return Check(what, False, "not installed", install)
+        return Check(subject, False, "not installed", install)
     if not requirement.specifier.contains(version, prereleases=True):
-        return Check(what, False, f"{version}, but {requirement.specifier} is needed", install)
-    module = MODULES.get(requirement.name.lower(), requirement.name.replace("-", "_"))
+        return Check(subject, False, f"{version}, but {requirement.specifier} is needed", install)
+    name = canonicalize_name(requirement.name)
+    own = name.replace("-", "_")
+    candidates = modules.get(name, [own])
     try:
-        importlib.import_module(module)
+        for module in [own] if own in candidates else candidates:
+            importlib.import_module(module)
     except Exception as error:  # whatever a broken installation raises belongs on this line
-        return Check(what, False, f"{version} cannot be imported: {error}", f"{install} --force-reinstall")
-    return Check(what, True, version)
+        return Check(subject, False, f"{version} cannot be imported: {error}", f"{install} --force-reinstall")
+    return Check(subject, True, version)
 
 
-def plugins() -> Iterator[Check]:
+def check_plugins() -> Iterator[Check]:
     """Every registered method and dataset, loaded and checked against its contract."""
     for registry in (methods(), datasets()):
         try:
@@ -74,19 +97,19 @@ def plugins() -> Iterator[Check]:
         except RegistryError as error:
             yield Check(f"{registry.kind}s", False, error.what, error.fix or "")
             continue
-        well = []
+        loaded = []
         for entry in entries:
             try:
                 registry.load(entry.name)
-                well.append(entry.name)
+                loaded.append(entry.name)
             except RegistryError as error:
                 yield Check(f"{registry.kind} {entry.name}", False, error.what, error.fix or "")
-        if well or not entries:
-            yield Check(f"{registry.kind}s", True if well else None, ", ".join(well) or "none", "bench list")
+        if loaded or not entries:
+            yield Check(f"{registry.kind}s", True if loaded else None, ", ".join(loaded) or "none", "bench list")
 
 
-def completion() -> Check:
-    """Whether the login shell completes `bench`."""
+def check_completion() -> Check:
+    """Whether completion is installed for the login shell."""
     shell = Path(os.environ.get("SHELL", "")).name
     home = Path.home()
     scripts = {
@@ -95,7 +118,7 @@ def completion() -> Check:
         "fish": home / ".config" / "fish" / "completions" / "bench.fish",
     }
     if shell not in scripts:
-        return Check("completion", None, f"not known for the shell {shell or '(none)'}", "bench --show-completion")
+        return Check("completion", None, f"unknown shell {shell or '(none)'}", "bench --show-completion")
     if scripts[shell].is_file():
         return Check("completion", True, f"{shell}: {scripts[shell]}")
     return Check("completion", None, f"{shell}: not installed", "bench --install-completion")

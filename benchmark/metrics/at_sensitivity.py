@@ -27,7 +27,7 @@ BLOCK = 4_000_000
 class Reselected:
     """The 95 % interval of a specificity whose threshold each resample of `drawn` of the `patients` chose again.
 
-    `interval` is None when the specificity is the same in every resample: then they say nothing about its spread.
+    `interval` is None when the specificity is the same in every resample, which says nothing about its spread.
     """
 
     interval: tuple[float, float] | None
@@ -67,10 +67,10 @@ def reselected(
     strata = np.bincount(patients[np.asarray(labels) == 1], minlength=count) > 0
     draws = _draws(strata, resamples, seed)
     drawn = int(draws[0].sum())
-    found = percentile_interval(resampled_specificity(labels, scores, patients, draws, target))
-    if found is None:
+    interval = percentile_interval(resampled_specificity(labels, scores, patients, draws, target))
+    if interval is None:
         return Reselected(None, drawn, count, resamples)
-    low, high = (min(max(2 * point.specificity - end, 0.0), 1.0) for end in reversed(found))
+    low, high = (min(max(2 * point.specificity - end, 0.0), 1.0) for end in reversed(interval))
     return Reselected((low, high), drawn, count, resamples)
 
 
@@ -85,9 +85,9 @@ def resampled_specificity(
     truth, values = np.asarray(labels) == 1, np.asarray(scores, dtype=np.float64)
     positive, owners = _sorted(values[truth], patients[truth])
     negative, others = _sorted(values[~truth], patients[~truth])
-    found = np.full(len(draws), np.nan)
+    specificities = np.full(len(draws), np.nan)
     if not positive.size or not negative.size:
-        return found
+        return specificities
     step = max(1, BLOCK // values.size)
     for first in range(0, len(draws), step):
         part = draws[first : first + step]
@@ -97,8 +97,8 @@ def resampled_specificity(
         below = np.searchsorted(negative, positive[place], side="left")
         rejected = np.where(below > 0, alarms[np.arange(len(part)), below - 1], 0.0)
         defined = (hits[:, -1] > 0) & (alarms[:, -1] > 0)
-        np.divide(rejected, alarms[:, -1], out=found[first : first + step], where=defined)
-    return found
+        np.divide(rejected, alarms[:, -1], out=specificities[first : first + step], where=defined)
+    return specificities
 
 
 def _sorted(scores: Floats, patients: Ints) -> tuple[Floats, Ints]:
@@ -107,7 +107,7 @@ def _sorted(scores: Floats, patients: Ints) -> tuple[Floats, Ints]:
 
 
 def _draws(strata: NDArray[np.bool_], resamples: int, seed: int) -> Floats:
-    """Counts of m patients, shared out between those with and those without a positive unit as all patients are."""
+    """Counts of m patients, in the cohort's proportion of those with and without a positive unit."""
     rng = generator("metrics", "m-out-of-n", seed)
     count, with_ = strata.size, int(strata.sum())
     drawn = round(count**EXPONENT)

@@ -1,4 +1,4 @@
-"""All metrics of the suite by name, with what a leaderboard or a reader has to know about each."""
+"""All metrics by name, with title, direction, range, unit and definition."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def coverage(scored: Floats, unscored: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What one name means. `direction` is where better lies; "none" (thresholds) must not be ranked.
+    """The meaning of a metric. `direction`: where better is; "none" (thresholds, p values) is not ranked.
 
-    `needs` names the evidence it is made of, `undefined` says when its formula has no value, and `formula` is set
+    `needs` names the evidence it is computed from, `undefined` says when it has no value, and `formula` is set
     where the metric follows from pooled sums. `over`: "sums" evaluates it once, of the sums over slides; "slides"
     is the mean of the slides' own values; "pairs" tests the slides' values against those of the coarse annotation.
     """
@@ -232,4 +232,5 @@ def _schema() -> str:
 
 
 SCHEMA = _schema()
-"""Version of all names and definitions. The first number is raised by hand when a formula changes its result."""
+"""Version of all names and definitions. The first number is raised by hand when a formula,
+or the harness around it (`benchmark.provenance.HARNESS`), changes a result."""

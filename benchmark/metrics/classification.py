@@ -2,7 +2,7 @@
 
 Every function takes `labels` (n values, 0 or 1) and `scores` (n numbers) of the units, refuses NaN scores with
 `PredictionError`, and returns None where the metric is undefined (no positive or no negative unit).
-Source of the definitions: the hybrid-supervision study (gastric slides) and DeLong et al., Biometrics 1988.
+Sources: Li et al., MICCAI 2021 (arXiv 2107.00934) for specificity at 100 % sensitivity; DeLong et al., Biometrics 1988.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold with what it gives. `unit` is the index of the first unit whose score sets the threshold.
+    """A threshold and its rates. `unit`: the index of the first unit whose score sets the threshold.
 
     `specificity` is None when there is no negative unit.
     """

@@ -1,4 +1,4 @@
-"""What the suite keeps of a slide: sums and unit scores, so that no map has to be held."""
+"""The sums and unit scores of a slide that all metrics are computed from, so that no map is held."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from benchmark.metrics.segmentation import Confusion
 
 @dataclass(frozen=True, eq=False)
 class SlideEvidence:
-    """One slide's share in every metric.
+    """One slide's contribution to every metric.
 
-    `cells`: truth against prediction over the tissue cells that have a score, None where nobody drew the truth;
+    `cells`: truth against prediction over the tissue cells that have a score, None without a truth;
     `scored` and `unscored`: how many tissue cells have a score and how many have none.
     `objects`, `coarse`: None where there is no object annotation, or no coarse one. `annotation`: truth against the
     coarse annotation over the cells of `cells`, so that a refiner is compared with what it was given.
@@ -56,7 +56,7 @@ def gather(
 
     A cell is predicted positive when its score > 0.5, strictly: a tie goes to the negative class, as with argmax.
     `mask`, the method's own decision (after its post-processing), takes the place of that rule; a cell without a
-    score stays out either way. Without a `truth`, which nobody drew, only the units count.
+    score stays out either way. Without a `truth`, only the units count.
     In `truth` and `coarse` every class above 0 is positive. Cells outside `tissue` (default: everything is tissue)
     count nowhere. Predicted objects are the 8-connected components of the positive cells, holes left open; they are
     compared with the numbered objects of `instances` where the truth is positive. Units may come as a grid.

@@ -1,4 +1,4 @@
-"""Sentences beside the image-level figures: what a reader needs to judge an interval or a threshold."""
+"""Notes beside the image-level figures: how to judge an interval or a threshold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmark.metrics.comparison import delong_interval
 from benchmark.metrics.evidence import Units
 
 DECLARED = (0.1, 0.25, 0.75, 0.9)
-"""Thresholds besides 0.5 at which the rates can always be read: declared here, not chosen on any units."""
+"""Thresholds besides 0.5 at which the rates are reported: fixed here, not chosen on any units."""
 
 Interval = tuple[float, float]
 
@@ -18,24 +18,24 @@ def delong_words(units: Units) -> str:
     patients = len(set(units.patients.tolist()))
     if patients < 2:
         return "none: all units come from one patient"
-    found = delong_interval(units.labels, units.scores)
-    if found is None:
+    delong = delong_interval(units.labels, units.scores)
+    if delong is None:
         return "none: fewer than two positive or two negative units"
-    _, interval, variance = found
+    _, interval, variance = delong
     if variance == 0:
-        return "none: no unit is ranked differently from the others of its class, so there is no variance"
-    said = f"{between(interval)}, taking {units.labels.size} units for independent"
+        return "none: all units of a class rank alike, so there is no variance"
+    text = f"{between(interval)}, assuming that the {units.labels.size} units are independent"
     if patients == units.labels.size:
-        return f"{said}, as each comes from a patient of its own; reported is the bootstrap over patients"
-    return f"{said}, which they are not: they come from {patients} patients; reported is the bootstrap over patients"
+        return f"{text}: each comes from a patient of its own; the figure shows the bootstrap over patients"
+    return f"{text}, but they come from {patients} patients; the figure shows the bootstrap over patients"
 
 
-def reselected_words(found: Reselected) -> str:
+def reselected_words(result: Reselected) -> str:
     """The interval of a specificity whose threshold every resample chose again."""
-    how = f"{found.resamples} resamples of {found.drawn} of {found.patients} patients"
-    if found.interval is None:
+    how = f"{result.resamples} resamples of {result.drawn} of {result.patients} patients"
+    if result.interval is None:
         return f"none: the specificity is the same in all {how}"
-    return f"{between(found.interval)}, the threshold chosen again in each of {how} (m = n^0.7, reflected)"
+    return f"{between(result.interval)}, the threshold chosen again in each of {how} (m = n^0.7, reflected)"
 
 
 def proportion(successes: int, trials: int) -> str:

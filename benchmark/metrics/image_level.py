@@ -1,4 +1,4 @@
-"""The image-level part of the suite: AUC, and what is found and missed at three kinds of threshold."""
+"""The image-level metrics: AUC, and sensitivity and specificity at three kinds of threshold."""
 
 from __future__ import annotations
 
@@ -68,9 +68,11 @@ class ImageLevel:
     def _reselected(self, name: str, target: float) -> None:
         """A second interval, in which the threshold is not held fixed."""
         units = self.units
-        found = reselected(units.labels, units.scores, units.patients, target, resamples=self.resamples, seed=self.seed)
-        if found is not None:
-            self.summary.facts[f"{name}:threshold chosen again"] = image_facts.reselected_words(found)
+        result = reselected(
+            units.labels, units.scores, units.patients, target, resamples=self.resamples, seed=self.seed
+        )
+        if result is not None:
+            self.summary.facts[f"{name}:threshold chosen again"] = image_facts.reselected_words(result)
 
     def _at_validation(self, validation: Sequence[SlideEvidence]) -> None:
         """Sensitivity and specificity at the threshold that finds every positive validation unit."""
@@ -88,14 +90,14 @@ class ImageLevel:
     def _at_threshold(self, threshold: float, sensitivity: str, specificity: str) -> None:
         """Both rates at a threshold that does not depend on the test units."""
         labels, scores = self.units.labels, self.units.scores
-        found, rejected = scores >= threshold, scores < threshold
+        detected, rejected = scores >= threshold, scores < threshold
         value = classification.sensitivity(labels, scores, threshold)
-        self.summary.put(sensitivity, value, self._lacks(1), self._rate_interval(labels == 1, found))
+        self.summary.put(sensitivity, value, self._lacks(1), self._rate_interval(labels == 1, detected))
         value = classification.specificity(labels, scores, threshold)
         self.summary.put(specificity, value, self._lacks(0), self._rate_interval(labels == 0, rejected))
 
     def _at_declared(self) -> None:
-        """Both rates at a few more thresholds that nobody chose on these units."""
+        """Both rates at a few more thresholds, which were not chosen on these units."""
         labels, scores = self.units.labels, self.units.scores
         for name, label in (("image/sensitivity", 1), ("image/specificity", 0)):
             members = labels == label
@@ -110,11 +112,13 @@ class ImageLevel:
             self.summary.facts[f"{name}:at declared thresholds"] = image_facts.rates_at(rates)
 
     def _draws(self, resamples: int, seed: int) -> Floats | None:
-        """Patients drawn apart among those with and those without a positive unit, so that both stay in."""
+        """Draw patients with and without a positive unit separately, so that every resample has both."""
         strata = np.bincount(self.units.patients[self.units.labels == 1], minlength=self.patients) > 0
         with_, without = int(strata.sum()), int((~strata).sum())
         if self.patients < 2 or with_ == 1 or without == 1:
-            text = f"none: {with_} patients with a positive unit, {without} without; at least 2 of a kind are needed"
+            text = (
+                f"none: {with_} patients with a positive unit, {without} without; each group needs none or at least 2"
+            )
             self.summary.facts["image/auc:interval"] = text
             return None
         return patient_draws(self.patients, resamples, seed, strata)
@@ -139,9 +143,9 @@ class ImageLevel:
             return None
         return clopper_pearson(point.true_negatives, point.negatives)
 
-    def _one_class(self, what: str) -> str:
+    def _one_class(self, figure: str) -> str:
         kind = "positive" if self.units.labels.any() else "negative"
-        return f"all {self.group} units are {kind}, {what} is undefined"
+        return f"all {self.group} units are {kind}, {figure} is undefined"
 
     def _lacks(self, label: int) -> str:
         return f"no {self.group} unit is {'positive' if label else 'negative'}"
@@ -153,7 +157,7 @@ class ImageLevel:
 
 
 def _unusable(units: Units, group: str) -> str | None:
-    """Why nothing can be said from these units; NaN scores are refused, not passed over."""
+    """Why these units cannot be evaluated, or None. NaN scores are not ignored."""
     if not units.labels.size:
         return f"there are no {group} units"
     missing = np.flatnonzero(np.isnan(units.scores))

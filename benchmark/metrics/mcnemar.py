@@ -13,7 +13,7 @@ from benchmark.metrics.statistics import patient_draws, percentile_interval
 
 @dataclass(frozen=True)
 class McNemar:
-    """How often only one of two raters is right, how often only the other is, and the exact two-sided p value."""
+    """How often only the first of two raters is right, how often only the other, and the exact two-sided p value."""
 
     only_one: int
     only_other: int
@@ -24,8 +24,8 @@ class McNemar:
 class SpecificityTest:
     """Two specificities on the same negative units, at thresholds that are held fixed.
 
-    `difference` is `one` minus `other`. `test` takes the units for independent; `interval` (95 %) draws patients, and
-    is None with one patient, or when no resample differs from another.
+    `difference` is `one` minus `other`. `test` assumes independent units; `interval` (95 %) draws patients, and
+    is None with one patient, or when all resamples agree.
     """
 
     one: float
@@ -65,8 +65,8 @@ def compare_specificity(
 ) -> SpecificityTest | None:
     """Specificity of `one` minus that of `other`, each at its own threshold, on the same negatives.
 
-    A negative is right when its score < the threshold. The thresholds are held fixed: neither p nor the interval holds
-    the uncertainty of how they were chosen.
+    A negative is right when its score < the threshold. The thresholds are held fixed: neither p nor the interval
+    includes the uncertainty of how they were chosen.
 
     Args:
         labels: n values, 0 or 1; only the units with 0 count.

@@ -12,7 +12,7 @@ Objects are compared within a slide; counts and weights are pooled over all slid
 * Object Hausdorff = ½ [Σ ω_i H(S_i, G(S_i)) + Σ ω̃_j H(G_j, S(G_j))], in cells; an object without overlap is compared
   with the object of the other side that has the smallest Hausdorff distance to it.
 
-Own choices where the paper is silent: equal overlaps go to the lower object number; where a slide has no object
+Our choices where the paper is silent: equal overlaps go to the lower object number; where a slide has no object
 on the other side at all, the distance is the slide's diagonal (`alone` counts such objects).
 """
 
@@ -30,7 +30,7 @@ from benchmark.metrics.pooled import Counts, Floats, PooledMetric, ratio
 Labels = NDArray[np.int32]
 
 FEW = 1000
-"""Up to this object number gaps are cheaper to carry along than to close."""
+"""Object numbers up to this are used as they are; larger ones are renumbered first."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ def compare_objects(predicted: Labels, truth: Labels) -> ObjectEvidence:
     predicted, truth = _compact(predicted), _compact(truth)
     overlap, sizes, true_sizes = _overlap(predicted, truth)
     n, m = overlap.shape
-    tp, found = _detections(overlap, true_sizes)
+    tp, detected = _detections(overlap, true_sizes)
     dices, true_dices = _dices(overlap, sizes, true_sizes), _dices(overlap.T, true_sizes, sizes)
     distances, true_distances = _distances(predicted, truth, overlap)
     return ObjectEvidence(
         tp=tp,
         fp=n - tp,
-        fn=m - found,
+        fn=m - detected,
         area_predicted=int(sizes.sum()),
         area_truth=int(true_sizes.sum()),
         dice_predicted=float(sizes @ dices),

@@ -1,4 +1,4 @@
-"""Metrics that are formulas of sums, so that slides, patients and resamples pool by adding up."""
+"""Metrics as formulas of sums, so that slides, patients and resamples pool by addition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a refiner did to a coarse annotation: wrong cells it cleaned, right cells it broke (LC-MIL, Table I)."""
+"""Refinement of a coarse annotation: wrong cells cleaned, right cells broken (LC-MIL, Table I)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.metrics.pooled import Counts, Floats, PooledMetric, ratio
 
 @dataclass(frozen=True)
 class RefinementEvidence(Counts):
-    """Numbers of cells: wrong in the coarse annotation, of these right after; right in it, of these wrong after."""
+    """Numbers of cells: `wrong` in the coarse annotation, `mended` of these; `right` in it, `broken` of these."""
 
     wrong: int = 0
     mended: int = 0

@@ -1,4 +1,4 @@
-"""Retrieval among patches: P@10 in its two readings, which the literature mixes under one name.
+"""Retrieval among patches: P@10, a name for two different metrics in the literature.
 
 Both are macro averages: mean over the queries of a class, then over classes.
 """

@@ -1,4 +1,4 @@
-"""The evidence of many slides as arrays and as the rows of the table per slide."""
+"""The evidence of many slides: as arrays, and as rows of the per-slide table."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ def rows(slides: Sequence[SlideEvidence]) -> list[dict[str, Any]]:
     `coarse_accuracy` … `coarse_f1` are those of the coarse annotation on the slide's scored tissue cells, `valid`
     says whether it is usable (`is_valid`); None where there is none, and wherever a metric is undefined.
     """
-    made = [_row(slide) for slide in slides]
+    table = [_row(slide) for slide in slides]
     for needs in FAMILIES:
         sums = columns(slides, needs)
         if sums is None:
             continue
         for name, info in METRICS.items():
             if info.needs == needs and info.formula is not None and info.over == "sums":
-                for row, value in zip(made, info.formula.many(sums), strict=True):
+                for row, value in zip(table, info.formula.many(sums), strict=True):
                     row[name] = None if np.isnan(value) else float(value)
-    return made
+    return table
 
 
 def _row(slide: SlideEvidence) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _validity(test: Sequence[SlideEvidence]) -> dict[str, str]:
 
 
 def facts(test: Sequence[SlideEvidence], resamples: int) -> dict[str, str]:
-    """What a reader should know about the figures as a whole."""
+    """Notes on the figures as a whole."""
     patients = len({slide.patient for slide in test})
     units = sum(slide.unit_labels.size for slide in test)
     positive = sum(int(slide.unit_labels.sum()) for slide in test)
@@ -113,7 +113,9 @@ def facts(test: Sequence[SlideEvidence], resamples: int) -> dict[str, str]:
     }
     alone = sum(slide.objects.alone for slide in test if slide.objects is not None)
     if alone:
-        known["object/hausdorff:alone"] = f"{alone} objects on slides without a counterpart count with the diagonal"
+        known["object/hausdorff:alone"] = (
+            f"{alone} objects have no counterpart on their slide and count with its diagonal"
+        )
     unscored = sum(slide.unscored for slide in test)
     if unscored:
         known["unscored"] = f"{unscored} tissue cells have no score and count in no metric but pixel/coverage"

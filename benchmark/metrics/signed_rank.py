@@ -1,4 +1,4 @@
-"""The Wilcoxon signed-rank test, exact also with ties; quick enough for the hundreds of pairs of a leaderboard."""
+"""The Wilcoxon signed-rank test, exact also with ties (SciPy's is not), and fast enough for a leaderboard."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MOST_EXACT = 50
-"""Pairs up to which the distribution of the statistic is computed; above, it is nearly normal."""
+"""Pairs up to which the exact distribution of the statistic is used; above, the normal approximation."""
 
 DECIMALS = 12
-"""Differences are rounded so far first: rounding noise neither makes nor breaks a tie."""
+"""Differences are rounded to this many decimals, so that rounding noise neither makes nor breaks a tie."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Means over slides and the paired test against the coarse annotation, as LC-MIL's Table I reports them.
+"""Means over slides and the paired test against the coarse annotation, as in LC-MIL's Table I.
 
-Pooled metrics weigh every cell alike, so large slides dominate; here every slide counts once.
+Pooled metrics weigh cells equally, so large slides dominate; here slides weigh equally.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def add_tests(summary: Summary, names: Sequence[str], after: dict[str, Floats], 
 
 
 def _interval(values: Floats, defined: NDArray[np.bool_], draws: Floats | None) -> tuple[float, float] | None:
-    if draws is None:
+    if draws is None or np.ptp(values[defined]) == 0:  # equal values: resampled means differ by rounding alone
         return None
     weight = draws @ defined
     total = draws @ np.where(defined, values, 0.0)

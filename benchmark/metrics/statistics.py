@@ -31,7 +31,7 @@ LEVEL = 0.95
 """Coverage of all intervals."""
 
 DEFINED_SHARE = 0.95
-"""Share of the resamples in which a metric must be defined for an interval to be given."""
+"""Share of the resamples in which a metric must be defined for an interval."""
 
 
 def patient_draws(patients: int, resamples: int, seed: int, strata: ArrayLike | None = None) -> Floats:
@@ -58,7 +58,7 @@ def draw_counts(rng: np.random.Generator, members: int, size: int, resamples: in
 def percentile_interval(samples: Floats) -> tuple[float, float] | None:
     """The middle 95 % of bootstrap values, NaN (undefined) ones left out.
 
-    None when fewer than 95 % are defined, or when all are equal: then the bootstrap knows nothing about the spread.
+    None when fewer than 95 % are defined, or when all are equal, which says nothing about the spread.
     """
     defined = samples[~np.isnan(samples)]
     if not defined.size or defined.size < DEFINED_SHARE * samples.size or defined.min() == defined.max():

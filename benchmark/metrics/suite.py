@@ -1,4 +1,4 @@
-"""One call that computes every metric that applies to a set of predictions.
+"""Every metric that applies to a set of predictions, in one call.
 
     evidence = [gather(slide.id, slide.patient, truth=..., scores=..., unit_labels=..., unit_scores=...), ...]
     summary = summarise(evidence)
@@ -27,7 +27,7 @@ from benchmark.metrics.summary import Summary
 __all__ = ["METRICS", "SCHEMA", "MetricInfo", "SlideEvidence", "Summary", "gather", "metric_info", "summarise"]
 
 _MISSING = {
-    "cells": "an annotation of what they hold",
+    "cells": "a fine annotation",
     "objects": "numbered objects in the truth",
     "coarse": "a coarse annotation",
     "annotation": "a coarse annotation",

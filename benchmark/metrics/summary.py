@@ -1,4 +1,4 @@
-"""What the suite reports: values, what does not apply and why, intervals, one row per slide, and facts."""
+"""The result of the metrics: values, reasons for absent ones, intervals, rows per slide, and notes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Summary:
     `values`: metric name → number, never NaN. `absent`: metric name → why it has no value.
     `intervals`: metric name → (low, high), 95 %. `per_slide`: one flat row per slide, None where undefined.
     `spreads`: name of a mean over slides → standard deviation over slides (ddof = 1).
-    `facts`: name → text about the figures, such as the unit that sets a threshold.
+    `facts`: name → note on the figures, such as the unit that sets a threshold.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Summary:
             self.intervals[name] = interval
 
     def add_subset(self, subset: str, part: Summary) -> None:
-        """Take over the metrics of a part of the slides as `name@subset`; not those that apply nowhere."""
+        """Add the metrics of a part of the slides as `name@subset`; without those that apply to no slide."""
         self.values.update({f"{name}@{subset}": value for name, value in part.values.items()})
         self.intervals.update({f"{name}@{subset}": interval for name, interval in part.intervals.items()})
         self.spreads.update({f"{name}@{subset}": spread for name, spread in part.spreads.items()})
@@ -48,7 +48,7 @@ class Summary:
     def hide(self, hidden: Mapping[str, str]) -> None:
         """Move metrics to `absent`: keys are names or `prefix/*`, for all subsets and slides alike.
 
-        Raises `ConfigError` for a key that fits no metric: a slip there would show what must not be seen.
+        Raises `ConfigError` for a key that fits no metric: a slip there would show a metric that must be hidden.
         """
         for pattern, reason in hidden.items():
             bases = {
@@ -57,7 +57,7 @@ class Summary:
                 if name == pattern or (pattern.endswith("/*") and name.startswith(pattern[:-1]))
             }
             if not bases:
-                raise ConfigError(f"no metric is called {pattern!r}; known are: {', '.join(METRICS)}")
+                raise ConfigError(f"no metric is called {pattern!r}; there are: {', '.join(METRICS)}")
             for name in [name for name in (*self.values, *self.absent) if name.partition("@")[0] in bases]:
                 self.values.pop(name, None)
                 self.intervals.pop(name, None)

@@ -1,9 +1,16 @@
-"""The command that does a run, from what is stored of it."""
+"""Commands printed for copying: the one that does a run, and printing that never cuts or wraps one."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchmark.reporting.run_names import split_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
 
 REFIT = "refit"
 """First word of the label of a run that is fitted on training and validation slides."""
@@ -22,19 +29,30 @@ def run_command(
     """`bench run …` of one method on one dataset; `variant` and `settings` are labels, `name=value` with blanks."""
     words = ["bench", "run", "--method", method, "--dataset", dataset, "--preset", preset]
     words += ["--seeds", ",".join(map(str, seeds))]
-    if variant.split(" ")[0] == REFIT:
-        words, variant = [*words, "--refit"], variant.removeprefix(REFIT).lstrip()
-    for owner, text in (("method", variant), ("dataset", settings)):
-        words += [word for setting in split_label(text) for word in ("--set", f"{owner}.{setting}")]
+    params = split_settings(variant)
+    if params.pop(REFIT, None) == "":
+        words.append("--refit")
+    for owner, values in (("method", params), ("dataset", split_settings(settings))):
+        words += [word for name, value in values.items() for word in ("--set", f"{owner}.{name}={value}")]
     return shlex.join([*words, *extra])
 
 
-def split_label(text: str) -> list[str]:
-    """The `name=value` parts of a label; a blank inside a value belongs to it."""
-    parts: list[str] = []
-    for word in text.split(" ") if text else []:
-        if "=" in word or not parts:
-            parts.append(word)
+def command_text(command: str) -> Text:
+    """A command as a line of its own; `show` and `soft_wrap=True` print it whole."""
+    from rich.text import Text
+
+    return Text(f"  {command}", "cyan", no_wrap=True, overflow="ignore")
+
+
+def show(console: Console, *parts: RenderableType) -> None:
+    """Print tables and sentences as wide as the console, and commands (`command_text`) whole, however long."""
+    from rich.console import Group
+    from rich.text import Text
+
+    for part in parts:
+        if isinstance(part, Group):
+            show(console, *part.renderables)
+        elif isinstance(part, Text) and part.overflow == "ignore":
+            console.print(part, soft_wrap=True)
         else:
-            parts[-1] += f" {word}"
-    return parts
+            console.print(part)

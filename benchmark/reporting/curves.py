@@ -11,6 +11,17 @@ from numpy.typing import NDArray
 
 from benchmark.reporting.published_points import PublishedPoint, draw_published
 from benchmark.reporting.style import BLUE, CYCLE, FAINT, INK, VERMILION, figure, plain
+from benchmark.reporting.unit_square import (
+    AFTER,
+    BEFORE,
+    draw_gain,
+    draw_roc,
+    gain_axes,
+    gained_and_lost,
+    roc_axes,
+    slides_with_gain,
+    specificity_at_100,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +33,6 @@ Entry = tuple[str, float, int | None]
 COLUMNS, SMOOTH_FROM = 3, 80
 WINDOW = 15
 """Slides in the moving average of `refinement` (LC-MIL, Fig. 7b)."""
-BEFORE, AFTER = "coarse_f1", "pixel/f1"
-"""Columns of a slide's row: F1 of its coarse annotation, and of the prediction."""
 
 
 def roc(
@@ -45,45 +54,26 @@ def roc(
         interval: its 95 % interval, for the legend.
         published: points of papers, which the legend names by letters and tells from our own.
     """
-    from matplotlib.ticker import PercentFormatter
-
     positive, negative = scores[labels == 1], scores[labels == 0]
-    if not positive.size or not negative.size:
-        raise ValueError("a ROC curve needs positive and negative units")
-    false_alarms, hits = roc_points(labels, scores)
-    threshold = float(positive.min())
-    specificity = float((negative < threshold).mean())
     drawn = figure(5.6, 6.5 if published else 6.0)
     title = fill(title, 50)
     axes = drawn.add_subplot()
-    plain(axes, title=title, x="1 − specificity", y="sensitivity")
+    roc_axes(axes, title=title, chance="chance")
     within = f" (95 %: {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)), label="chance")
-    axes.plot(false_alarms, hits, color=BLUE, linewidth=2, label=f"AUC {auc:.3f}{within}", clip_on=False, zorder=3)
-    mark = f"100 % sensitivity: specificity {specificity:.1%} at score ≥ {threshold:.4g}"
-    axes.plot([1 - specificity], [1], "o", color=VERMILION, markersize=8, label=mark, clip_on=False, zorder=4)
+    curve = {"color": BLUE, "linewidth": 2, "label": f"AUC {auc:.3f}{within}"}
+    mark = {"marker": "o", "linestyle": "", "color": VERMILION, "markersize": 8}
+    if positive.size and negative.size:
+        specificity = f"specificity {specificity_at_100(labels, scores):.1%} at score ≥ {positive.min():.4g}"
+        mark["label"] = f"100 % sensitivity: {specificity}"
+    draw_roc(axes, labels, scores, curve, mark)
     if published:
         room = draw_published(axes, published)
         axes.set_title(title, loc="left", fontsize=10, color=INK, fontweight="bold", pad=9 + room)
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(
         loc="upper left", bbox_to_anchor=(0, -0.12), borderaxespad=0.0, fontsize=8, frameon=False, labelcolor=INK
     )
     _footnote(drawn, f"{positive.size} positive and {negative.size} negative units")
     return drawn
-
-
-def roc_points(
-    labels: NDArray[np.int8], scores: NDArray[np.floating]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """False positive rate and sensitivity at every threshold, from (0, 0) to (1, 1); tied scores are one point."""
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)
-    found = np.cumsum(labels[order] == 1)[last]
-    wrong = np.cumsum(labels[order] == 0)[last]
-    return np.append(0.0, wrong / wrong[-1]), np.append(0.0, found / found[-1])
 
 
 def refinement(rows: Sequence[Mapping[str, Any]], title: str) -> Figure | None:
@@ -99,29 +89,27 @@ def refinement(rows: Sequence[Mapping[str, Any]], title: str) -> Figure | None:
     Returns:
         The figure, None when no slide has both.
     """
-    known = [row for row in rows if row.get(BEFORE) is not None and row.get(AFTER) is not None]
-    if not known:
+    from pandas import DataFrame
+
+    known = slides_with_gain(DataFrame(list(rows)))
+    if known.empty:
         return None
-    known = sorted(known, key=lambda row: (row[BEFORE], row[AFTER]))
-    before, after = (np.array([row[column] for row in known], dtype=np.float64) for column in (BEFORE, AFTER))
     drawn = figure(5.6, 5.2)
     axes = drawn.add_subplot()
-    plain(axes, title=title, x="F1 of the coarse annotation", y="F1 after refinement")
-    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)), label="no change")
-    for valid, name in ((True, "slide"), (False, "slide, coarse annotation not valid")):
-        here = np.array([row.get("valid") in (None, True) for row in known]) == valid
-        if here.any():
-            face = BLUE if valid else "none"
-            axes.scatter(
-                before[here], after[here], s=26, facecolor=face, edgecolor=BLUE, alpha=0.75, label=name, zorder=3
-            )
+    gain_axes(axes, title=title, diagonal="no change")
+    invalid = known["valid"].eq(False) if "valid" in known else known[BEFORE].isna()
+    for slides, face, name in (
+        (known[~invalid], BLUE, "slide"),
+        (known[invalid], "none", "slide, coarse annotation not valid"),
+    ):
+        if len(slides):
+            draw_gain(axes, slides, s=26, facecolor=face, edgecolor=BLUE, label=name)
     if len(known) >= WINDOW:
         kernel = np.ones(WINDOW) / WINDOW
-        across, up = (np.convolve(values, kernel, mode="valid") for values in (before, after))
+        across, up = (np.convolve(known[column], kernel, mode="valid") for column in (BEFORE, AFTER))
         axes.plot(across, up, color=VERMILION, linewidth=2, label=f"mean of {WINDOW} slides", zorder=4)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.9, edgecolor="none", labelcolor=INK)
-    gained, lost = int(np.sum(after > before)), int(np.sum(after < before))
+    gained, lost = gained_and_lost(known)
     without = f"; {len(rows) - len(known)} without F1" if len(known) < len(rows) else ""
     _footnote(drawn, f"{len(known)} slides: {gained} above the diagonal, {lost} below{without}")
     return drawn

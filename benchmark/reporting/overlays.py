@@ -5,14 +5,14 @@ For a method that refines a coarse annotation, that annotation is drawn too: thr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.reporting.cells import cell_edges, nearest_cells
+from benchmark.reporting.cells import Classes, classes_in_picture, take_cells
 from benchmark.reporting.overlay_page import ERRORS, GAP, MARGIN, MAX_WIDTH, compose
 from benchmark.reporting.style import BLACK, PAPER, SKY, YELLOW, rgb
 from benchmark.slides.grid import Grid
@@ -23,7 +23,6 @@ DASH = 14
 """Length of the dashes, in pixels of the picture, by which lines that coincide take turns."""
 
 Pixels = NDArray[np.uint8]
-Classes = NDArray[np.int8]
 
 
 def overlay(
@@ -113,9 +112,14 @@ def _border(classes: Classes) -> NDArray[np.bool_]:
 
 def error_map(image: Pixels, truth: Classes, predicted: Classes) -> Pixels:
     """Every cell in the colour of what it is (see `ERRORS`) over the greyed image. All of one size."""
+    return tinted(image, [(where, colour) for (_, colour), where in zip(ERRORS, _kinds(truth, predicted), strict=True)])
+
+
+def tinted(image: Pixels, areas: Iterable[tuple[NDArray[np.bool_], str]]) -> Pixels:
+    """The image in pale grey, each area in its colour over it."""
     grey = image.mean(axis=2, keepdims=True)
     pale: NDArray[np.float64] = np.repeat(grey * 0.45 + 130.0, 3, axis=2)
-    for (_, colour), where in zip(ERRORS, _kinds(truth, predicted), strict=True):
+    for where, colour in areas:
         pale[where] = 0.3 * grey[where] + 0.7 * np.array(rgb(colour))
     return pale.clip(0, 255).astype(np.uint8)
 
@@ -138,17 +142,12 @@ def _shares(truth: Classes, predicted: Classes) -> list[float]:
 
 def _fitted(classes: Classes, size: tuple[int, int], place: tuple[Grid, tuple[int, int]] | None) -> Classes:
     """The class under every pixel of a picture of `size` (width, height); −1 where there is no cell."""
-    if place is None:
-        rows = ((np.arange(size[1]) + 0.5) * classes.shape[0] / size[1]).astype(np.int64)
-        cols = ((np.arange(size[0]) + 0.5) * classes.shape[1] / size[0]).astype(np.int64)
-    else:
-        grid, slide = place
-        across, down = ((np.arange(side) + 0.5) * full / side for side, full in zip(size, slide, strict=True))
-        x, y = cell_edges(grid)
-        rows, cols = nearest_cells(y, down), nearest_cells(x, across)
-    bordered = np.pad(classes, ((0, 1), (0, 1)), constant_values=-1)
-    fitted: Classes = bordered[rows[:, None], cols[None, :]]
-    return fitted
+    if place is not None:
+        grid, (width, height) = place
+        return classes_in_picture(classes, grid, size, (0.0, 0.0, float(width), float(height)))
+    rows = ((np.arange(size[1]) + 0.5) * classes.shape[0] / size[1]).astype(np.int64)
+    cols = ((np.arange(size[0]) + 0.5) * classes.shape[1] / size[0]).astype(np.int64)
+    return take_cells(classes, rows, cols)
 
 
 def _thicker(line: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:

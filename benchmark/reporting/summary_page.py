@@ -7,8 +7,9 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.reporting.run_tables import Cell, RunFacts
-from benchmark.reporting.summary_template import TEMPLATE
+from benchmark.reporting import templating
+from benchmark.reporting.run_facts import Cell, RunFacts
+from benchmark.reporting.templating import number
 
 SHOWN, PICTURE_WIDTH = 4, 700
 REFINED = ("accuracy", "tpr", "ppv", "f1", "cleaned", "mis_modified")
@@ -20,15 +21,13 @@ NOTE = "note"
 
 def render(facts: RunFacts) -> str:
     """The page as HTML. Everything that comes from data is escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters.update(number=number, short=lambda value: f"{value:.3f}" if abs(value) < 2 else f"{value:.0f}")
     names = list(dict.fromkeys(name.partition("@")[0] for name in facts.values))
     reasons: dict[str, list[str]] = {}
     for name, reason in facts.absent.items():
         reasons.setdefault(reason, []).append(name)
-    return page.from_string(TEMPLATE).render(
+    columns = [name for name in dict.fromkeys(column for row in facts.rows for column in row) if name != NOTE]
+    return templating.render(
+        "summary",
         facts=facts,
         headlines=[name for name in facts.headlines if name in facts.values],
         names=names,
@@ -37,7 +36,8 @@ def render(facts: RunFacts) -> str:
         refined=refinement_table(facts),
         tested={"refine/f1_p:test": "F1", "refine/accuracy_p:test": "Accuracy"},
         notes={str(row["slide"]): row[NOTE] for row in facts.rows if row.get(NOTE)},
-        columns=[name for name in dict.fromkeys(column for row in facts.rows for column in row) if name != NOTE],
+        columns=columns,
+        numeric=[name for name in columns if any(_value(row, name) is not None for row in facts.rows)],
         figures={caption: embedded(path, 1600) for caption, path in facts.figures.items()},
         gallery={
             heading: [(slide, value, embedded(facts.pictures[slide], PICTURE_WIDTH)) for slide, value in picked]
@@ -75,19 +75,6 @@ def _mean(facts: RunFacts, name: str) -> str:
 def _subsets(facts: RunFacts) -> list[str]:
     ends = dict.fromkeys(name.partition("@")[2] for name in (*facts.values, *facts.absent))
     return [end for end in ends if end]
-
-
-def number(value: Cell) -> str:
-    """A cell as text: four digits for fractions, powers of ten for tiny ones, separators for counts, else a dash."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, int) or (value.is_integer() and abs(value) > 1):
-        return f"{int(value):,}".replace(",", "\u202f")
-    if 0 < abs(value) < 1e-4:
-        return f"{value:.1e}"
-    return f"{value:.4f}" if abs(value) < 2 else f"{value:.1f}"
 
 
 def embedded(path: Path, width: int) -> str:

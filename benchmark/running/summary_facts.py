@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.metrics.suite import METRICS
 from benchmark.provenance import code_version
-from benchmark.reporting.run_tables import RunFacts, StageCost
+from benchmark.reporting.run_facts import RunFacts, StageCost
 from benchmark.running.closing_table import HEADLINES
 from benchmark.running.result import RunResult, merged
 

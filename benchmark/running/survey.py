@@ -14,10 +14,10 @@ from benchmark.running.applicable import not_applicable
 from benchmark.running.attempt import Outcome
 from benchmark.running.delivery import kept
 from benchmark.running.job import Job, OpenData, experiment_note, open_data, open_job
+from benchmark.stored import StoredRun
 from benchmark.supervision import Supervision
 from benchmark.tracking.artifacts import slide_rows
 from benchmark.tracking.store import Tracker
-from benchmark.tracking.stored_runs import StoredRun
 
 
 @dataclass(frozen=True)

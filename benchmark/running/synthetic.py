@@ -16,7 +16,7 @@ def synthetic_root(dataset: type[Dataset], cache: Path, *, slides: int, seed: in
 
     Its name holds a digest of the adapter's code: another painter makes another miniature.
     """
-    root = cache / "synthetic" / f"{dataset.name}-{slides}-{seed}-{code_digest(dataset, learning=False)[:8]}"
+    root = cache / "synthetic" / f"{dataset.name}-{slides}-{seed}-{code_digest(dataset)[:8]}"
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.with_suffix(".lock")):
         if not root.is_dir():

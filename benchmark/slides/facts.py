@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import DataError
+from benchmark.slides.resolution import resolution_of
 
 if TYPE_CHECKING:
     from benchmark.slides.slide import Slide
 
+ORIENTATION = 274
+"""The EXIF tag of an image's orientation; 1 is upright."""
 PROBE = 8
 """Pixels read at each place of a level: enough to make OpenSlide decode the tile."""
-PER_UNIT = {"centimeter": 1e4, "inch": 25_400.0}
-"""Microns in the units that TIFF counts its resolution in."""
-PLAUSIBLE_MPP = (0.05, 20.0)
-"""Microns per pixel beyond these are a screen's resolution or a slip, not a microscope's."""
 
 
 @dataclass(frozen=True)
 class SlideFacts:
-    """`levels`: (width, height) of each, the first is level 0. `mpp`: None where the file does not tell."""
+    """`levels`: (width, height) of each, the first is level 0. `mpp`: None where the file does not tell it.
+
+    `mpp_source`: the place in the file that tells it. `bounds`: the scanned area (x, y, width, height) in level-0
+    pixels where the scanner gives one; QuPath counts from its corner, OpenSlide from the corner of the whole canvas.
+    `notes`: what was passed over or supposed while reading the header.
+    """
 
     size: tuple[int, int]
     levels: tuple[tuple[int, int], ...]
@@ -30,6 +34,9 @@ class SlideFacts:
     mpp: float | None
     objective: float | None
     vendor: str | None
+    mpp_source: str = ""
+    bounds: tuple[int, int, int, int] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def slide_facts(path: Path, slide: str) -> SlideFacts:
@@ -71,32 +78,47 @@ def probe(slide: Slide) -> str | None:
 def _facts(path: Path) -> SlideFacts:
     import openslide
 
-    if openslide.OpenSlide.detect_format(path) is None:
-        from benchmark.slides.handles import open_fresh
+    from benchmark.slides.handles import open_fresh
 
-        size = open_fresh(path).size
-        return SlideFacts(size, (size,), (1.0,), None, None, None)
+    size = open_fresh(path).size
+    if openslide.OpenSlide.detect_format(path) is None:
+        resolution = resolution_of(path, {})
+        notes = (*resolution.notes, *_orientation(path))
+        return SlideFacts(size, (size,), (1.0,), resolution.mpp, None, None, resolution.source, None, notes)
     with openslide.OpenSlide(path) as opened:
-        known = opened.properties
+        known = dict(opened.properties)
+        resolution = resolution_of(path, known)
         return SlideFacts(
             opened.dimensions,
             tuple(opened.level_dimensions),
             tuple(float(factor) for factor in opened.level_downsamples),
-            _mpp(known),
+            resolution.mpp,
             _number(known, openslide.PROPERTY_NAME_OBJECTIVE_POWER),
             known.get(openslide.PROPERTY_NAME_VENDOR),
+            resolution.source,
+            _bounds(known, opened.dimensions),
+            resolution.notes,
         )
 
 
-def _mpp(known: Mapping[str, str]) -> float | None:
-    """The mean of both axes as OpenSlide has it, else from the resolution tags of a TIFF."""
-    axes = [_number(known, f"openslide.mpp-{axis}") for axis in "xy"]
-    if None in axes:
-        unit = PER_UNIT.get(known.get("tiff.ResolutionUnit", ""), 0.0)
-        per_unit = [_number(known, f"tiff.{axis}Resolution") for axis in "XY"]
-        axes = [unit / value if value else None for value in per_unit]
-    found = [axis for axis in axes if axis is not None and PLAUSIBLE_MPP[0] <= axis <= PLAUSIBLE_MPP[1]]
-    return sum(found) / 2 if len(found) == 2 else None
+def _bounds(known: Mapping[str, str], size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """The scanned area; None where the file gives none, or one that is the whole canvas."""
+    values = [_number(known, f"openslide.bounds-{name}") for name in ("x", "y", "width", "height")]
+    box = [int(value) for value in values if value is not None]
+    return (box[0], box[1], box[2], box[3]) if len(box) == 4 and box != [0, 0, *size] else None
+
+
+def _orientation(path: Path) -> tuple[str, ...]:
+    """What a plain image's EXIF orientation means for its pixels: Pillow turns a TIFF, and nothing else."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        turned = image.getexif().get(ORIENTATION, 1)
+        tiff = image.format == "TIFF"
+    if turned == 1:
+        return ()
+    how = "pixels are turned as it says" if tiff else "pixels are read as stored, viewers turn them"
+    return (f"EXIF orientation {turned}: {how}; an annotation drawn in a viewer may not fit",)
 
 
 def _number(known: Mapping[str, str], name: str) -> float | None:

@@ -127,7 +127,5 @@ def unreadable(path: Path, slide: str, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(f"slide {slide!r}: the file {path} does not exist", fix=f"ls {path.parent}")
     reason = str(error) or type(error).__name__
-    return DataError(
-        f"slide {slide!r}: {path} cannot be read: {reason}",
-        fix="copy it again; bench data verify NAME finds all broken files",
-    )
+    fix = getattr(error, "fix", "copy it again; bench data verify NAME finds all broken files")
+    return DataError(f"slide {slide!r}: {path} cannot be read: {reason}", fix=fix)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.slides.contents import check_contents
+
 if TYPE_CHECKING:
     import openslide
+    from PIL.Image import Image
 
 EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
 """Pillow modes that turn into 8-bit RGB without clipping."""
@@ -49,7 +52,7 @@ class Pyramid:
 
     def region(self, x: int, y: int, level: int, width: int, height: int) -> NDArray[np.uint8]:
         """See `Handle`."""
-        return np.array(self._slide.read_region((x, y), level, (width, height)).convert("RGB"))
+        return _rgb(self._slide.read_region((x, y), level, (width, height)))
 
 
 class Tile:
@@ -57,9 +60,9 @@ class Tile:
 
     def __init__(self, path: Path) -> None:
         import openslide
-        from PIL import Image
+        from PIL import Image as pillow
 
-        image = Image.open(path)
+        image = pillow.open(path)
         if image.mode not in EIGHT_BIT:
             raise OSError(f"a tile must have 8 bits per channel, this one has Pillow mode {image.mode}")
         self._slide: openslide.ImageSlide | None = openslide.ImageSlide(image)
@@ -71,7 +74,7 @@ class Tile:
     def _pixels(self) -> NDArray[np.uint8]:
         with self._decoding:
             if self._slide is not None:
-                self._kept = np.array(self._slide.read_region((0, 0), 0, self.size).convert("RGB"))
+                self._kept = _rgb(self._slide.read_region((0, 0), 0, self.size))
                 self._slide = None
             return self._kept
 
@@ -88,11 +91,27 @@ class Tile:
         return result
 
 
+def _rgb(image: Image) -> NDArray[np.uint8]:
+    """Height × width × 3 of an RGBA image; what is fully transparent was never scanned and is black."""
+    pixels = np.asarray(image)
+    rgb = np.array(pixels[..., :3], order="C")
+    unscanned = pixels[..., 3] == 0
+    if unscanned.any():
+        rgb[unscanned] = 0
+    return rgb
+
+
 def open_handle(path: Path) -> Handle:
-    """Open a file as what OpenSlide takes it for, else as an image that Pillow can decode."""
+    """Open a file as what OpenSlide takes it for, else as an image that Pillow can decode.
+
+    Raises `ContentsError` for a TIFF that opens but holds something else than one 8-bit colour image.
+    """
     import openslide
 
-    return Tile(path) if openslide.OpenSlide.detect_format(path) is None else Pyramid(path)
+    vendor = openslide.OpenSlide.detect_format(path)
+    if vendor in (None, "generic-tiff"):
+        check_contents(path)
+    return Tile(path) if vendor is None else Pyramid(path)
 
 
 def reader_version() -> str:

@@ -32,7 +32,11 @@ def tissue_mask(slide: Slide, grid: Grid, mode: Mode, *, least: float = 0.0) -> 
       (beyond the scan) left out (hybrid supervision).
     * `hsv-otsu-released`: as `hsv-otsu` with red and blue swapped, as LC-MIL's code has it (L11).
     * `rgb-released`: red below 235 and green below 210; the blue threshold is without effect there (L12).
-    * `grey-otsu-released`: grey with red and blue swapped, contrast-limited equalisation, at or below Otsu.
+    * `grey-otsu-released`: grey with red and blue swapped, contrast-limited equalisation, at or below Otsu; the
+      equalisation is scikit-image's, which differs from OpenCV's on about 2 % of the cells.
+
+    What was never scanned is glass in every mode but `all`: transparent in OpenSlide, black in a TIFF that was decoded
+    and written again. A mean colour is that of the scanned pixels; a cell without any counts as white.
 
     Raises `DataError` when the slide cannot be read.
     """
@@ -42,26 +46,62 @@ def tissue_mask(slide: Slide, grid: Grid, mode: Mode, *, least: float = 0.0) -> 
         pixels, rows, cols = _thumbnail(slide, grid, max(1.0, min(32.0, min(grid.width, grid.height) / 8)))
         dark = box_sums(_dark(pixels).astype(np.float64), rows, cols)
         area = np.outer(np.diff(rows), np.diff(cols))
-        found: NDArray[np.bool_] = (dark > 0.5) & (dark >= least * area - 1e-6)
-        return found
+        enough: NDArray[np.bool_] = (dark > 0.5) & (dark >= least * area - 1e-6)
+        return enough
     pixels, rows, cols = _thumbnail(slide, grid, max(1.0, min(grid.width, grid.height) / 4))
-    area = np.outer(np.diff(rows), np.diff(cols))
-    means = [box_sums(pixels[..., channel].astype(np.float64), rows, cols) / area for channel in range(3)]
-    colours = np.rint(np.stack(means, axis=-1)).astype(np.uint8)
+    colours, scanned = _mean_colours(pixels, rows, cols)
+    return scanned & _stained(colours, mode)
+
+
+def _mean_colours(pixels: NDArray[np.uint8], rows: Spans, cols: Spans) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Mean colour of the scanned pixels of every cell, white where there are none, and where there are some."""
+    unscanned = unscanned_pixels(pixels)
+    if not unscanned.any():
+        area = np.outer(np.diff(rows), np.diff(cols))
+        means = [box_sums(pixels[..., channel].astype(np.float64), rows, cols) / area for channel in range(3)]
+        return np.rint(np.stack(means, axis=-1)).astype(np.uint8), np.ones(area.shape, np.bool_)
+    area = np.rint(box_sums((~unscanned).astype(np.float64), rows, cols))
+    scanned: NDArray[np.bool_] = area > 0
+    seen = np.where(unscanned[..., None], 0, pixels).astype(np.float64)
+    sums = [box_sums(seen[..., channel], rows, cols) for channel in range(3)]
+    means = [np.divide(total, area, out=np.full(area.shape, 255.0), where=scanned) for total in sums]
+    return np.rint(np.stack(means, axis=-1)).astype(np.uint8), scanned
+
+
+def _stained(colours: NDArray[np.uint8], mode: Mode) -> NDArray[np.bool_]:
+    """The rule of a mode on the mean colours of the cells."""
+    result: NDArray[np.bool_]
     if mode == "rgb":
-        stained: NDArray[np.bool_] = np.any(colours <= np.array(BACKGROUND), axis=-1)
-        return stained
-    if mode == "rgb-released":
-        both: NDArray[np.bool_] = (colours[..., 0] < BACKGROUND[0]) & (colours[..., 1] < BACKGROUND[1])
-        return both
-    if mode == "grey-otsu-released":
-        return _equalised_dark(colours)
-    if mode in ("hsv-otsu", "hsv-otsu-released"):
+        result = np.any(colours <= np.array(BACKGROUND), axis=-1)
+    elif mode == "rgb-released":
+        result = (colours[..., 0] < BACKGROUND[0]) & (colours[..., 1] < BACKGROUND[1])
+    elif mode == "grey-otsu-released":
+        result = _equalised_dark(colours)
+    elif mode in ("hsv-otsu", "hsv-otsu-released"):
         seen = colours[..., ::-1] if mode == "hsv-otsu-released" else colours
         hue, saturation, _ = np.moveaxis(hsv_8bit(np.ascontiguousarray(seen)), -1, 0)
-        coloured: NDArray[np.bool_] = (hue > _otsu(hue)) & (saturation > _otsu(saturation))
-        return coloured
-    raise ConfigError(f"unknown tissue mode {mode!r}, expected one of: {', '.join(get_args(Mode))}")
+        result = (hue > _otsu(hue)) & (saturation > _otsu(saturation))
+    else:
+        raise ConfigError(f"unknown tissue mode {mode!r}, expected one of: {', '.join(get_args(Mode))}")
+    return result
+
+
+def unscanned_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which pixels of a thumbnail (height × width × 3) were never scanned: pure black, and the rim of black areas.
+
+    Where an area of at least 3 × 3 black pixels ends, shrinking has mixed black into its neighbours; they go with it.
+    Single black pixels (pen, pigment) have no such rim.
+    """
+    from scipy import ndimage
+
+    black: NDArray[np.bool_] = np.logical_not(pixels.any(axis=-1))
+    if not black.any():
+        return black
+    block = np.ones((3, 3), np.bool_)
+    cores = ndimage.binary_erosion(black, block, border_value=1)
+    rim = ndimage.binary_dilation(cores, block, iterations=2)
+    unscanned: NDArray[np.bool_] = black | rim
+    return unscanned
 
 
 def hsv_8bit(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -94,7 +134,7 @@ def _dark(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     from PIL import Image
 
     grey = np.asarray(Image.fromarray(pixels).convert("L"))
-    scanned = pixels.any(axis=-1)
+    scanned = ~unscanned_pixels(pixels)
     values = grey[scanned]
     limit = GREY_LIMIT if values.size == 0 or values.min() == values.max() else _otsu(values)
     if limit > 235:

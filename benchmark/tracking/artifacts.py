@@ -1,54 +1,72 @@
-"""The tables among a stored run's artifacts: read where they lie, or fetched from a server."""
+"""The artifacts of stored runs: read where they lie, or fetched from a server."""
 
 from __future__ import annotations
 
-import csv
-import json
 import tempfile
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from benchmark.errors import BenchError
+from benchmark import stored
+from benchmark.errors import TrackingError
+from benchmark.stored import MissingError, StoredRun
 from benchmark.tracking.store import Tracker
-from benchmark.tracking.stored_runs import StoredRun
 
-PER_SLIDE, UNITS = "per_slide.table.json", "units.csv"
+PATIENCE = 3
+"""Failures of the store after which it is not asked again: each may wait for a minute."""
+
+
+class StoreArtifacts:
+    """The artifacts of a store, see `benchmark.stored.Artifacts`; as a context manager it deletes its copies.
+
+    What lies on this machine is read there; what a server keeps is copied once. A store that failed three times is
+    not asked again.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._copies = tempfile.TemporaryDirectory(prefix="bench-artifacts-", ignore_cleanup_errors=True)
+        self._copied: dict[tuple[str, str], list[Path]] = {}
+        self._failures = 0
+
+    def __enter__(self) -> StoreArtifacts:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._copies.cleanup()
+
+    def fetch(self, run: StoredRun, path: str) -> list[Path]:
+        """The files of the artifact file or folder `path`; none when the run has none.
+
+        Raises `TrackingError` when the store cannot say.
+        """
+        here = local_artifact(run, path)
+        if here is not None:
+            return [here] if here.is_file() else sorted(file for file in here.rglob("*") if file.is_file())
+        if (run.id, path) not in self._copied:
+            self._copied[run.id, path] = self._copy(run, path)
+        return self._copied[run.id, path]
+
+    def _copy(self, run: StoredRun, path: str) -> list[Path]:
+        if self._failures >= PATIENCE:
+            raise TrackingError("the store's artifacts cannot be reached")
+        try:
+            return self._tracker.download(run, path, Path(self._copies.name) / run.id)
+        except TrackingError:
+            self._failures += 1
+            raise
 
 
 def slide_rows(tracker: Tracker, run: StoredRun) -> list[dict[str, Any]]:
-    """The rows per slide of a run; none when its table is not to be had."""
-    text = artifact_text(tracker, run, PER_SLIDE)
-    try:
-        table = json.loads(text) if text else {"columns": [], "data": []}
-        return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
-    except (ValueError, KeyError, TypeError):
-        return []
-
-
-def unit_rows(tracker: Tracker, run: StoredRun) -> list[tuple[str, int, float]]:
-    """Every test unit of a run as (slide and number, label, score); none when its table is not to be had."""
-    text = artifact_text(tracker, run, UNITS)
-    if not text:
-        return []
-    try:
-        lines = csv.DictReader(text.splitlines())
-        return [(f"{line['slide']} {line['unit']}", int(line["label"]), float(line["score"])) for line in lines]
-    except (ValueError, KeyError, TypeError):
-        return []
-
-
-def artifact_text(tracker: Tracker, run: StoredRun, path: str) -> str | None:
-    """The text of an artifact; None when the run has none of that name, or its store does not give it out."""
-    here = local_artifact(run, path)
-    try:
-        if here is not None:
-            return here.read_text(encoding="utf-8")
-        with tempfile.TemporaryDirectory() as folder:
-            found = tracker.download(run, path, Path(folder))
-            return found[0].read_text(encoding="utf-8") if found else None
-    except (BenchError, OSError, UnicodeDecodeError):
-        return None
+    """The rows of a run's table per slide, see `benchmark.stored.slide_rows`; none when it is not to be had."""
+    with StoreArtifacts(tracker) as artifacts:
+        try:
+            return stored.slide_rows(artifacts, run)
+        except MissingError:
+            return []
 
 
 def local_artifact(run: StoredRun, path: str) -> Path | None:

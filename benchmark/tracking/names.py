@@ -12,9 +12,6 @@ import re
 from collections.abc import Mapping
 
 MAX_NAME, MAX_PARAM, MAX_TAG, MAX_DIGEST = 250, 6000, 5000, 36
-TABLE_SUFFIX = ".table.json"
-"""Artifacts whose name ends so are offered as tables in MLflow's page."""
-
 _CUT = " … (cut, see config.yaml)"
 
 

@@ -7,7 +7,6 @@ neither two processes nor a kill.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -23,18 +22,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from benchmark.errors import TrackingError
+from benchmark.stored import StoredRun
 from benchmark.tracking import address
 from benchmark.tracking.address import shown, sqlite_path, store_uri
-from benchmark.tracking.live import NOTE, LiveRun, Number
+from benchmark.tracking.live import NOTE, LiveRun
+from benchmark.tracking.mlflow_run import DatasetInput, MlflowSink, dataset_input, stored_run
 from benchmark.tracking.mlflow_settings import SETTINGS
-from benchmark.tracking.names import MAX_DIGEST, TABLE_SUFFIX, stored_name, stored_params, stored_tags
+from benchmark.tracking.names import stored_name, stored_params, stored_tags
 from benchmark.tracking.owner import orphaned, owner_tags, user
 from benchmark.tracking.server import serve
-from benchmark.tracking.stored_runs import DatasetInput, StoredRun, read_sqlite, trimmed
+from benchmark.tracking.sqlite_reader import read_sqlite, trimmed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput as MlflowInput
     from mlflow.entities import Run
 
 __all__ = ["DatasetInput", "LiveRun", "StoredRun", "Tracker", "serve", "store_uri", "stored_name"]
@@ -75,11 +75,11 @@ class Tracker:
     def finished(self, experiment: str, identity: str) -> StoredRun | None:
         """The newest FINISHED run of that identity, if there is one."""
         runs = self._search(experiment, f"attributes.status = 'FINISHED' and tags.`bench.identity` = '{identity}'", 1)
-        return _stored(runs[0]) if runs else None
+        return stored_run(runs[0]) if runs else None
 
     def runs(self, experiment: str) -> list[StoredRun]:
         """Every run of an experiment, those that ended last first."""
-        return [_stored(run) for run in self._search(experiment, "")]
+        return [stored_run(run) for run in self._search(experiment, "")]
 
     def experiments(self) -> list[str]:
         """The names of all experiments."""
@@ -117,7 +117,7 @@ class Tracker:
             wanted = [f"tags.`bench.identity` = '{identity}'" for identity in identities]
             runs = [run for name in names for where in wanted for run in self._search(name, where)]
         named = {number: name for name, number in self._known.items()}
-        kept = [trimmed(_stored(run), named.get(run.info.experiment_id, ""), metrics) for run in runs]
+        kept = [trimmed(stored_run(run), named.get(run.info.experiment_id, ""), metrics) for run in runs]
         return sorted(kept, key=lambda run: (-run.ended, -run.started, run.id))
 
     def rivals(self, experiment: str, identity: str, mine: str) -> list[StoredRun]:
@@ -129,7 +129,7 @@ class Tracker:
         running = [run for run in self._search(experiment, where) if not orphaned(run.data.tags)]
         own = [run for run in running if run.info.run_id == mine]
         order = (own[0].info.start_time, mine) if own else (0, mine)
-        return [_stored(run) for run in running if (run.info.start_time, run.info.run_id) < order]
+        return [stored_run(run) for run in running if (run.info.start_time, run.info.run_id) < order]
 
     def conclude(self, run: str, status: Literal["FAILED", "KILLED"], tags: Mapping[str, str]) -> None:
         """End a run whose process could not do it, and say why in its tags."""
@@ -150,7 +150,7 @@ class Tracker:
     def reopen(self, run: str) -> LiveRun:
         """Go on with a stored run that had ended, as its new owner. Raises `TrackingError` when it is not there."""
         self._call(self._client.update_run, run, "RUNNING")
-        live = LiveRun(_MlflowSink(self._client, self._call, run), run, None)
+        live = LiveRun(MlflowSink(self._client, self._call, run), run, None)
         live.set_tags(owner_tags())
         return live
 
@@ -170,7 +170,7 @@ class Tracker:
             msg = f"{run!r} is not a run's id, which has 32 digits and letters a to f; the first 4 or more are enough"
             raise TrackingError(f"{msg}{self._newest(where)}", fix=address.SHOW_RUNS)
         named = f"attributes.run_id LIKE '{run.lower()}%'"
-        runs = [_stored(found) for found in self._call(self._client.search_runs, where, named, max_results=10)]
+        runs = [stored_run(found) for found in self._call(self._client.search_runs, where, named, max_results=10)]
         if not runs:
             msg = f"the tracking store {shown(self.uri)} has no run {run!r}{self._newest(where)}"
             raise TrackingError(msg, fix=address.SHOW_RUNS)
@@ -221,7 +221,7 @@ class Tracker:
         everything = stored_tags({**own, **tags, **owner_tags(), **({NOTE: note} if note else {})})
         number = self._call(self._client.create_run, where, tags=everything, run_name=name).info.run_id
         page = f"{shown(self.uri).rstrip('/')}/#/experiments/{where}/runs/{number}"
-        live = LiveRun(_MlflowSink(self._client, self._call, number), number, page if self._served else None)
+        live = LiveRun(MlflowSink(self._client, self._call, number), number, page if self._served else None)
         try:
             rows = [Param(key, value) for key, value in stored_params(params).items()]
             self._call(self._client.log_batch, number, params=rows)
@@ -235,7 +235,7 @@ class Tracker:
         """Say what a run learns from. MLflow fails if another run says the same meanwhile, and finds it afterwards."""
         for left in (2, 1, 0):
             try:
-                return self._call(self._client.log_inputs, run, [_input(dataset)])
+                return self._call(self._client.log_inputs, run, [dataset_input(dataset)])
             except TrackingError as error:
                 if not left or not any(sign in error.what.lower() for sign in _TWICE):
                     raise
@@ -322,32 +322,6 @@ class Tracker:
         return kind(f"the tracking store {shown(self.uri)} failed: {first}", fix=fix)
 
 
-class _MlflowSink:
-    """Writes one run."""
-
-    def __init__(self, client: MlflowClient, call: Callable[..., object], run_id: str) -> None:
-        self._client, self._call, self._id = client, call, run_id
-
-    def numbers(self, batch: Sequence[Number]) -> None:
-        from mlflow.entities import Metric
-
-        self._call(self._client.log_batch, self._id, metrics=[Metric(*number) for number in batch])
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        self._call(self._client.log_batch, self._id, tags=[RunTag(key, value) for key, value in values.items()])
-
-    def upload(self, folder: Path) -> None:
-        self._call(self._client.log_artifacts, self._id, str(folder))
-        tables = sorted(path.relative_to(folder).as_posix() for path in folder.rglob(f"*{TABLE_SUFFIX}"))
-        if tables:
-            self.tags({"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"} for path in tables])})
-
-    def close(self, status: str) -> None:
-        self._call(self._client.set_terminated, self._id, status)
-
-
 def _configure() -> None:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -375,26 +349,3 @@ def _create(path: Path, cache: Path | None) -> None:
                 shutil.copyfile(made, staged := cache / f".{Path(name).name}.db")
                 staged.replace(template)
         address.install(template, fresh, path)
-
-
-def _stored(run: Run) -> StoredRun:
-    info, data = run.info, run.data
-    return StoredRun(
-        info.run_id,
-        info.run_name or "",
-        info.status,
-        data.metrics,
-        data.params,
-        data.tags,
-        info.artifact_uri or "",
-        ended=info.end_time or 0,
-        started=info.start_time or 0,
-    )
-
-
-def _input(dataset: DatasetInput) -> MlflowInput:
-    from mlflow import entities
-
-    source, profile = json.dumps({"uri": dataset.source}), json.dumps(dict(dataset.profile), default=str)
-    data = entities.Dataset(dataset.name, dataset.digest[:MAX_DIGEST], "local", source, profile=profile)
-    return entities.DatasetInput(data, [entities.InputTag("mlflow.data.context", "training and test")])

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchmark.config import validated
-from benchmark.describe import in_words, plain
+from benchmark.describe import plain
 from benchmark.registry import methods
+from benchmark.reporting import templating
 from benchmark.tuning.closing_test import Setting, selection_note, spread
-from benchmark.tuning.study_template import TEMPLATE
 
 if TYPE_CHECKING:
     from benchmark.tuning.request import Tuned
@@ -81,17 +81,16 @@ def render(
     trials: Sequence[Trial],
 ) -> str:
     """The page as HTML; what comes from data is escaped, figures are Optuna's own."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters.update(plain=plain, words=in_words, spread=spread)
     metrics = [one.metric for one in what.file.objectives]
-    return page.from_string(TEMPLATE).render(
+    spec = what.spec
+    return templating.render(
+        "study",
         study=study.name,
-        what=what,
+        subtitle=f"{spec.method} on {spec.place}, preset {spec.preset}. {what.file.about}",
+        start=what.start,
         metrics=metrics,
-        directions={one.metric: one.direction for one in what.file.objectives},
         rows=rows,
         note=selection_note(study, what, slides, rows),
         front=[trial.number for trial in study.best()],
@@ -100,4 +99,6 @@ def render(
         trials=trials,
         figures={name: Markup(text) for name, text in figures.pages.items()},
         absent=figures.absent,
+        plain=plain,
+        spread=spread,
     )

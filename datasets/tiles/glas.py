@@ -17,6 +17,7 @@ from benchmark.seeds import generator
 from benchmark.slides import Grid, Slide
 
 from ..folds import patient_folds, validation_patients
+from ..latest import Latest
 from .glas_files import OFFICIAL_FOLDER, TABLE, Case, find_folder, read_cases
 from .glas_options import GlasOptions
 
@@ -59,9 +60,9 @@ class Glas(Dataset):
         malignant = options.target == "malignant"
         self.objects = not malignant
         self.classes = ("benign", "malignant") if malignant else ("non-gland", "gland")
-        cases = read_cases(self.root)
+        cases, self.notes = read_cases(self.root)
         self.cases: Mapping[str, Case] = {case.name: case for case in cases}
-        self._truths: dict[str, LabelImage] = {}
+        self._truths: Latest[LabelImage] = Latest(KEPT)
         self._splits = _split(cases, options)
         for split, part in self._splits.items():
             if not part and split is not Split.VALIDATION:
@@ -81,15 +82,13 @@ class Glas(Dataset):
 
     def truth(self, slide: Slide) -> Annotation:
         """Every gland (target=gland), or the glands of malignant images and nothing of benign ones."""
-        if slide.id in self._truths:
-            return self._truths[slide.id]
+        return self._truths.get(slide.id, lambda: self._read_truth(slide))
+
+    def _read_truth(self, slide: Slide) -> LabelImage:
         case = self.cases[slide.id]
         hidden = self.settings.target == "malignant" and case.grade == "benign"
         annotation = LabelImage(case.mask, classes={} if hidden else None)
         annotation.check_size(slide.size, slide.id)
-        if len(self._truths) >= KEPT:
-            self._truths.pop(next(iter(self._truths)), None)
-        self._truths[slide.id] = annotation
         return annotation
 
     def coarse(self, slide: Slide) -> Annotation:
@@ -131,7 +130,7 @@ class Glas(Dataset):
         """Decode everything, compare with the official counts, and count patients in both train and test."""
         from .glas_verify import verify_cases
 
-        return verify_cases(list(self.cases.values()), synthetic=self.synthetic)
+        return verify_cases(list(self.cases.values()), self.notes, synthetic=self.synthetic)
 
     @classmethod
     def synthesize(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.errors import DataError
+
+from ..tables import Row, read_table
 
 OFFICIAL_FOLDER = "Warwick QU Dataset (Released 2016_07_08)"
 """The folder inside the official archive."""
@@ -60,76 +61,70 @@ def find_folder(root: Path) -> Path:
         held = sorted(entry.name for entry in root.iterdir())
     except PermissionError as error:
         raise DataError(f"{error.filename} cannot be read: permission denied", fix=f"ls -ld {root}") from error
-    what = f"holds {_some(held)}" if held else "is empty"
+    content = f"holds {_some(held)}" if held else "is empty"
     looked = ", ".join(f"{folder.name}/" for folder in inside)
-    msg = f"data root {root} {what}; expected train_1.bmp (or .png), train_1_anno.bmp … and {TABLE} in {looked}"
+    msg = f"data root {root} {content}; expected train_1.bmp (or .png), train_1_anno.bmp … and {TABLE} in {looked}"
     raise DataError(msg, fix=_OBTAIN)
 
 
-def read_cases(folder: Path) -> list[Case]:
-    """Every image of the folder, train before testA before testB, by number.
+def read_cases(folder: Path) -> tuple[list[Case], tuple[str, ...]]:
+    """Every image of the folder, train before testA before testB, by number; and what the table's reader mended.
 
     Raises `DataError`, naming the files, when images, label images and rows of the table do not match one to one.
     """
     pictures = _pictures(folder)
-    rows = _read_table(folder / TABLE)
+    rows, notes = _read_grades(folder / TABLE)
     images = {name: file for name, file in pictures.items() if not name.endswith("_anno")}
     masks = {name.removesuffix("_anno"): file for name, file in pictures.items() if name.endswith("_anno")}
     _match(folder, "have no label image", images, masks, "put NAME_anno.bmp (or .png) beside each of them")
     _match(folder, "have a label image but no image", masks, images, "put NAME.bmp (or .png) beside each of them")
     _match(folder, f"have no row in {TABLE}", images, rows, f"restore the official {TABLE}, or remove the images")
     _match(folder, f"have a row in {TABLE} but no image", rows, images, "restore the images from the official archive")
-    return [Case(name, images[name], masks[name], *rows[name]) for name in sorted(images, key=_order)]
+    names = sorted(images, key=_order)
+    keys = [name.lower() for name in COLUMNS[1:]]
+    return [Case(name, images[name], masks[name], *(rows[name][key] for key in keys)) for name in names], notes
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
     """Stem → file of every image and label image. Raises `DataError` when one is there twice."""
-    found: dict[str, Path] = {}
+    pictures: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() not in SUFFIXES or not _NAME.fullmatch(file.stem.removesuffix("_anno")):
             continue
-        if twin := found.get(file.stem):
+        if twin := pictures.get(file.stem):
             msg = f"{folder} holds both {twin.name} and {file.name}: which one is meant?"
             raise DataError(msg, fix=f"remove one of the two from {folder}")
-        found[file.stem] = file
-    return found
+        pictures[file.stem] = file
+    return pictures
 
 
-def _read_table(path: Path) -> dict[str, tuple[str, str, str]]:
-    """Name → (patient, grade, subtype)."""
+def _read_grades(path: Path) -> tuple[dict[str, Row], tuple[str, ...]]:
+    """Name → its row, and notes."""
     if not path.is_file():
         msg = f"{path} is missing; expected a table with the columns {', '.join(COLUMNS)}"
-        raise DataError(msg, fix="restore Grade.csv from the official archive")
-    try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a table of comma-separated text: {error}", fix=_restore(path)) from error
-    header = tuple(field.strip() for field in lines[0]) if lines else ()
-    if header != COLUMNS:
-        msg = f"{path}, line 1: expected the columns {', '.join(COLUMNS)}; got {', '.join(header) or 'nothing'}"
-        raise DataError(msg, fix=_restore(path))
-    rows: dict[str, tuple[str, str, str]] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        fields = [field.strip() for field in line]
-        if any(fields):
-            _check_row(f"{path}, line {number}", fields, rows)
-            rows[fields[0]] = (fields[1], fields[2], fields[3])
-    return rows
+        raise DataError(msg, fix=f"restore {TABLE} from the official archive")
+    table = read_table(path, COLUMNS, fix=f"restore {TABLE} from the official archive")
+    rows: dict[str, Row] = {}
+    for row in table.rows:
+        _check_row(path, row)
+        if twin := rows.get(row["name"]):
+            raise DataError(
+                f"{row.where}: {row['name']!r} has a row already, in {twin.where}",
+                fix=f"edit {path}: remove one of the two rows",
+            )
+        rows[row["name"]] = row
+    return rows, table.notes
 
 
-def _check_row(where: str, fields: list[str], known: Mapping[str, object]) -> None:
-    fix = f"correct the row: {', '.join(COLUMNS)}"
-    if len(fields) != len(COLUMNS):
-        raise DataError(f"{where}: expected {len(COLUMNS)} fields, got {len(fields)}", fix=fix)
-    name, patient, grade, _ = fields
+def _check_row(path: Path, row: Row) -> None:
+    fix = f"edit {path}, {row.where.partition(', ')[2]}: {', '.join(COLUMNS)}"
+    name, patient, grade = (row[column.lower()] for column in COLUMNS[:3])
     if not _NAME.fullmatch(name):
-        raise DataError(f"{where}: unknown name {name!r}; expected train_N, testA_N or testB_N", fix=fix)
-    if name in known:
-        raise DataError(f"{where}: {name!r} has a row already", fix="remove one of the two rows")
+        raise DataError(f"{row.where}: unknown name {name!r}; expected train_N, testA_N or testB_N", fix=fix)
     if not patient:
-        raise DataError(f"{where}: {name!r} has no patient ID", fix=fix)
+        raise DataError(f"{row.where}: {name!r} has no patient ID", fix=fix)
     if grade not in GRADES:
-        raise DataError(f"{where}: grade of {name!r} is {grade!r}; expected {' or '.join(GRADES)}", fix=fix)
+        raise DataError(f"{row.where}: grade of {name!r} is {grade!r}; expected {' or '.join(GRADES)}", fix=fix)
 
 
 def _match(folder: Path, fault: str, given: Iterable[str], wanted: Iterable[str], fix: str) -> None:
@@ -141,10 +136,6 @@ def _match(folder: Path, fault: str, given: Iterable[str], wanted: Iterable[str]
 def _order(name: str) -> tuple[int, int]:
     part, _, number = name.partition("_")
     return PARTS.index(part), int(number)
-
-
-def _restore(path: Path) -> str:
-    return f"restore {path.name} from the official archive"
 
 
 def _some(names: list[str], limit: int = 6) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from benchmark.seeds import generator, seed_of
 
 from ..fresh_folder import fresh_folder
 from ..synthetic.painter import VERSION, Painter, Stain
+from ..tables import write_table
 from .glas_files import COLUMNS, GRADES, PARTS, TABLE
 
 FEWEST = 4
@@ -91,9 +91,9 @@ def _paint(folder: Path, image: Planned, seed: int, tissue: TissueSource | None)
 
 def _write_table(path: Path, images: list[Planned]) -> None:
     """The table with the blanks of the official one."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([COLUMNS[0], COLUMNS[1], *(f" {column}" for column in COLUMNS[2:])])
-        for image in images:
-            subtype = SUBTYPES[image.grade][image.patient // 2 % 2]
-            writer.writerow([image.name, image.patient, f" {image.grade}", f" {subtype}"])
+    header = [COLUMNS[0], COLUMNS[1], *(f" {column}" for column in COLUMNS[2:])]
+    rows = [
+        (image.name, image.patient, f" {image.grade}", f" {SUBTYPES[image.grade][image.patient // 2 % 2]}")
+        for image in images
+    ]
+    write_table(path, header, rows)

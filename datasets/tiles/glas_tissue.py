@@ -29,9 +29,8 @@ class GlasTissue:
 
     def __init__(self, root: Path, patients: frozenset[str] | None = None) -> None:
         self.root = root
-        self._pictures = [
-            _picture(case) for case in read_cases(find_folder(root)) if patients is None or case.patient in patients
-        ]
+        cases, _ = read_cases(find_folder(root))
+        self._pictures = [_picture(case) for case in cases if patients is None or case.patient in patients]
 
     @property
     def mpp(self) -> float:

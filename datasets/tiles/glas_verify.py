@@ -21,13 +21,15 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageErro
 """What Pillow raises for broken files; a broken PNG is a SyntaxError there."""
 
 
-def verify_cases(cases: Sequence[Case], *, synthetic: bool) -> VerifyReport:
+def verify_cases(cases: Sequence[Case], notes: Sequence[str], *, synthetic: bool) -> VerifyReport:
     """Counts, pairs, sizes, readability, and the patients that train and test share.
 
     Facts: `images`, `patients`, `shared_patients`, `test_images`, `test_images_of_training_patients`, and
     `PART_GRADE` counts such as `train_benign`.
     """
     report = VerifyReport()
+    for note in notes:
+        report.note(note)
     _check_counts(report, cases, synthetic)
     faults = [fault for case in cases if (fault := _fault(case))]
     for fault in faults:
@@ -44,13 +46,13 @@ def _check_counts(report: VerifyReport, cases: Sequence[Case], synthetic: bool) 
     if synthetic:
         report.note("a miniature with painted tissue: the official counts do not apply")
     for part in PARTS:
-        found = tuple(counts[part, grade] for grade in GRADES)
-        report.facts.update({f"{part}_{grade}": number for grade, number in zip(GRADES, found, strict=True)})
-        text = f"{part}: {sum(found)} images, {found[0]} benign and {found[1]} malignant"
+        counted = tuple(counts[part, grade] for grade in GRADES)
+        report.facts.update({f"{part}_{grade}": number for grade, number in zip(GRADES, counted, strict=True)})
+        text = f"{part}: {sum(counted)} images, {counted[0]} benign and {counted[1]} malignant"
         official = OFFICIAL_COUNTS[part]
         if synthetic:
             report.note(text)
-        elif found == official:
+        elif counted == official:
             report.check(True, text)
         else:
             report.check(False, f"{text}; the official release has {sum(official)}: {official[0]} and {official[1]}")

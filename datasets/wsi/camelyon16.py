@@ -14,12 +14,12 @@ from benchmark.annotations import Annotation, read_asap, write_asap
 from benchmark.dataset import DatasetCard, Split, TissueSource, VerifyReport
 from benchmark.slides import Grid, Slide
 
-from .camelyon16_files import OFFICIAL, TABLE, read_index
+from .camelyon16_files import LCMIL_CAMELYON16, OFFICIAL, TABLE, read_index
 from .cases import Case, Index
-from .published import LCMIL_CAMELYON16
 from .splits import official_split
 from .wsi_dataset import WsiDataset
 from .wsi_miniature import Picture, Planned, shares, write_miniature
+from .wsi_options import WsiOptions
 
 _WRITTEN = re.compile(
     r"training/(normal|tumor)/(normal|tumor)_\d{3}\.tif|testing/images/test_\d{3}\.tif|"
@@ -49,7 +49,7 @@ class Camelyon16(WsiDataset):
     listed = LCMIL_CAMELYON16
 
     @classmethod
-    def index(cls, root: Path, patients: Mapping[str, str]) -> Index:
+    def index(cls, root: Path, options: WsiOptions, patients: Mapping[str, str]) -> Index:
         """See `camelyon16_files.read_index`."""
         return read_index(root, patients)
 
@@ -91,7 +91,7 @@ class Camelyon16(WsiDataset):
 
         def finish(folder: Path) -> None:
             rows = [f"{name},{'Tumor' if lesion else 'Normal'}" for name, lesion in tests]
-            (folder / "testing" / TABLE).write_text("\n".join(rows) + "\n", encoding="utf-8")
+            (folder / "testing" / TABLE).write_text("\n".join(rows) + "\n", encoding="utf-8")  # it has no header
 
         write_miniature(root, cls.name, planned, _write, finish, ours=_WRITTEN, seed=seed, tissue=tissue, side=side)
 

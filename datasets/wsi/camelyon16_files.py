@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.errors import DataError
 
-from .cases import Case, Index, data_root, keep_one, pairing_fault, walk
-from .published import PARTLY_ANNOTATED, WITHDRAWN
+from ..tables import read_table
+from .cases import Case, Index, data_root, keep_one, numbered, pairing_fault, walk
 
 TABLE = "reference.csv"
 IMAGES = (".tif", ".tiff")
@@ -21,6 +20,26 @@ OFFICIAL = {
     "test": [number for number in range(1, 131) if number != 49],
 }
 """Numbers of the slides of the release: 159 normal, 111 tumour, 129 test. Source: its README."""
+
+PARTLY_ANNOTATED = frozenset(
+    (
+        *numbered("tumor_", "010 015 018 020 025 029 033 034 044 046 051 054 055 056 067 079 085 092 095 110"),
+        "test_114",
+    )
+)
+"""CAMELYON16 slides whose annotation is not exhaustive, as the README of the release lists them."""
+
+WITHDRAWN = {
+    "normal_086": "misclassified; the release renamed it to tumor_111",
+    "test_049": "a duplicate; the release removed it",
+}
+"""CAMELYON16 slides that the release took back (its README), still found in older copies."""
+
+LCMIL_CAMELYON16 = (
+    *numbered("test_", "016 026 040 071 073 090 113"),
+    *numbered("tumor_", "009 011 016 026 031 038 039 047 058 064 068 076 078 082 089 090 109"),
+)
+"""The 24 slides of LC-MIL (arXiv 2109.10778), as its released annotations name them."""
 
 _NAME = re.compile(r"(normal|tumor|test)_(\d{1,3})", re.IGNORECASE)
 
@@ -60,7 +79,8 @@ def read_index(root: Path, patients: Mapping[str, str]) -> Index:
     if zipped and not annotations:
         notes.append("lesion_annotations.zip is not unpacked")
     table = tables.get(TABLE)
-    kinds = _read_table(table) if table else {}
+    kinds, remarks = _read_table(table) if table else ({}, ())
+    notes += remarks
     expected = list(patients) or [f"{kind}_{number:03d}" for kind in OFFICIAL for number in OFFICIAL[kind]]
     names = [*expected, *sorted((images.keys() | annotations.keys()) - set(expected) - WITHDRAWN.keys())]
     cases = [_case(name, images.get(name), annotations.get(name), kinds) for name in names]
@@ -87,26 +107,22 @@ def _case(name: str, image: Path | None, annotation: Path | None, kinds: Mapping
     )
 
 
-def _read_table(path: Path) -> dict[str, bool]:
-    """Slide → whether it holds a tumour. The table has no header; only its first two columns are read."""
+def _read_table(path: Path) -> tuple[dict[str, bool], tuple[str, ...]]:
+    """Slide → whether it holds a tumour, and notes. The table has no header; its first two columns are read."""
     fix = f"restore {path.name} from the release"
     kinds = {"tumor": True, "normal": False}
-    try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a table of comma-separated text: {error}", fix=fix) from error
+    table = read_table(path, ("slide", "type"), header=False, fix=fix)
     rows: dict[str, bool] = {}
-    for number, line in enumerate(lines, start=1):
-        fields = [field.strip() for field in line]
-        name = slide_id(Path(fields[0]).stem) if fields else None
+    for number, row in enumerate(table.rows):
+        name = slide_id(Path(row["slide"]).stem)
         if name is None:
-            if number > 1 and any(fields):
-                raise DataError(f"{path}, line {number}: {fields[0]!r} is no slide; expected test_001 …", fix=fix)
-            continue
-        kind = fields[1].lower() if len(fields) > 1 else ""
+            if number > 0:
+                raise DataError(f"{row.where}, column 1: {row['slide']!r} is no slide; expected test_001 …", fix=fix)
+            continue  # some copies begin with a header
+        kind = row["type"].lower()
         if kind not in kinds:
-            raise DataError(f"{path}, line {number}: {name} is {kind!r}; expected Tumor or Normal", fix=fix)
+            raise DataError(f"{row.where}, column 2: {name} is {kind!r}; expected Tumor or Normal", fix=fix)
         if rows.get(name, kinds[kind]) != kinds[kind]:
-            raise DataError(f"{path}, line {number}: {name} has another row that says otherwise", fix=fix)
+            raise DataError(f"{row.where}: {name} has another row that says otherwise", fix=fix)
         rows[name] = kinds[kind]
-    return rows
+    return rows, table.notes

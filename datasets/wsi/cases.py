@@ -1,12 +1,14 @@
-"""One slide of a set as the folder shows it, before anything is opened."""
+"""The slides of a set as its folder shows them, before anything is opened."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmark.dataset import SYNTHETIC_MARK
 from benchmark.errors import DataError
 
 DEPTH = 4
@@ -17,9 +19,10 @@ DEPTH = 4
 class Case:
     """A slide that the set should have. Nothing is decoded.
 
-    `image`, `annotation`: its files, None where there is none. `lesion`: what the folder or the table says, not
-    the mask; None when nothing says it. `part`: train or test in the official split. `fault`: why it cannot be
-    used, as far as names alone tell.
+    `image`, `annotation`: its files, None where there is none. `part`: its split, where the set or a table says it,
+    else empty. `lesion`: what the folder or the table says, not the mask; None when nothing says it. `exhaustive`:
+    False where the annotation is known to leave lesions out. `fault`: why the slide cannot be used, as far as names
+    alone tell. `mpp`: microns per pixel that a table gives, instead of the file's. `where`: file and line of its row.
     """
 
     id: str
@@ -30,6 +33,8 @@ class Case:
     lesion: bool | None
     exhaustive: bool = True
     fault: str | None = None
+    mpp: float | None = None
+    where: str = ""
 
     @property
     def files(self) -> list[Path]:
@@ -39,12 +44,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Index:
-    """A whole data folder. `tables`: further files that are read. `notes`: what a reader should know."""
+    """A whole data folder. `tables`: further files that are read. `notes`: what was passed over or mended."""
 
     root: Path
     cases: tuple[Case, ...]
     tables: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 def walk(root: Path) -> Iterator[Path]:
@@ -95,8 +100,27 @@ def pairing_fault(image: Path | None, annotation: Path | None, lesion: bool | No
     return None
 
 
-def with_patients(cases: list[Case], patients: Mapping[str, str]) -> list[Case]:
-    """The cases with the patients that a miniature's mark names."""
-    from dataclasses import replace
-
+def with_patients(cases: Sequence[Case], patients: Mapping[str, str]) -> list[Case]:
+    """The cases with the patients that the mark of a miniature names."""
     return [replace(case, patient=patients.get(case.id, case.patient)) for case in cases]
+
+
+def numbered(prefix: str, numbers: str) -> tuple[str, ...]:
+    """Names of slides: the prefix before each of the numbers."""
+    return tuple(f"{prefix}{number}" for number in numbers.split())
+
+
+def read_mark(root: Path, name: str) -> Mapping[str, str]:
+    """Slide id → patient of a miniature; empty for a real set. Raises `DataError` for a mark that cannot be read."""
+    mark = root / SYNTHETIC_MARK
+    if not mark.is_file():
+        return {}
+    fix = f"bench data synth {name} --out DIR"
+    try:
+        content = json.loads(mark.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{mark} is not the mark of a miniature: {error}", fix=fix) from error
+    patients = content.get("patients") if isinstance(content, dict) else None
+    if not isinstance(patients, dict) or not all(isinstance(value, str) for value in patients.values()):
+        raise DataError(f"{mark} names no patients: it is no miniature of {name}", fix=fix)
+    return patients

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -11,15 +10,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from benchmark.annotations import Annotation, read_annotation
-from benchmark.dataset import Options as BaseOptions
 from benchmark.dataset import Split, VerifyReport
 from benchmark.errors import DataError
 from benchmark.slides import Grid, Slide
 
 from .cases import Case
-from .coarse import nothing_drawn
-from .options import WsiOptions
+from .coarse_files import nothing_drawn
 from .wsi_dataset import WsiDataset
+from .wsi_options import WsiOptions
 
 
 class LabelledOptions(WsiOptions):
@@ -35,10 +33,9 @@ class LabelledSlides(WsiDataset):
     Options = LabelledOptions
     listed: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, root: Path, options: BaseOptions) -> None:
-        """See `WsiDataset`. Raises `DataError` too when the train slides are all of one class."""
-        super().__init__(root, options)
-        train = [bool(self.cases[slide.id].lesion) for slide in self.slides(Split.TRAIN)]
+    def check_splits(self, slides: Mapping[Split, Sequence[Slide]]) -> None:
+        """Raises `DataError` when the train slides are all of one class."""
+        train = [bool(self.cases[slide.id].lesion) for slide in slides[Split.TRAIN]]
         if len(set(train)) == 1:
             only, other = self.classes[train[0]], self.classes[not train[0]]
             msg = f"{self.root}: all {len(train)} {Split.TRAIN} slides that can be used are {only}, none is {other}"

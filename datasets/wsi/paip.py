@@ -1,8 +1,10 @@
-"""What PAIP2019 and PAIP2020 share."""
+"""What PAIP2019 and PAIP2020 share: how the folder is read, the options, and what a unit is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
@@ -11,13 +13,14 @@ from pydantic import Field, model_validator
 
 from benchmark.annotations import Annotation, read_imagescope
 from benchmark.dataset import Split
+from benchmark.errors import DataError
 from benchmark.slides import Grid, Slide
 from benchmark.slides.tissue import Mode
 
-from .cases import Case
-from .options import WsiOptions
+from .cases import Case, Index, data_root, keep_one, pairing_fault, walk
 from .splits import fold_split
 from .wsi_dataset import WsiDataset
+from .wsi_options import WsiOptions
 
 PRESENCE = 0.05
 """A unit is positive when more than this share of it is lesion, as OEEM has it for crops of GlaS."""
@@ -87,3 +90,34 @@ class PaipDataset(WsiDataset):
     def layers(self) -> dict[str, int]:
         """Which layer of the annotation is the lesion."""
         raise NotImplementedError
+
+
+def read_index(
+    root: Path, patients: Mapping[str, str], *, name: str, pattern: re.Pattern[str], expected: Sequence[str]
+) -> Index:
+    """Every slide the folder should have: the `expected` ones, then all others whose name fits `pattern`.
+
+    Slides and annotations are found by name in any folder below the root: one folder per slide, as PAIP2019 is
+    distributed, or all in one. A slide outside `expected` without an annotation is passed over (the challenges'
+    validation and test parts have none). Raises `DataError` when nothing is found, or a slide is there twice.
+    """
+    folder = data_root(root, name, name.upper())
+    images: dict[str, Path] = {}
+    annotations: dict[str, Path] = {}
+    for file in walk(folder):
+        if pattern.fullmatch(file.stem) and file.suffix.lower() in (".svs", ".xml"):
+            keep_one(images if file.suffix.lower() == ".svs" else annotations, file.stem, file)
+    if not images and not patients:
+        msg = f"data root {root} holds no slide such as {expected[0]}.svs in any folder"
+        raise DataError(msg, fix=f"bench data info {name}   (the layout that is expected)")
+    wanted = list(patients or expected)
+    others = sorted((images.keys() | annotations.keys()) - set(wanted))
+    silent = [slide for slide in others if slide not in annotations]
+    notes = [f"{len(silent)} slides without annotation are passed over, from {silent[0]} on"] if silent else []
+    names = sorted([*wanted, *(slide for slide in others if slide in annotations)])
+    return Index(folder, tuple(_case(slide, images, annotations) for slide in names), (), tuple(notes))
+
+
+def _case(name: str, images: Mapping[str, Path], annotations: Mapping[str, Path]) -> Case:
+    image, annotation = images.get(name), annotations.get(name)
+    return Case(name, image, annotation, name, "train", True, True, pairing_fault(image, annotation, True))

@@ -12,11 +12,10 @@ from pydantic import Field
 from benchmark.annotations import Polygons, Region, write_imagescope
 from benchmark.dataset import DatasetCard, TissueSource, VerifyReport
 
-from .cases import Index
-from .paip import PaipDataset, PaipOptions
-from .paip_files import read_index
-from .published import LCMIL_PAIP2019
+from .cases import Index, numbered
+from .paip import PaipDataset, PaipOptions, read_index
 from .wsi_miniature import Picture, Planned, paip_plan, write_miniature
+from .wsi_options import WsiOptions
 
 NAME = re.compile(r"\d{2}_\d{2}_\d{4}")
 
@@ -25,6 +24,14 @@ LAYERS = {"whole": "1", "viable": "2"}
 
 CLASSES = ("normal", "whole tumor", "viable tumor")
 """Classes of the annotation, by layer."""
+
+LCMIL_PAIP2019 = numbered(
+    "01_01_",
+    "0083 0085 0087 0088 0089 0090 0091 0092 0093 0095 0096 0098 0100 0101 0103 0104 0105 0106 0111 0112 0113 0114 "
+    "0116 0117 0118 0119 0120 0121 0122 0123 0124 0125 0126 0127 0128 0129 0130 0131 0132 0133 0134 0135 0136 0137 "
+    "0138 0139 0140 0141 0142 0143 0144 0145 0159 0161",
+)
+"""The 54 slides of LC-MIL."""
 
 _WRITTEN = re.compile(r"Training_phase_1_\d{3}/01_01_\d{4}\.(svs|xml)")
 
@@ -58,8 +65,8 @@ class Paip2019(PaipDataset):
     listed = LCMIL_PAIP2019
 
     @classmethod
-    def index(cls, root: Path, patients: Mapping[str, str]) -> Index:
-        """See `paip_files.read_index`; the slides of the paper are expected, for the full list is not public."""
+    def index(cls, root: Path, options: WsiOptions, patients: Mapping[str, str]) -> Index:
+        """See `paip.read_index`; the slides of the paper are expected, for the full list is not public."""
         return read_index(root, patients, name=cls.name, pattern=NAME, expected=LCMIL_PAIP2019)
 
     def layers(self) -> dict[str, int]:

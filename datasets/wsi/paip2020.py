@@ -12,16 +12,22 @@ from pydantic import Field
 from benchmark.annotations import write_imagescope
 from benchmark.dataset import DatasetCard, TissueSource, VerifyReport
 
-from .cases import Index
-from .paip import PaipDataset, PaipOptions
-from .paip_files import read_index
-from .published import LCMIL_PAIP2020
+from .cases import Index, numbered
+from .paip import PaipDataset, PaipOptions, read_index
 from .wsi_miniature import Picture, Planned, paip_plan, write_miniature
+from .wsi_options import WsiOptions
 
 NAME = re.compile(r"(training|validation|test)_data_\d{2,}")
 
 OFFICIAL = tuple(f"training_data_{number:02d}" for number in range(1, 48))
 """The annotated slides."""
+
+LCMIL_PAIP2020 = numbered(
+    "training_data_",
+    "01 02 03 05 07 08 09 10 11 12 13 14 15 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 39 40 41 "
+    "42 43 44 46 47",
+)
+"""The 42 slides of LC-MIL."""
 
 _WRITTEN = re.compile(r"training_data_\d{2,}\.(svs|xml)")
 
@@ -56,8 +62,8 @@ class Paip2020(PaipDataset):
     listed = LCMIL_PAIP2020
 
     @classmethod
-    def index(cls, root: Path, patients: Mapping[str, str]) -> Index:
-        """See `paip_files.read_index`."""
+    def index(cls, root: Path, options: WsiOptions, patients: Mapping[str, str]) -> Index:
+        """See `paip.read_index`."""
         return read_index(root, patients, name=cls.name, pattern=NAME, expected=OFFICIAL)
 
     def layers(self) -> dict[str, int]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,15 +11,18 @@ from pydantic import Field
 
 from benchmark.annotations import write_geojson
 from benchmark.dataset import DatasetCard, Split, TissueSource, VerifyReport
+from benchmark.dataset import Options as BaseOptions
 from benchmark.errors import DataError
 from benchmark.slides import Slide
 
 from ..folds import validation_patients
-from .cases import Case, Index, data_root
+from ..tables import write_table
+from .cases import Case, data_root
 from .labelled import LabelledOptions, LabelledSlides
-from .manifest import NAMES, Entry, Manifest, read_manifest
-from .template import Template, propose
+from .manifest import COLUMNS, NAMES, Manifest, read_manifest
+from .manifest_template import Template, propose
 from .wsi_miniature import Picture, Planned, linked, shares, write_miniature
+from .wsi_options import WsiOptions
 
 CLASSES = ("normal", "tumor")
 _WRITTEN = re.compile(r"images/slide_\d{3}\.tif|annotations/slide_\d{3}\.geojson|manifest\.csv")
@@ -73,14 +74,23 @@ class Slides(LabelledSlides):
     nominal_mpp = 0.25
     balance = "edit the column split of the manifest, or --set validation=0"
 
-    def index(self, root: Path, patients: Mapping[str, str]) -> Index:
-        """The slides that the manifest names. Raises `DataError`; see `manifest.read_manifest`."""
-        folder = _with_manifest(data_root(root, self.name, "."))
-        self.manifest: Manifest = read_manifest(folder, self.own.manifest, self.own.negative, self.own.positive)
+    def __init__(self, root: Path, options: BaseOptions) -> None:
+        """Read the manifest. Raises `DataError`; see `manifest.read_manifest`."""
+        super().__init__(root, options)
         self.classes = self.manifest.classes
-        self.entries = {entry.id: entry for entry in self.manifest.entries}
-        cases = tuple(_case(entry) for entry in self.manifest.entries)
-        return Index(folder, cases, (self.manifest.path,), self.manifest.notes)
+
+    @classmethod
+    def index(cls, root: Path, options: WsiOptions, patients: Mapping[str, str]) -> Manifest:
+        """The slides that the manifest names."""
+        assert isinstance(options, SlidesOptions)
+        folder = _with_manifest(data_root(root, cls.name, "."))
+        return read_manifest(folder, options.manifest, options.negative, options.positive)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest as it was read."""
+        assert isinstance(self.contents, Manifest)
+        return self.contents
 
     @property
     def own(self) -> SlidesOptions:
@@ -90,7 +100,7 @@ class Slides(LabelledSlides):
 
     def split(self, cases: Sequence[Case]) -> dict[str, Split]:
         """The manifest's; where it names none, `test` of the slides test: whole patients, alike in their labels."""
-        given = {entry.id: entry.split for entry in self.manifest.entries if entry.split is not None}
+        given = {case.id: Split(case.part) for case in cases if case.part}
         if given:
             return given
         patients = [case.patient for case in cases]
@@ -102,29 +112,23 @@ class Slides(LabelledSlides):
 
     def aside(self, training: Sequence[Case]) -> frozenset[str]:
         """None where the manifest names validation slides."""
-        if Split.VALIDATION in self._parts.values():
+        if Split.VALIDATION in self.parts.values():
             return frozenset()
         return super().aside(training)
 
     def not_annotated(self, slide: Slide) -> DataError:
         """Names the row of the manifest."""
-        where = f"{self.manifest.path.parent / self.entries[slide.id].where}"
+        where = f"{self.manifest.path.parent / self.cases[slide.id].where}"
         msg = f"slide {slide.id!r} is {self.classes[1]} and has no annotation ({where}): its truth is not known"
         return DataError(msg, fix="name the file that outlines its lesions in the column annotation")
-
-    def _unusable(self, case: Case) -> str | None:
-        why = super()._unusable(case)
-        mpp = self.entries[case.id].mpp
-        if why is None and mpp is not None:
-            self.facts[case.id] = replace(self.facts[case.id], mpp=mpp)
-        return why
 
     def check_counts(self, report: VerifyReport) -> None:
         """There is no official count: what the manifest names is said."""
         positive = [case for case in self.cases.values() if case.lesion]
         outlined = sum(case.annotation is not None for case in positive)
         names = f"{len(self.cases) - len(positive)} {self.classes[0]}, {len(positive)} {self.classes[1]}"
-        report.note(f"{self.manifest.path.name} names {len(self.cases)} slides: {names} ({outlined} annotated)")
+        table = f"{self.manifest.path.name} ({self.manifest.form})"
+        report.note(f"{table} names {len(self.cases)} slides: {names} ({outlined} annotated)")
         report.facts.update(positive=len(positive), annotated_positive=outlined)
 
     table: ClassVar[str] = NAMES[0]
@@ -177,19 +181,16 @@ def _with_manifest(folder: Path) -> Path:
     return folder
 
 
-def _case(entry: Entry) -> Case:
-    there = entry.image.is_file()
-    fault = None if there else f"the slide file {entry.image} is not there ({entry.where})"
-    image = entry.image if there else None
-    return Case(entry.id, image, entry.annotation, entry.patient, str(entry.split), entry.positive, True, fault)
-
-
 def _write_manifest(path: Path, planned: Sequence[Planned], patients: Mapping[str, str]) -> None:
     names = {tissue: f"patient_{number:03d}" for number, tissue in enumerate(dict.fromkeys(patients.values()), start=1)}
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("slide", "patient", "label", "split", "annotation"))
-        for slide in planned:
-            annotation = f"annotations/{slide.name}.geojson" if slide.lesion else ""
-            label = CLASSES[slide.lesion]
-            writer.writerow((f"images/{slide.name}.tif", names[patients[slide.name]], label, slide.split, annotation))
+    rows = [
+        (
+            f"images/{slide.name}.tif",
+            names[patients[slide.name]],
+            CLASSES[slide.lesion],
+            slide.split,
+            f"annotations/{slide.name}.geojson" if slide.lesion else "",
+        )
+        for slide in planned
+    ]
+    write_table(path, COLUMNS[:5], rows)

@@ -1,13 +1,19 @@
-"""Which slides train and which test."""
+"""Which slides take part, which of them train, and which test."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmark.dataset import Split
 
 from ..folds import patient_folds, validation_patients
 from .cases import Case
+
+LOWEST, HIGHEST = 0.1, 0.9
+"""Lesion cells over tissue cells. Source: LC-MIL, section IV; the paper does not say of what the ratio is taken."""
 
 
 def lcmil_split(cases: Sequence[Case], listed: Container[str]) -> dict[str, Split]:
@@ -35,3 +41,17 @@ def set_aside(training: Sequence[Case], share: float, seed: int) -> frozenset[st
     strata = [str(case.lesion) for case in training]
     aside = validation_patients([case.patient for case in training], strata, share, seed)
     return frozenset(case.id for case in training if case.patient in aside)
+
+
+def lesion_share(lesion: NDArray[np.bool_], tissue: NDArray[np.bool_]) -> float:
+    """Share of the tissue cells that hold a lesion; both masks: rows × cols."""
+    return float(lesion[tissue].mean())
+
+
+def exclusion(case: Case, share: float) -> str | None:
+    """Why the paper's inclusion rule leaves a slide out, `share` of whose tissue is lesion; None when it stays."""
+    if not case.exhaustive:
+        return "not exhaustively annotated"
+    if LOWEST <= share <= HIGHEST:
+        return None
+    return f"lesion in {share:.1%} of the tissue cells, not in {LOWEST:.0%} to {HIGHEST:.0%}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -16,12 +15,14 @@ from benchmark.errors import DataError
 from benchmark.seeds import generator
 from benchmark.slides import Slide
 
-from .cases import Case, Index, data_root
-from .gdc import COLUMNS, Download, read_downloads
+from ..tables import write_table
+from .cases import Case, data_root
 from .labelled import LabelledOptions, LabelledSlides
-from .mutations import GENES, TABLE, read_mutations
+from .mutations import GENES, TABLE, Mutations, read_mutations
 from .splits import fold_split
+from .tcga_files import COLUMNS, Download, Downloads, read_downloads
 from .wsi_miniature import Picture, Planned, shares, write_miniature
+from .wsi_options import WsiOptions
 from .wsi_verify import named
 
 MANIFEST = "gdc_manifest.txt"
@@ -71,24 +72,26 @@ class TcgaLuad(LabelledSlides):
     nominal_mpp = 0.25
     balance = "--set fold_seed=1, or fewer folds; bench data verify tcga-luad tells how many slides are mutated"
 
-    def index(self, root: Path, patients: Mapping[str, str]) -> Index:
+    @classmethod
+    def index(cls, root: Path, options: WsiOptions, patients: Mapping[str, str]) -> Downloads:
         """Every labelled slide that is there or that a manifest names; what is left out goes to the notes."""
-        folder = data_root(root, self.name, "TCGA-LUAD")
-        found, manifests = read_downloads(folder)
-        if not found:
+        assert isinstance(options, TcgaLuadOptions)
+        folder = data_root(root, cls.name, "TCGA-LUAD")
+        index = read_downloads(folder)
+        if not index.downloads:
             msg = f"data root {root} holds no slide such as TCGA-05-4244-01Z-00-DX1.svs in any folder, and no manifest"
             raise DataError(msg, fix="bench data info tcga-luad   (how to obtain it)")
-        mutated = read_mutations(folder / TABLE, self.own.target)
-        chosen = {name: slide for name, slide in found.items() if self._chosen(slide)}
-        self.downloads = {name: slide for name, slide in chosen.items() if slide.barcode.patient in mutated}
-        if not self.downloads:
-            msg = f"{folder / TABLE} has no {self.own.target} label for any patient of the {len(chosen)} slides"
+        labels = read_mutations(folder / TABLE, options.target)
+        chosen = {name: slide for name, slide in index.downloads.items() if _is_chosen(slide, options)}
+        labelled = {name: slide for name, slide in chosen.items() if slide.barcode.patient in labels.mutated}
+        if not labelled:
+            msg = f"{folder / TABLE} has no {options.target} label for any patient of the {len(chosen)} slides"
             raise DataError(
                 msg, fix="check that its barcodes are those of the slides; --set target=KRAS for another gene"
             )
-        notes = self._notes(found, chosen, mutated)
-        cases = tuple(_case(slide, mutated) for slide in self.downloads.values())
-        return Index(folder, cases, (folder / TABLE, *manifests), notes)
+        notes = (*index.notes, *labels.notes, *_left_out(index.downloads, chosen, labels, options))
+        cases = tuple(_case(slide, labels.mutated) for slide in labelled.values())
+        return Downloads(folder, cases, (folder / TABLE, *index.tables), notes, labelled)
 
     @property
     def own(self) -> TcgaLuadOptions:
@@ -96,25 +99,11 @@ class TcgaLuad(LabelledSlides):
         assert isinstance(self.settings, TcgaLuadOptions)
         return self.settings
 
-    def _chosen(self, slide: Download) -> bool:
-        return slide.barcode.tumour and (slide.barcode.diagnostic or self.own.slides == "all")
-
-    def _notes(
-        self, found: Mapping[str, Download], chosen: Mapping[str, Download], mutated: Mapping[str, bool]
-    ) -> tuple[str, ...]:
-        passed = sorted(found.keys() - chosen.keys())
-        bare = sorted({slide.barcode.patient for slide in chosen.values()} - mutated.keys())
-        absent = sorted(mutated.keys() - {slide.barcode.patient for slide in chosen.values()})
-        listed = any(slide.expected for slide in found.values())
-        strangers = [name for name, slide in chosen.items() if listed and slide.expected is None]
-        what = "frozen sections and " if self.own.slides == "diagnostic" else ""
-        lines = (
-            (passed, f"{len(passed)} {what}slides of normal tissue are passed over"),
-            (bare, f"{len(bare)} patients have no {self.own.target} label in {TABLE} and are left out"),
-            (absent, f"{len(absent)} patients of {TABLE} have no slide here"),
-            (strangers, f"{len(strangers)} slides are in no GDC manifest: only opened, not compared"),
-        )
-        return tuple(f"{text}: {named(names)}" for names, text in lines if names)
+    @property
+    def downloads(self) -> Mapping[str, Download]:
+        """The slides with a label, by barcode."""
+        assert isinstance(self.contents, Downloads)
+        return self.contents.downloads
 
     def split(self, cases: Sequence[Case]) -> dict[str, Split]:
         """Folds over every slide that should be there, so that an absent one moves no other."""
@@ -185,6 +174,29 @@ def plan(slides: int) -> list[Planned]:
     return planned
 
 
+def _is_chosen(slide: Download, options: TcgaLuadOptions) -> bool:
+    return slide.barcode.tumour and (slide.barcode.diagnostic or options.slides == "all")
+
+
+def _left_out(
+    downloads: Mapping[str, Download], chosen: Mapping[str, Download], labels: Mutations, options: TcgaLuadOptions
+) -> tuple[str, ...]:
+    """Which slides and which patients have no part in the set, in words."""
+    passed = sorted(downloads.keys() - chosen.keys())
+    patients = {slide.barcode.patient for slide in chosen.values()}
+    bare, absent = sorted(patients - labels.mutated.keys()), sorted(labels.mutated.keys() - patients)
+    listed = any(slide.expected for slide in downloads.values())
+    strangers = [name for name, slide in chosen.items() if listed and slide.expected is None]
+    sections = "frozen sections and " if options.slides == "diagnostic" else ""
+    lines = (
+        (passed, f"{len(passed)} {sections}slides of normal tissue are passed over"),
+        (bare, f"{len(bare)} patients have no {options.target} label in {TABLE} and are left out"),
+        (absent, f"{len(absent)} patients of {TABLE} have no slide here"),
+        (strangers, f"{len(strangers)} slides are in no GDC manifest: only opened, not compared"),
+    )
+    return tuple(f"{text}: {named(names)}" for names, text in lines if names)
+
+
 def _case(slide: Download, mutated: Mapping[str, bool]) -> Case:
     code = slide.barcode
     return Case(code.text, slide.file, None, code.patient, "", mutated[code.patient], True, slide.fault)
@@ -206,16 +218,12 @@ def _write(folder: Path, slide: Planned, composed: Picture) -> None:
 
 def _write_tables(folder: Path, planned: Sequence[Planned], seed: int) -> None:
     """The first gene is the tissue's, the others are drawn by lot."""
-    with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for path in sorted(folder.glob("*/*.svs")):
-            content = path.read_bytes()
-            digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-            writer.writerow((path.parent.name, path.name, digest, len(content), "released"))
+    listed = []
+    for path in sorted(folder.glob("*/*.svs")):
+        content = path.read_bytes()
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        listed.append((path.parent.name, path.name, digest, len(content), "released"))
+    write_table(folder / MANIFEST, COLUMNS, listed, separator="\t")
     lots = generator("tcga-luad", "genes", seed).integers(0, 2, (len(planned), len(GENES) - 1))
-    with (folder / TABLE).open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("patient", *GENES))
-        for slide, other in zip(planned, lots.tolist(), strict=True):
-            writer.writerow((slide.name[:12], int(slide.lesion), *other))
+    labels = [(slide.name[:12], int(slide.lesion), *other) for slide, other in zip(planned, lots.tolist(), strict=True)]
+    write_table(folder / TABLE, ("patient", *GENES), labels)

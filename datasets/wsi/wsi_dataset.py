@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,14 +19,13 @@ from benchmark.errors import BlankSlideError, DataError
 from benchmark.seeds import generator
 from benchmark.slides import Grid, Slide, tissue_mask
 
-from .cases import Case, Index, with_patients
-from .coarse import CoarseFiles, nothing_drawn
-from .inclusion import exclusion
-from .kept import Kept
-from .mark import read_mark
-from .options import WsiOptions
-from .scale import CELL_MICRONS, power_of_two
-from .splits import lcmil_split, set_aside
+from ..latest import Latest
+from .cases import Case, Index, read_mark, with_patients
+from .coarse_files import CoarseFiles, nothing_drawn
+from .probing import Probed, probe_slides
+from .splits import exclusion, lcmil_split, lesion_share, set_aside
+from .wsi_options import CELL_MICRONS, WsiOptions, power_of_two
+from .wsi_verify import check_annotations, check_patients, check_usable, named, note_resolutions
 
 if TYPE_CHECKING:
     from benchmark.slides.facts import SlideFacts
@@ -33,14 +33,25 @@ if TYPE_CHECKING:
 KEPT_ANNOTATIONS, KEPT_MASKS = 16, 32
 """Annotations and tissue masks held in memory: one slide is asked for many times in a row."""
 
-OPENERS = 8
-"""Slides tried at a time when the set is opened: mostly waiting for the disk."""
+
+@dataclass(frozen=True)
+class Dealt:
+    """The slides of each split, the split of each slide (also of those not used), and two lists of id → why.
+
+    `missing`: slides that cannot be used. `excluded`: slides that the inclusion rule leaves out.
+    """
+
+    slides: Mapping[Split, list[Slide]]
+    parts: Mapping[str, Split]
+    missing: Mapping[str, str]
+    excluded: Mapping[str, str]
 
 
 class WsiDataset(Dataset):
     """Whole slides with the outline of their lesions; a cell of the evaluation grid is one score.
 
-    A subclass says how the folder is read (`index`), how the official split goes, and what a unit is.
+    A subclass says how the folder is read (`index`), how the official split goes, and what a unit is. The folder is
+    read when the object is made; slides are opened, and dealt out to the splits, when they are first asked for.
     """
 
     Options = WsiOptions
@@ -53,31 +64,24 @@ class WsiDataset(Dataset):
     """The slides of the LC-MIL paper."""
 
     def __init__(self, root: Path, options: BaseOptions) -> None:
-        """Match slides and annotations, and try every slide once. Raises `DataError` when nothing can be used."""
-        if not isinstance(options, WsiOptions):
-            raise TypeError(f"{type(self).__name__} takes WsiOptions, got {type(options).__name__}")
+        """Match slides and annotations by name. Raises `DataError` when the folder is not this set's."""
+        expected = type(self).Options
+        if not isinstance(options, WsiOptions) or not isinstance(options, expected):
+            raise TypeError(f"{type(self).__name__} takes {expected.__name__}, got {type(options).__name__}")
         self.settings = options
-        index = self.index(root, read_mark(root, self.name))
-        super().__init__(index.root, options)
-        self.contents = index
-        self.mark = read_mark(index.root, self.name)
-        cases = with_patients(list(index.cases), self.mark)
+        self.contents = self.index(root, options, read_mark(root, self.name))
+        super().__init__(self.contents.root, options)
+        cases = with_patients(self.contents.cases, read_mark(self.root, self.name))
         self.cases: Mapping[str, Case] = {case.id: case for case in cases}
         self.notes: dict[str, tuple[str, ...]] = {}
         self.coarse_files = CoarseFiles(options)
-        self.facts: dict[str, SlideFacts] = {}
-        self._annotations: Kept[Annotation] = Kept(KEPT_ANNOTATIONS)
-        self._masks: Kept[NDArray[np.bool_]] = Kept(KEPT_MASKS)
-        self.excluded: dict[str, str] = {}
-        self._parts: dict[str, Split] = lcmil_split(cases, self.expected_listed) if self.lcmil else self.split(cases)
-        self._splits = self._usable()
+        self._annotations: Latest[Annotation] = Latest(KEPT_ANNOTATIONS)
+        self._masks: Latest[NDArray[np.bool_]] = Latest(KEPT_MASKS)
 
+    @classmethod
     @abstractmethod
-    def index(self, root: Path, patients: Mapping[str, str]) -> Index:
-        """Every slide the folder should have. `patients`: of a miniature, id → patient. Raises `DataError`.
-
-        Of this object only the options (`settings`) are known by then.
-        """
+    def index(cls, root: Path, options: WsiOptions, patients: Mapping[str, str]) -> Index:
+        """Every slide the folder should have. `patients`: of a miniature, id → patient. Raises `DataError`."""
 
     @abstractmethod
     def split(self, cases: Sequence[Case]) -> dict[str, Split]:
@@ -86,6 +90,9 @@ class WsiDataset(Dataset):
     def aside(self, training: Sequence[Case]) -> frozenset[str]:
         """Ids of the training slides that validate: about `validation` of those that can be used, by patient."""
         return set_aside(training, self.settings.validation, self.settings.split_seed)
+
+    def check_splits(self, slides: Mapping[Split, Sequence[Slide]]) -> None:
+        """Raise `DataError` where nothing can be learnt from these splits."""
 
     @property
     def lcmil(self) -> bool:
@@ -98,63 +105,75 @@ class WsiDataset(Dataset):
         listed = frozenset(self.listed)
         return listed & self.cases.keys() if self.synthetic else listed
 
-    def _usable(self) -> dict[Split, list[Slide]]:
-        """Try every slide that has a part, and deal out those that can be used."""
-        expected = [case for case in self.cases.values() if case.id in self._parts]
-        with ThreadPoolExecutor(OPENERS) as pool:
-            reasons = list(pool.map(self._unusable, expected))
-        self._missing = {case.id: why for case, why in zip(expected, reasons, strict=True) if why is not None}
-        sound = [case for case in expected if case.id not in self._missing]
-        sound = self._included(sound)
-        training = [case for case in sound if self._parts[case.id] is Split.TRAIN]
-        for slide in self.aside(training):
-            self._parts[slide] = Split.VALIDATION
-        parts = {split: [self._slide(case) for case in sound if self._parts[case.id] is split] for split in Split}
-        for split in (Split.TRAIN, Split.TEST):
-            if not parts[split]:
-                self._refuse(split)
-        return parts
+    @cached_property
+    def parts(self) -> Mapping[str, Split]:
+        """Id → split, before a part of the training slides is set aside. Slides that are not here have one too."""
+        cases = list(self.cases.values())
+        return lcmil_split(cases, self.expected_listed) if self.lcmil else self.split(cases)
 
-    def _unusable(self, case: Case) -> str | None:
-        """Why a slide cannot be used, from its files; None when it can, and then its facts are known."""
-        from benchmark.slides.facts import probe, slide_facts
+    @property
+    def facts(self) -> Mapping[str, SlideFacts]:
+        """What the files of the slides say of themselves, of those that can be opened."""
+        return self._probed.facts
 
-        why = case.fault
-        if (
-            why is None and case.lesion and self._parts[case.id] is Split.TEST
-        ):  # who learns from one slide needs no other
-            why = self.coarse_files.lack(case.id)
-        if why is None and case.annotation is not None and case.annotation.stat().st_size == 0:
-            why = f"{case.annotation.name} is empty"
-        if why is None and case.image is not None:
-            why = probe(Slide(case.id, case.image, case.patient))
-        if why is None and case.image is not None:
-            self.facts[case.id] = slide_facts(case.image, case.id)
-        return why
+    @property
+    def excluded(self) -> Mapping[str, str]:
+        """Slides that the inclusion rule leaves out (id → why)."""
+        return self._dealt.excluded
 
-    def _included(self, sound: Sequence[Case]) -> list[Case]:
-        if self.settings.inclusion == "all":
-            return list(sound)
-        kept = []
-        for case in sound:
+    @cached_property
+    def _probed(self) -> Probed:
+        return probe_slides([case for case in self.cases.values() if case.id in self.parts], self._lack)
+
+    def _lack(self, case: Case) -> str | None:
+        """Test slides need their coarse annotation; who learns from single slides needs no other's."""
+        tested = case.lesion and self.parts[case.id] is Split.TEST
+        return self.coarse_files.lack(case.id) if tested else None
+
+    @cached_property
+    def _dealt(self) -> Dealt:
+        """Open every slide, and deal out those that can be used. Raises `DataError` for an empty split."""
+        missing, excluded = dict(self._probed.missing), {}
+        sound = []
+        for case in (self.cases[slide] for slide in self._probed.facts):
             try:
-                why = None if self.lcmil and case.id in self.expected_listed else exclusion(self, case)
+                why = self._exclusion(case)
             except DataError as error:
-                self._missing[case.id] = error.what
+                missing[case.id] = error.what
                 continue
             if why is None:
-                kept.append(case)
+                sound.append(case)
             else:
-                self.excluded[case.id] = why
-        return kept
+                excluded[case.id] = why
+        parts = dict(self.parts)
+        aside = self.aside([case for case in sound if parts[case.id] is Split.TRAIN])
+        parts.update(dict.fromkeys(aside, Split.VALIDATION))
+        slides = {split: [self._slide(case) for case in sound if parts[case.id] is split] for split in Split}
+        dealt = Dealt(slides, parts, missing, excluded)
+        for split in (Split.TRAIN, Split.TEST):
+            if not slides[split]:
+                raise self._empty(split, dealt)
+        self.check_splits(slides)
+        return dealt
 
-    def _refuse(self, split: Split) -> None:
-        reasons = self.missing(split)
-        first = next((f"{slide}: {why}" for slide, why in reasons.items()), None)
-        out = f"; {len(self.excluded)} are left out by inclusion={self.settings.inclusion}" if self.excluded else ""
-        named = f"; {len(reasons)} cannot be used, the first is {first}" if first else ""
+    def _exclusion(self, case: Case) -> str | None:
+        """Why the inclusion rule leaves a slide out; reads its annotation."""
+        if self.settings.inclusion == "all" or (self.lcmil and case.id in self.expected_listed):
+            return None
+        return exclusion(case, self.lesion_share(case.id) if case.exhaustive and case.lesion else 0.0)
+
+    def lesion_share(self, name: str) -> float:
+        """Share of the tissue cells of a slide that hold a lesion. Raises `DataError`."""
+        slide = self.slide(name)
+        grid = self.evaluation_grid(slide)
+        return lesion_share(self.truth(slide).labels(grid) > 0, self.tissue(slide, grid))
+
+    def _empty(self, split: Split, dealt: Dealt) -> DataError:
+        reasons = [f"{slide}: {why}" for slide, why in dealt.missing.items() if dealt.parts[slide] is split]
+        named = f"; {len(reasons)} cannot be used, the first is {reasons[0]}" if reasons else ""
+        out = f"; inclusion={self.settings.inclusion} leaves out {len(dealt.excluded)}" if dealt.excluded else ""
         msg = f"{self.root} holds no {split} slides under protocol={self.settings.protocol}{named}{out}"
-        raise DataError(msg, fix=f"bench data info {self.name}")
+        return DataError(msg, fix=f"bench data info {self.name}")
 
     def _slide(self, case: Case) -> Slide:
         assert case.image is not None
@@ -166,11 +185,11 @@ class WsiDataset(Dataset):
 
     def slides(self, split: Split) -> Sequence[Slide]:
         """The slides of one split that can be used, by id."""
-        return self._splits[split]
+        return self._dealt.slides[split]
 
     def missing(self, split: Split) -> Mapping[str, str]:
         """What the split should have and has not, or cannot be read."""
-        return {slide: why for slide, why in self._missing.items() if self._parts[slide] is split}
+        return {slide: why for slide, why in self._dealt.missing.items() if self._dealt.parts[slide] is split}
 
     def cell(self, slide: Slide) -> int:
         """Side of a cell in level-0 px."""
@@ -249,10 +268,39 @@ class WsiDataset(Dataset):
         return [*self.contents.tables, *(file for case in self.cases.values() for file in case.files)]
 
     def verify(self) -> VerifyReport:
-        """Open everything, compare with the official counts, and name whatever is missing or odd."""
-        from .wsi_verify import verify
+        """Open everything, compare with the official counts, and name whatever is missing or odd.
 
-        return verify(self)
+        Facts: `slides`, `usable`, `missing`, `excluded`, `patients`, `shared_patients`, and the slides per split.
+        """
+        report = VerifyReport()
+        for note in self.contents.notes:
+            report.note(note)
+        if self.synthetic:
+            report.note("a miniature: the official counts do not apply")
+        else:
+            self.check_counts(report)
+        usable = self._dealt.slides
+        check_usable(report, usable, self._dealt.missing, [] if self.synthetic else self._absent())
+        if self.excluded:
+            report.note(f"inclusion={self.settings.inclusion} leaves out {named(sorted(self.excluded))}")
+        report.facts.update(slides=len(self.cases), excluded=len(self.excluded))
+        note_resolutions(report, self.facts, self.nominal_mpp)
+        every = [slide for slides in usable.values() for slide in slides]
+        drawn = [slide for slide in every if self.cases[slide.id].annotation is not None]
+        bare = [slide for slide in every if self.cases[slide.id].lesion and slide not in drawn]
+        check_annotations(report, drawn, len(bare), self._annotation_fault, self.notes)
+        check_patients(report, usable)
+        return report
+
+    def _absent(self) -> list[str]:
+        return [slide for slide in self._dealt.missing if self.cases[slide].image is None]
+
+    def _annotation_fault(self, slide: Slide) -> str | None:
+        """Read what is drawn on a slide; in words, what is wrong with it. Raises `DataError`."""
+        truth, lesion = self.truth(slide), self.cases[slide.id].lesion
+        if lesion and self.coarse_files.in_files:
+            self.coarse(slide)
+        return "the annotation holds no lesion" if lesion and truth.count() == 0 else None
 
     @abstractmethod
     def check_counts(self, report: VerifyReport) -> None:

@@ -1,49 +1,35 @@
-"""The check of a whole-slide set: every slide opened, every annotation read."""
+"""What the check of a whole-slide set says of slides, resolutions and patients."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.dataset import Split, VerifyReport
 from benchmark.errors import DataError
+from benchmark.slides import Slide
 
 if TYPE_CHECKING:
-    from .wsi_dataset import WsiDataset
+    from benchmark.slides.facts import SlideFacts
 
 SHOWN = 6
 """Slides named in one line; the rest are counted."""
 
 
-def verify(dataset: WsiDataset) -> VerifyReport:
-    """Counts, missing and unreadable slides, resolutions, annotations and their extents, patients across splits.
-
-    Facts: `slides`, `usable`, `missing`, `excluded`, `patients`, `shared_patients`, and the slides per split.
-    """
-    report = VerifyReport()
-    for note in dataset.contents.notes:
-        report.note(note)
-    if dataset.synthetic:
-        report.note("a miniature: the official counts do not apply")
-    else:
-        dataset.check_counts(report)
-    _slides(report, dataset)
-    _resolutions(report, dataset)
-    _annotations(report, dataset)
-    _patients(report, dataset)
-    return report
-
-
-def named(slides: list[str]) -> str:
+def named(slides: Sequence[str]) -> str:
     """The first few ids of a list, and how many more there are."""
     more = f" and {len(slides) - SHOWN} more" if len(slides) > SHOWN else ""
     return ", ".join(slides[:SHOWN]) + more
 
 
-def _slides(report: VerifyReport, dataset: WsiDataset) -> None:
-    usable = {split: dataset.slides(split) for split in Split}
-    missing = {slide: why for split in Split for slide, why in dataset.missing(split).items()}
-    absent = [slide for slide in missing if dataset.cases[slide].image is None] if not dataset.synthetic else []
+def check_usable(
+    report: VerifyReport,
+    usable: Mapping[Split, Sequence[Slide]],
+    missing: Mapping[str, str],
+    absent: Sequence[str],
+) -> None:
+    """Slides that cannot be used are faults (id → why); those that are `absent` altogether make one line."""
     for slide, why in missing.items():
         if slide not in absent:
             report.check(False, f"{slide}: {why}")
@@ -53,52 +39,56 @@ def _slides(report: VerifyReport, dataset: WsiDataset) -> None:
     total = sum(map(len, usable.values()))
     parts = ", ".join(f"{len(slides)} {split}" for split, slides in usable.items())
     report.check(total > 0, f"{total} slides can be read: {parts}")
-    if dataset.excluded:
-        report.note(f"inclusion={dataset.settings.inclusion} leaves out {named(sorted(dataset.excluded))}")
-    report.facts.update(slides=len(dataset.cases), usable=total, missing=len(missing), excluded=len(dataset.excluded))
+    report.facts.update(usable=total, missing=len(missing))
     report.facts.update({str(split): len(slides) for split, slides in usable.items()})
 
 
-def _resolutions(report: VerifyReport, dataset: WsiDataset) -> None:
-    silent = sorted(slide for slide, facts in dataset.facts.items() if facts.mpp is None)
-    known = sorted({round(facts.mpp, 4) for facts in dataset.facts.values() if facts.mpp is not None})
+def note_resolutions(report: VerifyReport, facts: Mapping[str, SlideFacts], nominal: float) -> None:
+    """Resolutions and numbers of levels, and the slides for which the `nominal` µm/px is taken."""
+    silent = sorted(slide for slide, own in facts.items() if own.mpp is None)
+    known = sorted({round(own.mpp, 4) for own in facts.values() if own.mpp is not None})
     if known:
         report.note(f"microns per pixel: {', '.join(f'{mpp:g}' for mpp in known[:SHOWN])}")
     if silent:
-        report.note(f"no resolution in {named(silent)}: {dataset.nominal_mpp:g} µm/px is taken, as the set has it")
-    levels = Counter(len(facts.levels) for facts in dataset.facts.values())
+        report.note(f"no resolution in {named(silent)}: {nominal:g} µm/px is taken, as usual in this set")
+    levels = Counter(len(own.levels) for own in facts.values())
     report.note("levels: " + ", ".join(f"{count} slides with {number}" for number, count in sorted(levels.items())))
     report.facts["without_resolution"] = len(silent)
 
 
-def _annotations(report: VerifyReport, dataset: WsiDataset) -> None:
-    """Read every annotation; extents that do not fit are faults, repairs are notes."""
-    read = faults = silent = 0
-    for slide in (slide for split in Split for slide in dataset.slides(split)):
-        case = dataset.cases[slide.id]
-        if case.annotation is None and (not case.lesion or not dataset.annotated(slide)):
-            silent += bool(case.lesion)
-            continue
+def check_annotations(
+    report: VerifyReport,
+    drawn: Sequence[Slide],
+    bare: int,
+    fault_of: Callable[[Slide], str | None],
+    notes: Mapping[str, Sequence[str]],
+) -> None:
+    """Read every annotation; what does not fit its slide is a fault, what was mended a note.
+
+    `bare`: the number of positive slides without annotation. `fault_of`: reads what is drawn on a slide; returns or
+    raises what is wrong. `notes`: slide → what was mended, complete once it was read.
+    """
+    unreadable = 0
+    for slide in drawn:
         try:
-            truth = dataset.truth(slide)
-            read += 1
-            if case.lesion and truth.count() == 0:
-                report.check(False, f"{slide.id}: the annotation holds no lesion")
-            if case.lesion and dataset.coarse_files.in_files:
-                dataset.coarse(slide)
+            fault = fault_of(slide)
         except DataError as error:
-            faults += 1
-            report.check(False, error.what if slide.id in error.what else f"{slide.id}: {error.what}")
-        for note in dataset.notes.get(slide.id, ()):
+            fault = error.what
+            unreadable += 1
+        if fault is not None:
+            report.check(False, fault if slide.id in fault else f"{slide.id}: {fault}")
+        for note in notes.get(slide.id, ()):
             report.note(f"{slide.id}: {note}")
-    if read or faults or not silent:
-        report.check(not faults, f"{read} of {read + faults} annotations can be read and fit their slides")
-    if silent:
-        report.note(f"{silent} positive slides have no annotation: they count by their label alone")
+    if drawn or not bare:
+        sound = f"{len(drawn) - unreadable} of {len(drawn)} annotations can be read and fit their slides"
+        report.check(not unreadable, sound)
+    if bare:
+        report.note(f"{bare} positive slides have no annotation: they count by their label alone")
 
 
-def _patients(report: VerifyReport, dataset: WsiDataset) -> None:
-    patients = {split: {slide.patient for slide in dataset.slides(split)} for split in Split}
+def check_patients(report: VerifyReport, usable: Mapping[Split, Sequence[Slide]]) -> None:
+    """A patient in both train (or validation) and test is a fault."""
+    patients = {split: {slide.patient for slide in slides} for split, slides in usable.items()}
     shared = patients[Split.TEST] & (patients[Split.TRAIN] | patients[Split.VALIDATION])
     report.facts["patients"] = len(set().union(*patients.values()))
     report.facts["shared_patients"] = len(shared)

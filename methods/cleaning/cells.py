@@ -52,9 +52,9 @@ class Cells:
 
     def spread(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """One value per tissue cell → rows × cols, NaN elsewhere."""
-        found = np.full(self.grid.shape, np.nan, np.float32)
-        found[self.tissue] = values
-        return found
+        spread = np.full(self.grid.shape, np.nan, np.float32)
+        spread[self.tissue] = values
+        return spread
 
 
 def stride(grid: Grid) -> int:
@@ -75,12 +75,12 @@ class Rows:
 
     def take(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         """Features of some cells, n × dim, float32."""
-        found = np.empty((numbers.size, self.dim), np.float32)
+        features = np.empty((numbers.size, self.dim), np.float32)
         slides = np.searchsorted(self.starts, numbers, side="right") - 1
         for slide in np.unique(slides):
             chosen = slides == slide
-            found[chosen] = self.parts[slide].values[numbers[chosen] - self.starts[slide]]
-        return found
+            features[chosen] = self.parts[slide].values[numbers[chosen] - self.starts[slide]]
+        return features
 
     def of_class(self, labels: NDArray[np.bool_], wanted: bool) -> list[NDArray[np.int64]]:
         """Per slide, the numbers of the cells of one class."""

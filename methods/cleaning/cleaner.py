@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from benchmark.slides import Grid, ScoreMap, stream_patches
 from benchmark.supervision import Labels, Supervision, View
 
 from .cells import Cells, Rows, rows_of
-from .cleaning_params import ENCODER_FIELDS, PLACE_FIELDS
+from .cleaning_params import ENCODER_FIELDS, PLACE_FIELDS, CleaningParams
 
 if TYPE_CHECKING:
     from benchmark.annotations import Annotation
@@ -34,16 +34,17 @@ WIDER = 1.25
 """Self-supervised training crops its views from patches this much larger than the encoder's input."""
 
 Scores = NDArray[np.float32]
+K = TypeVar("K", bound=CleaningParams, covariant=True)
 
 
-class Cleaner(Method):
-    """Refines coarse annotations, each slide by itself (scope=slide), or by a model of all training slides (cohort)."""
+class Cleaner(Method[K]):
+    """Refines coarse annotations: each slide by itself (scope=slide) or by a model of all training slides (cohort)."""
 
     supervision: ClassVar[frozenset[Supervision]] = frozenset({Supervision.COARSE})
     fields: ClassVar[tuple[str, ...]]
     """Parameters behind the scores; the others only post-process them."""
 
-    def __init__(self, params: Any) -> None:
+    def __init__(self, params: K) -> None:
         super().__init__(params)
         self._weights: Mapping[str, Any] | None = None
         self._encoder: FrozenEncoder | None = None
@@ -163,18 +164,18 @@ class Cleaner(Method):
         params = self.params
         side = round(params.input_side * WIDER)
         share = max(1, params.encoder_patches // max(1, len(train)))
-        found = []
+        patches = []
         for slide in context.track(train.slides, "patches for the encoder", len(train)):
             cells = Cells.of(slide, context, params.cell)
             numbers = np.flatnonzero(cells.tissue)
             chosen = context.generator("encoder patches", slide.id).permutation(numbers)[:share]
             where = np.zeros(cells.grid.shape, np.bool_)
             where.ravel()[chosen] = True
-            found += [part.pixels for part in stream_patches(slide, cells.patches(params.patch), where, side=side)]
-        if not found:
+            patches += [part.pixels for part in stream_patches(slide, cells.patches(params.patch), where, side=side)]
+        if not patches:
             raise DataError("there is no training tissue to train an encoder on", fix="--set encoder_training=none")
         return pretrain(
-            np.concatenate(found),
+            np.concatenate(patches),
             context,
             architecture=params.encoder,
             side=params.input_side,

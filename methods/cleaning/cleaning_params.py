@@ -1,8 +1,9 @@
-"""Parameters of LC-MIL and DkNN. The defaults are the paper's values, or the released code's where it is silent."""
+"""Parameters of LC-MIL and DkNN, with presets. The defaults are the paper's, or the code's where it is silent."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import FilePath, model_validator
 
@@ -17,8 +18,8 @@ class CleaningParams(Params):
 
     scope: Literal["slide", "cohort"] = param(
         "slide",
-        "'slide': every slide is cleaned by a model trained on its own coarse annotation; 'cohort': one model of all"
-        " training slides' coarse annotations scores the others",
+        "'slide': a model of its own coarse annotation refines each slide; 'cohort': one model, trained on the coarse"
+        " annotations of all training slides, refines the others",
         source=f"{PAPER}; 'cohort' is an extension",
     )
     patch: int = param(256, "side of a patch, centred on its cell", unit="px", source=PAPER, ge=8)
@@ -36,68 +37,83 @@ class CleaningParams(Params):
 
     encoder: str = param("vgg16", "frozen encoder: 'vgg16' (its convolutions) or a timm model (pooled)", source=PAPER)
     encoder_weights: FilePath | None = param(None, "local weight file of the encoder")
-    encoder_pretrained: bool = param(True, "ImageNet weights; false starts at random", source=PAPER, given=True)
+    encoder_pretrained: bool = param(
+        True, "start from ImageNet weights; false: random weights", source=PAPER, given=True
+    )
     encoder_training: Literal["none", "self-supervised"] = param(
-        "none", "train the encoder first on the training slides' tissue, without labels", source="an extension"
+        "none", "train the encoder beforehand, without labels, on tissue of the training slides", source="an extension"
     )
     encoder_steps: int = param(1000, "steps of the self-supervised training", ge=1)
     encoder_batch: int = param(128, "patches per step of the self-supervised training", ge=2)
     encoder_lr: float = param(1e-3, "learning rate of the self-supervised training", gt=0.0)
-    encoder_patches: int = param(6000, "patches it is trained on, evenly over the training slides", ge=2)
+    encoder_patches: int = param(
+        6000, "patches for the self-supervised training, evenly from the training slides", ge=2
+    )
     fc_width: int = param(4096, "units of FC6 and of FC7", source=PAPER, ge=1)
     fc_pretrained: bool = param(
-        True, "FC6 to FC8 start from ImageNet's where the encoder is 'vgg16' with weights", source=CODE, given=True
+        True,
+        "start FC6 to FC8 from ImageNet weights where the encoder is 'vgg16' with weights",
+        source=CODE,
+        given=True,
     )
     dropout: float = param(0.5, "dropout after FC6 and after FC7", source=CODE, ge=0.0, lt=1.0)
 
-    lr: float = param(5e-5, "learning rate of Adam at the first step", source=PAPER, gt=0.0)
-    clamp: float = param(1e-5, "probabilities are kept this far from 0 and 1 in the loss", source=CODE, gt=0.0, lt=0.5)
+    lr: float = param(5e-5, "initial learning rate of Adam", source=PAPER, gt=0.0)
+    clamp: float = param(
+        1e-5, "smallest distance of a probability from 0 and 1 in the loss", source=CODE, gt=0.0, lt=0.5
+    )
 
-    min_object: int = param(100, "smaller objects are removed (strictly)", unit="cells", source=f"{PAPER}, L24", ge=0)
-    min_hole: int = param(100, "smaller holes are filled (strictly), afterwards", unit="cells", source=PAPER, ge=0)
+    min_object: int = param(100, "objects with fewer cells are removed", unit="cells", source=f"{PAPER}, L24", ge=0)
+    min_hole: int = param(100, "holes with fewer cells are filled afterwards", unit="cells", source=PAPER, ge=0)
     score_batch: int = param(256, "cells per forward pass when scoring", ge=1)
 
 
 class LcmilParams(CleaningParams):
     """LC-MIL."""
 
-    bags: int = param(1000, "bags, half of them positive; each is one step", symbol="M", source=PAPER, ge=2)
-    round_bags: int = param(100, "bags of one round; the rate falls after each", source=CODE, ge=2, multiple_of=2)
+    bags: int = param(
+        1000, "number of bags, half of them positive; each is one training step", symbol="M", source=PAPER, ge=2
+    )
+    round_bags: int = param(
+        100, "bags per round; the learning rate falls after each round", source=CODE, ge=2, multiple_of=2
+    )
     bag_mean: int = param(
-        10, "mean bag length; lengths follow Binomial(2 · mean, 0.5), 0 is drawn again", source=f"{PAPER}, L18", ge=1
+        10, "mean bag length; lengths follow Binomial(2 · mean, 0.5), redrawn when 0", source=f"{PAPER}, L18", ge=1
     )
     embedding: int = param(1000, "units of FC8, the features of an instance", symbol="L", source=PAPER, ge=1)
     attention: int = param(64, "units of the attention", symbol="D", source=f"{CODE}, L16", ge=1)
-    biases: bool = param(True, "biases in attention and classifier; the paper's equations have none", source="L16")
+    biases: bool = param(True, "biases in attention and classifier, which the paper's equations lack", source="L16")
     gamma: float | None = param(
-        None, "one γ of the focal loss for all bags; none: by probability", symbol="γ", source=PAPER, ge=0.0
+        None, "γ of the focal loss for all bags; none: by probability", symbol="γ", source=PAPER, ge=0.0
     )
     gamma_low: float = param(5.0, "γ where the probability is below `gamma_limit`", source=PAPER, ge=0.0)
     gamma_high: float = param(3.0, "γ elsewhere", source=PAPER, ge=0.0)
     gamma_limit: float = param(0.2, "probability at which γ changes", source=PAPER, ge=0.0, le=1.0)
     gamma_by: Literal["true-class", "positive"] = param(
-        "true-class", "probability that decides on γ; the paper writes that of the positive class", source=f"{CODE}, L6"
+        "true-class", "class whose probability decides on γ; in the paper the positive one", source=f"{CODE}, L6"
     )
-    decay: float = param(0.5, "the rate is multiplied by this after every round", source=PAPER, gt=0.0, le=1.0)
-    weight_decay: float = param(1e-4, "L2 penalty, coupled (in Adam's gradient)", source=f"{CODE}, L16", ge=0.0)
+    decay: float = param(0.5, "factor of the learning rate after every round", source=PAPER, gt=0.0, le=1.0)
+    weight_decay: float = param(1e-4, "L2 penalty, added to Adam's gradient", source=f"{CODE}, L16", ge=0.0)
     mc_dropout: int = param(
-        0, "dropout stays on when scoring, mean of so many passes; 0: off, 1: what was released", source="L1", ge=0
+        0, "scoring passes with dropout, which are averaged; 0: no dropout, 1: as released", source="L1", ge=0
     )
-    blur_sigma: float = param(1.0, "width of the Gaussian blur; 0: none", unit="cells", source=PAPER, ge=0.0)
-    blur_kernel: int = param(9, "side of its kernel: 9 in the code, 3 in the paper", source=f"{CODE}, L8", ge=1, le=99)
+    blur_sigma: float = param(1.0, "σ of the Gaussian blur; 0: none", unit="cells", source=PAPER, ge=0.0)
+    blur_kernel: int = param(
+        9, "side of the blur kernel: 9 in the code, 3 in the paper", source=f"{CODE}, L8", ge=1, le=99
+    )
     blur_border: Literal["zeros", "normalised"] = param(
         "zeros",
         "'zeros': cells without tissue count as 0, as released; 'normalised': they do not count",
         source=f"{CODE}, L9",
     )
-    threshold: float = param(0.6, "a cell is positive above this (strictly)", source=PAPER, gt=0.0, lt=1.0)
+    threshold: float = param(0.6, "score above which a cell is positive", source=PAPER, gt=0.0, lt=1.0)
 
     @model_validator(mode="after")
     def _whole_rounds_and_odd_kernel(self) -> Self:
         if self.bags % self.round_bags:
-            raise ValueError(f"bags = {self.bags} is no multiple of round_bags = {self.round_bags}")
+            raise ValueError(f"bags = {self.bags} is not a multiple of round_bags = {self.round_bags}")
         if self.blur_kernel % 2 == 0:
-            raise ValueError(f"blur_kernel = {self.blur_kernel} has no middle; expected an odd number")
+            raise ValueError(f"blur_kernel = {self.blur_kernel} is even; expected an odd number")
         return self
 
 
@@ -106,14 +122,14 @@ class DknnParams(CleaningParams):
 
     batch: int = param(64, "cells per step", source=CODE, ge=1)
     epochs: int = param(1, "passes over the cells", source=PAPER, ge=1)
-    weight_decay: float = param(1e-3, "L2 penalty, coupled (in Adam's gradient)", source=f"{CODE}, L5", ge=0.0)
-    k: int = param(5, "neighbours that vote; on a tie the cell is negative", symbol="k", source=PAPER, ge=1)
+    weight_decay: float = param(1e-3, "L2 penalty, added to Adam's gradient", source=f"{CODE}, L5", ge=0.0)
+    k: int = param(5, "number of neighbours that vote; ties are negative", symbol="k", source=PAPER, ge=1)
     normalise: bool = param(True, "L2-normalise features before measuring distances", source=f"{CODE}, L4")
-    include_self: bool = param(True, "a cell is one of its own neighbours", source="L7")
-    feature_dropout: bool = param(False, "dropout stays on when features are taken, as released", source="L2")
+    include_self: bool = param(True, "count a cell among its own neighbours", source="L7")
+    feature_dropout: bool = param(False, "keep dropout on when features are computed, as released", source="L2")
     patch_shift: bool = param(
         False,
-        "patches begin at the cell's corner in training and at its centre for features, as released",
+        "begin patches at the cell's corner in training and at its centre for features, as released",
         source="L3",
     )
 
@@ -143,3 +159,39 @@ DKNN_FIELDS = (
     *("batch", "epochs", "weight_decay", "k", "normalise", "include_self", "feature_dropout", "patch_shift"),
 )
 """Parameters behind a slide's votes."""
+
+ENCODER_QUICK: Mapping[str, Any] = {
+    "input_side": 64,
+    "encoder": "resnet10t",
+    "encoder_pretrained": False,
+    "encoder_training": "self-supervised",
+    "encoder_steps": 300,
+    "encoder_batch": 96,
+    "fc_width": 256,
+    "min_object": 8,
+    "min_hole": 8,
+}
+"""Minutes on two CPU cores and no weights: a small encoder learns from the training slides' tissue without labels.
+Objects and holes are those of slides with a thousand cells, not of thirty thousand."""
+
+LCMIL_QUICK: Mapping[str, Any] = {**ENCODER_QUICK, "embedding": 128, "lr": 5e-4}
+DKNN_QUICK: Mapping[str, Any] = {**ENCODER_QUICK, "lr": 5e-4, "epochs": 5}
+
+ENCODER_SMOKE: Mapping[str, Any] = {
+    "patch": 64,
+    "input_side": 32,
+    "encoder": "test_resnet",
+    "encoder_pretrained": False,
+    "fc_width": 16,
+    "min_object": 1,
+    "min_hole": 1,
+}
+"""Seconds: shows that everything runs."""
+
+LCMIL_SMOKE: Mapping[str, Any] = {**ENCODER_SMOKE, "embedding": 16, "attention": 8, "bags": 20, "round_bags": 10}
+DKNN_SMOKE: Mapping[str, Any] = {**ENCODER_SMOKE, "batch": 16}
+
+LCMIL_RELEASED: Mapping[str, Any] = {"mc_dropout": 1}
+"""As released: dropout stays on when scoring (L1). Label rule and tissue mode belong to the dataset's options."""
+DKNN_RELEASED: Mapping[str, Any] = {"feature_dropout": True, "patch_shift": True}
+"""As released: features with dropout (L2), from shifted patches (L3)."""

@@ -22,7 +22,7 @@ class CoarseParams(Params):
     """None: nothing is done."""
 
 
-class Coarse(Method):
+class Coarse(Method[CoarseParams]):
     """Scores the cells inside the annotation with 1, all others with 0."""
 
     name = "coarse"

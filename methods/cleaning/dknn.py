@@ -1,4 +1,4 @@
-"""DkNN: a net learns the coarse labels, and each cell takes the majority of the labels nearest in its features."""
+"""DkNN: a net learns the coarse labels; each cell takes the majority label of its neighbours in feature space."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.errors import ConfigError
 from benchmark.method import MethodCard
 from benchmark.slides import Grid
 
 from .cells import Cells, Rows, stride
 from .cleaner import CITATION, PAPER, Cleaner, Scores, checked, joined
-from .cleaning_params import DKNN_FIELDS, DknnParams
-from .cleaning_presets import DKNN_QUICK, DKNN_RELEASED, DKNN_SMOKE
-from .neighbours import nearest, normalised, votes
+from .cleaning_params import DKNN_FIELDS, DKNN_QUICK, DKNN_RELEASED, DKNN_SMOKE, DknnParams
 from .postprocess import cleaned_up
 
 if TYPE_CHECKING:
@@ -23,10 +22,16 @@ if TYPE_CHECKING:
     from benchmark.learning.encoders.features import Features
     from benchmark.slides import Slide
 
-    from .network import BinaryNet
+    from .cleaning_nets import BinaryNet
+
+Matrix = NDArray[np.float32]
+
+SPARE = 8
+"""Candidates beyond k: the index rounds distances, so the order of the last ones is settled in double precision."""
+CHUNK = 1024
 
 
-class Dknn(Cleaner):
+class Dknn(Cleaner[DknnParams]):
     """Deep k-nearest neighbours (Bahri et al., ICML 2020), the paper's baseline."""
 
     name = "dknn"
@@ -79,8 +84,8 @@ class Dknn(Cleaner):
             net.load_state_dict(model["net"])
             rows = Rows([self._features(slide, cells, context, train=False)])
             queries = self._deep(net, rows, slide.id, context)
-        found = nearest(queries, database, params.k, own=own and not params.include_self)
-        shares: Scores = (votes(labels, found) / params.k).astype(np.float32)
+        neighbours = nearest(queries, database, params.k, own=own and not params.include_self)
+        shares: Scores = (votes(labels, neighbours) / params.k).astype(np.float32)
         return shares
 
     def decide(self, scores: Scores, tissue: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -128,16 +133,16 @@ class Dknn(Cleaner):
 
         seed_torch(context, self.name, axis, "dropout")
         net.train(self.params.feature_dropout)
-        found = []
+        parts = []
         with torch.no_grad():
             for start in range(0, len(rows), self.params.score_batch):
                 numbers = np.arange(start, min(start + self.params.score_batch, len(rows)))
-                found.append(net.body(torch.from_numpy(rows.take(numbers)).to(context.device)).cpu().numpy())
-        features = np.concatenate(found)
+                parts.append(net.body(torch.from_numpy(rows.take(numbers)).to(context.device)).cpu().numpy())
+        features = np.concatenate(parts)
         return normalised(features) if self.params.normalise else features
 
     def _net(self, dim: int, context: Context, *, initial: bool = False) -> BinaryNet:
-        from .network import BinaryNet, FullyConnected, head_weights
+        from .cleaning_nets import BinaryNet, FullyConnected, head_weights
 
         body = FullyConnected(dim, self.params.fc_width, None, self.params.dropout)
         net = BinaryNet(body)
@@ -151,3 +156,53 @@ def shifted(cells: Cells, side: int, *, train: bool) -> Grid:
     unit = stride(cells.grid)
     offset = (cells.grid.width - unit) // 2 + (0 if train else unit // 2)
     return Grid(cells.grid.x + offset, cells.grid.y + offset, side, side)
+
+
+def normalised(features: Matrix) -> Matrix:
+    """Rows of length 1; then the squared Euclidean distance is 2 - 2 cos. A row of zeros stays."""
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    unit: Matrix = np.divide(features, length, out=np.zeros_like(features), where=length > 0)
+    return unit
+
+
+def nearest(queries: Matrix, database: Matrix, k: int, *, own: bool = False) -> NDArray[np.int64]:
+    """The `k` rows of `database` nearest to each query (Euclidean), n × k: by distance, then by number.
+
+    `own`: the queries are the database, and no row is its own neighbour. Raises `ConfigError` when there are fewer than
+    k rows to choose from.
+    """
+    import faiss
+
+    available = len(database) - int(own)
+    if k > available:
+        raise ConfigError(
+            f"{k} neighbours were asked for, but there are only {available} cells", fix=f"--set k={available}"
+        )
+    index = faiss.IndexFlatL2(database.shape[1])
+    index.add(np.ascontiguousarray(database, np.float32))
+    wanted = min(len(database), k + int(own) + SPARE)
+    parts = []
+    for start in range(0, len(queries), CHUNK):
+        part = np.ascontiguousarray(queries[start : start + CHUNK], np.float32)
+        _, candidates = index.search(part, wanted)
+        excluded = np.arange(start, start + len(part)) if own else None
+        parts.append(_ranked(part, database, np.sort(candidates, axis=1), excluded)[:, :k])
+    return np.concatenate(parts)
+
+
+def votes(labels: NDArray[np.bool_], neighbours: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of each row's neighbours are positive."""
+    return np.asarray(labels[neighbours].sum(axis=1, dtype=np.int64))
+
+
+def _ranked(
+    queries: Matrix, database: Matrix, candidates: NDArray[np.int64], excluded: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """Candidates, ascending in number, by their exact distance; an excluded one comes last."""
+    distances = np.empty(candidates.shape)
+    for row, numbers in enumerate(candidates):
+        gap = database[numbers].astype(np.float64) - queries[row]
+        distances[row] = np.einsum("ij,ij->i", gap, gap)
+    if excluded is not None:
+        distances[candidates == excluded[:, None]] = np.inf
+    return np.take_along_axis(candidates, np.argsort(distances, axis=1, kind="stable"), axis=1)

@@ -1,30 +1,42 @@
-"""LC-MIL: a classifier of bags drawn from inside and outside of a coarse annotation re-labels every cell."""
+"""LC-MIL (Wang, Popel, Sulam, 2021): bags drawn from inside and outside a coarse annotation; re-label every cell."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.errors import DataError
 from benchmark.method import MethodCard
 
-from .bags import Bag, draw_bags
 from .cells import Cells, Rows
 from .cleaner import CITATION, PAPER, Cleaner, Scores, checked, joined
-from .cleaning_params import LCMIL_FIELDS, LcmilParams
-from .cleaning_presets import LCMIL_QUICK, LCMIL_RELEASED, LCMIL_SMOKE
+from .cleaning_params import LCMIL_FIELDS, LCMIL_QUICK, LCMIL_RELEASED, LCMIL_SMOKE, LcmilParams
 from .postprocess import blurred, cleaned_up
 
 if TYPE_CHECKING:
     from benchmark.context import Context
+    from benchmark.learning.encoders.features import Features
     from benchmark.slides import Slide
 
-    from .network import MilNet
+    from .cleaning_nets import MilNet
+
+Pool = Sequence[NDArray[np.int64]]
+"""Per slide, the numbers of its cells of one class; slides without any are not in it."""
 
 
-class Lcmil(Cleaner):
+@dataclass(frozen=True, eq=False)
+class Bag:
+    """`cells`: numbers of the instances, one or more, drawn with replacement. `positive`: the bag's label."""
+
+    cells: NDArray[np.int64]
+    positive: bool
+
+
+class Lcmil(Cleaner[LcmilParams]):
     """Label-cleaning multiple-instance learning on single slides."""
 
     name = "lcmil"
@@ -68,7 +80,7 @@ class Lcmil(Cleaner):
         """One step of Adam per bag. Loss and accuracy (of the same pass, L27) are logged after every round."""
         import torch
 
-        from .focal import Focal
+        from .cleaning_nets import Focal
 
         params = self.params
         loss_of = Focal.of(params)
@@ -109,24 +121,24 @@ class Lcmil(Cleaner):
         smooth = blurred(scores, tissue, sigma=params.blur_sigma, kernel=params.blur_kernel, border=params.blur_border)
         return cleaned_up(smooth > params.threshold, min_object=params.min_object, min_hole=params.min_hole)
 
-    def _features(self, slide: Slide, cells: Cells, context: Context) -> Any:
+    def _features(self, slide: Slide, cells: Cells, context: Context) -> Features:
         return self.rows(slide, cells, cells.patches(self.params.patch), context)
 
     def _singletons(self, net: MilNet, rows: Rows, context: Context) -> NDArray[np.float64]:
         import torch
 
-        found = []
+        scores = []
         with torch.no_grad():
             for start in range(0, len(rows), self.params.score_batch):
                 numbers = np.arange(start, min(start + self.params.score_batch, len(rows)))
-                found.append(net.singletons(torch.from_numpy(rows.take(numbers)).to(context.device)).cpu().numpy())
-        return np.concatenate(found).astype(np.float64)
+                scores.append(net.singletons(torch.from_numpy(rows.take(numbers)).to(context.device)).cpu().numpy())
+        return np.concatenate(scores).astype(np.float64)
 
     def create_net(self, dim: int, axis: str, context: Context, *, initial: bool = True) -> MilNet:
         """FC layers (from ImageNet's where there are weights), attention and classifier; seeds PyTorch by `axis`."""
         from benchmark.learning.training import seed_torch
 
-        from .network import FullyConnected, MilNet, head_weights
+        from .cleaning_nets import FullyConnected, MilNet, head_weights
 
         params = self.params
         seed_torch(context, self.name, axis, "weights" if initial else "dropout")
@@ -137,6 +149,38 @@ class Lcmil(Cleaner):
         return net.to(context.device)
 
 
-def rate_at(step: int, params: Any) -> float:
+def rate_at(step: int, params: LcmilParams) -> float:
     """Learning rate of one bag: multiplied by `decay` after every round."""
     return float(params.lr * params.decay ** (step // params.round_bags))
+
+
+def draw_bags(positive: Pool, negative: Pool, *, bags: int, per_round: int, mean: int, seed: int) -> list[Bag]:
+    """`bags` bags in the order of training: rounds of `per_round`, half of them positive, shuffled within the round.
+
+    All instances of a bag come from one slide, every slide of the pool being equally likely; lengths are those of
+    `draw_length`. Raises `DataError` when a pool holds no cell.
+    """
+    for pool, side in ((positive, "inside"), (negative, "outside")):
+        if not any(cells.size for cells in pool):
+            raise DataError(f"no tissue cell lies {side} the coarse annotation, so no bags can be drawn")
+    rng = np.random.default_rng(seed)
+    pools = {True: [cells for cells in positive if cells.size], False: [cells for cells in negative if cells.size]}
+    drawn: list[Bag] = []
+    for _ in range(bags // per_round):
+        labels = [True] * (per_round // 2) + [False] * (per_round // 2)
+        made = [Bag(_instances(pools[label], mean, rng), label) for label in labels]
+        drawn.extend(made[index] for index in rng.permutation(per_round))
+    return drawn
+
+
+def draw_length(mean: int, rng: np.random.Generator) -> int:
+    """A bag length: Binomial(2 · mean, 0.5), drawn again when it is 0 (L18; about one in a million at mean 10)."""
+    while True:
+        length = int(rng.binomial(2 * mean, 0.5))
+        if length:
+            return length
+
+
+def _instances(pool: Pool, mean: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    cells = pool[int(rng.integers(len(pool)))]
+    return rng.choice(cells, size=draw_length(mean, rng), replace=True)

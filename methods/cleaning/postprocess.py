@@ -60,5 +60,5 @@ def _small(mask: Mask, limit: int) -> Mask:
     numbers, _ = label(mask)
     small = np.bincount(numbers.ravel()) < limit
     small[0] = False
-    found: Mask = small[numbers]
-    return found
+    cells: Mask = small[numbers]
+    return cells

@@ -1,4 +1,4 @@
-"""Prediction on a CPU: several patches at once, one core each. One patch on all cores leaves them idle much longer."""
+"""Prediction on a CPU: several patches at once, one core each, which idle less than all cores on one patch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TypeVar
 import torch
 
 Part = TypeVar("Part")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-def begun(function: Callable[[Part], Found], parts: Iterable[Part], device: str) -> Callable[[], list[Found]]:
-    """Begin `function` on every part; what is returned waits for the results, in the order of the parts.
+def begun(function: Callable[[Part], Result], parts: Iterable[Part], device: str) -> Callable[[], list[Result]]:
+    """Start `function` on every part; the function returned waits for the results, in the order of the parts.
 
-    Each part is worked on by a single core, whatever the number of cores, so that the numbers do not depend on it.
-    On a GPU, or with one core, the work is done at once.
+    Each part is computed by a single core, so that results do not depend on the number of cores. On a GPU, or with
+    one core, everything is computed at once.
     """
     cores = torch.get_num_threads()
     if device != "cpu" or cores == 1:

@@ -1,4 +1,4 @@
-"""θ2, the slide model: the mean over a unit's top K patches of their probabilities (sheet §2.6)."""
+"""θ2, the slide model of stage 2: the mean probability of a unit's top K patches (docs/methods/hybrid.md)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.errors import DataError
+from benchmark.learning.mil.cohort import Cohort, Scored
+from benchmark.learning.mil.top import top
 from benchmark.learning.training import Training, autocast, place, seed_torch, train_steps
 
-from .augment import turned
-from .cohort import Cohort, Scored
-from .nets import SETTLING, State, portions, scaled, settle, slide_net
-from .topk import top
+from .hybrid_nets import SETTLING, State, portions, scaled, settle, slide_net
+from .hybrid_params import PixelParams
+from .patch_augment import turned
 
 if TYPE_CHECKING:
     from benchmark.context import Context
@@ -52,7 +53,9 @@ class Epochs:
     The larger class goes on where the last epoch stopped, reshuffled when all of it was seen.
     """
 
-    def __init__(self, cohort: Cohort, chosen: Sequence[list[int]], params: Any, context: Context, name: str) -> None:
+    def __init__(
+        self, cohort: Cohort, chosen: Sequence[list[int]], params: PixelParams, context: Context, name: str
+    ) -> None:
         self._cohort, self._chosen, self._params, self._context, self._name = cohort, chosen, params, context, name
         usable = [[n for n in cohort.of_class(positive) if chosen[n]] for positive in (True, False)]
         for part, kind in zip(usable, ("positive", "negative"), strict=True):
@@ -104,9 +107,9 @@ def slide_loss(logits: Tensor, owners: Tensor, labels: Tensor) -> Tensor:
     return unit_loss(unit_means(torch.sigmoid(logits.float()), owners, len(labels)), labels)
 
 
-def unit_loss(found: Tensor, labels: Tensor) -> Tensor:
+def unit_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Binary cross-entropy of unit probabilities, kept away from 0 and 1 by `EDGE`."""
-    return nn.functional.binary_cross_entropy(found.clamp(EDGE, 1 - EDGE), labels)
+    return nn.functional.binary_cross_entropy(probabilities.clamp(EDGE, 1 - EDGE), labels)
 
 
 def unit_means(values: Tensor, owners: Tensor, units: int) -> Tensor:
@@ -116,7 +119,7 @@ def unit_means(values: Tensor, owners: Tensor, units: int) -> Tensor:
 
 
 def train_slide_model(
-    cohort: Cohort, chosen: Sequence[list[int]], params: Any, context: Context, *, name: str
+    cohort: Cohort, chosen: Sequence[list[int]], params: PixelParams, context: Context, *, name: str
 ) -> State:
     """Train θ2 from its initial weights and return its weights, on the CPU."""
     seed_torch(context, "theta2", "weights")
@@ -143,7 +146,7 @@ def train_slide_model(
 class SlideModel:
     """θ2 in evaluation mode."""
 
-    def __init__(self, params: Any, state: Mapping[str, Any], device: str) -> None:
+    def __init__(self, params: PixelParams, state: Mapping[str, Any], device: str) -> None:
         self._params, self._device = params, device
         self._net = slide_net(params, initialise=False)
         self._net.load_state_dict(dict(state))
@@ -152,13 +155,13 @@ class SlideModel:
     @torch.inference_mode()
     def probabilities(self, pixels: NDArray[np.uint8]) -> Floats:
         """Patches n × side × side × 3 → n."""
-        found = []
+        parts = []
         for part in portions(pixels, self._device):
             images = scaled(part, self._params, self._device, patch_model=False)
             with autocast(self._device):
                 logits = self._net(images)[:, 0]
-            found.append(torch.sigmoid(logits.float()).cpu().numpy())
-        return np.concatenate(found)
+            parts.append(torch.sigmoid(logits.float()).cpu().numpy())
+        return np.concatenate(parts)
 
     def units(self, cohort: Cohort, chosen: Sequence[list[int]], context: Context) -> Floats:
         """The score of every unit; a patch that several share is scored once. 0 without tissue."""
@@ -167,10 +170,10 @@ class SlideModel:
             wanted = sorted({patch for number in members for patch in chosen[number]})
             if not wanted:
                 continue
-            found = dict(zip(wanted, self._read(cohort, slide, wanted), strict=True))
+            scored = dict(zip(wanted, self._read(cohort, slide, wanted), strict=True))
             for number in members:
                 if chosen[number]:
-                    scores[number] = np.mean([found[patch] for patch in chosen[number]], dtype=np.float64)
+                    scores[number] = np.mean([scored[patch] for patch in chosen[number]], dtype=np.float64)
         return scores
 
     def _read(self, cohort: Cohort, slide: int, numbers: list[int]) -> Floats:
@@ -190,6 +193,6 @@ def _by_slide(cohort: Cohort) -> Iterator[tuple[int, list[int]]]:
 def training_loss(scores: Floats, cohort: Cohort) -> float:
     """L2 of a round: cross-entropy of the training units in evaluation mode, both classes with equal weight."""
     labels = np.array([unit.positive for unit in cohort.units])
-    found = scores.astype(np.float64).clip(EDGE, 1 - EDGE)
-    losses = -np.log(np.where(labels, found, 1 - found))
+    clipped = scores.astype(np.float64).clip(EDGE, 1 - EDGE)
+    losses = -np.log(np.where(labels, clipped, 1 - clipped))
     return float(np.mean([losses[labels].mean(), losses[~labels].mean()]))

@@ -1,1 +1,1 @@
-"""OEEM (Li et al., MICCAI 2022): weakly supervised gland segmentation, with its baselines."""
+"""Weakly supervised segmentation from patch labels: OEEM (Li et al., MICCAI 2022) with its baselines."""

@@ -1,4 +1,4 @@
-"""Multi-scale CAM of patches, refined by their labels and merged to one mask per slide (paper §2.2, released code)."""
+"""Multi-scale CAM of patches, refined by their labels and merged to one mask per slide (paper §2.2; released code)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from benchmark.learning.training import autocast, place
 from benchmark.slides import Grid, Slide
 
 from .classifier import CamNet
+from .classifier_params import ClassifierParams
 from .patches import Pixels, cut, patch_grid, read_whole, resized, standardised
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Patch:
 
 
 def pseudo_masks(
-    net: CamNet, train: View, params: Any, context: Context, *, refine: bool
+    net: CamNet, train: View, params: ClassifierParams, context: Context, *, refine: bool
 ) -> dict[str, NDArray[np.int8]]:
     """Class per pixel of every slide, by id: H × W. With `refine` the patch labels exclude absent classes.
 
@@ -71,7 +72,7 @@ def pseudo_masks(
 
 
 @torch.inference_mode()
-def evidence(net: CamNet, patches: Sequence[Patch], params: Any, device: str) -> Tensor:
+def evidence(net: CamNet, patches: Sequence[Patch], params: ClassifierParams, device: str) -> Tensor:
     """E: score maps summed over the scales r, with -inf where the label excludes a class. N × K × p × p, float32.
 
     At scale r a patch is enlarged to p·r (bicubic) and cut into windows of side p; each window is brought to
@@ -102,7 +103,7 @@ def evidence(net: CamNet, patches: Sequence[Patch], params: Any, device: str) ->
 
 def refined(scores: Tensor, present: Sequence[NDArray[np.bool_] | None]) -> Tensor:
     """E_k := -inf where a patch's label lacks class k; patches without a label are left as they are."""
-    absent = np.stack([np.zeros(scores.shape[1], np.bool_) if one is None else ~one for one in present])
+    absent = np.stack([np.zeros(scores.shape[1], np.bool_) if label is None else ~label for label in present])
     return scores.masked_fill(torch.from_numpy(absent).to(scores.device)[:, :, None, None], -torch.inf)
 
 
@@ -119,7 +120,7 @@ def winners(scores: Tensor) -> Tensor:
     return winner
 
 
-def _patches(slide: Slide, labelled: View | None, params: Any) -> Iterator[Patch]:
+def _patches(slide: Slide, labelled: View | None, params: ClassifierParams) -> Iterator[Patch]:
     grid = patch_grid(slide, params)
     present = None if labelled is None else labelled.labels.patch(slide, grid, params.presence)
     for (row, col, x, y), pixels in zip(grid.patches(), cut(read_whole(slide, params), grid), strict=True):
@@ -135,7 +136,7 @@ class Merger:
     lowest wins.
     """
 
-    params: Any
+    params: ClassifierParams
     classes: int
     sums: dict[str, NDArray[Any]] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)

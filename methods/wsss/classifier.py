@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from benchmark.learning.encoders.weights import freeze_batchnorm
 from benchmark.learning.nets.backbones import Backbone, create_backbone
 from benchmark.learning.training import Training, autocast, place, poly_rate, seed_torch, train_steps
 
+from .classifier_params import ClassifierParams
 from .patches import PatchSet, augmented, resized, standardised
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class CamNet(nn.Module):
         return self
 
 
-def create_classifier(params: Any, classes: int, *, initialise: bool) -> CamNet:
+def create_classifier(params: ClassifierParams, classes: int, *, initialise: bool) -> CamNet:
     """The net with initial weights as the parameters say, or at random when trained ones will be loaded."""
     backbone = create_backbone(
         params.cls_backbone,
@@ -74,7 +75,7 @@ def create_classifier(params: Any, classes: int, *, initialise: bool) -> CamNet:
     return CamNet(backbone, classes, frozen=initialise and _frozen(params))
 
 
-def train_classifier(train: View, validation: View, params: Any, context: Context) -> dict[str, Tensor]:
+def train_classifier(train: View, validation: View, params: ClassifierParams, context: Context) -> dict[str, Tensor]:
     """Train on patch labels and return the weights, on the CPU: binary cross entropy per class, SGD.
 
     `cls_select` "best" compares the epochs by the loss on the patch labels of `validation`, never on masks or test
@@ -102,10 +103,10 @@ def train_classifier(train: View, validation: View, params: Any, context: Contex
     return {name: value.detach().cpu() for name, value in net.state_dict().items()}
 
 
-def epoch_steps(params: Any, patches: int) -> int:
+def epoch_steps(params: ClassifierParams, patches: int) -> int:
     """Steps per epoch: whole batches only, at most `cls_steps`, at least one."""
-    whole = max(1, patches // int(params.cls_batch))
-    return whole if params.cls_steps is None else min(whole, int(params.cls_steps))
+    whole = max(1, patches // params.cls_batch)
+    return whole if params.cls_steps is None else min(whole, params.cls_steps)
 
 
 def released_rate(step: int, epochs: int, base: float) -> float:
@@ -113,24 +114,24 @@ def released_rate(step: int, epochs: int, base: float) -> float:
     return poly_rate(min(step, epochs - 1), epochs, base)
 
 
-def _rate(params: Any, steps: int) -> Callable[[int], float]:
-    epochs, base = int(params.cls_epochs), float(params.cls_lr)
+def _rate(params: ClassifierParams, steps: int) -> Callable[[int], float]:
+    epochs, base = params.cls_epochs, params.cls_lr
     if params.cls_schedule == "released":
         return lambda step: released_rate(step, epochs, base)
     return lambda step: poly_rate(step, steps * epochs, base)
 
 
-def _optimiser(net: CamNet, params: Any) -> torch.optim.SGD:
+def _optimiser(net: CamNet, params: ClassifierParams) -> torch.optim.SGD:
     trained = [weight for weight in net.parameters() if weight.requires_grad]
     if params.cls_schedule == "released":
         return torch.optim.SGD(trained, params.cls_lr, momentum=RELEASED_MOMENTUM, weight_decay=0.0)
     return torch.optim.SGD(trained, params.cls_lr, momentum=params.cls_momentum, weight_decay=params.cls_weight_decay)
 
 
-def _frozen(params: Any) -> bool:
+def _frozen(params: ClassifierParams) -> bool:
     if params.cls_freeze_bn == "auto":
-        return bool(params.cls_pretrained or params.cls_weights is not None)
-    return bool(params.cls_freeze_bn == "yes")
+        return params.cls_pretrained or params.cls_weights is not None
+    return params.cls_freeze_bn == "yes"
 
 
 def _loss(logits: Tensor, present: Tensor) -> Tensor:
@@ -138,7 +139,7 @@ def _loss(logits: Tensor, present: Tensor) -> Tensor:
 
 
 def _batches(
-    patches: PatchSet, steps: int, params: Any, context: Context
+    patches: PatchSet, steps: int, params: ClassifierParams, context: Context
 ) -> Callable[[int, np.random.Generator], tuple[Tensor, Tensor]]:
     def batch(step: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         epoch, index = divmod(step, steps)
@@ -150,7 +151,7 @@ def _batches(
     return batch
 
 
-def _validation(net: CamNet, validation: View, params: Any, context: Context) -> Callable[[], float]:
+def _validation(net: CamNet, validation: View, params: ClassifierParams, context: Context) -> Callable[[], float]:
     if not len(validation):
         raise ConfigError("cls_select 'best' needs validation slides, and there are none", fix="--set cls_select=last")
     held_out = PatchSet.of(validation, params)
@@ -158,7 +159,7 @@ def _validation(net: CamNet, validation: View, params: Any, context: Context) ->
 
 
 @torch.inference_mode()
-def validation_loss(net: CamNet, patches: PatchSet, params: Any, context: Context) -> float:
+def validation_loss(net: CamNet, patches: PatchSet, params: ClassifierParams, context: Context) -> float:
     """Mean binary cross entropy on whole patches, without augmentation. The net is left in training mode."""
     net.eval()
     total = 0.0

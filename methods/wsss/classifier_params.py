@@ -1,8 +1,9 @@
-"""Parameters of OEEM's classification part: patches, classifier, CAM. The defaults are the paper's values."""
+"""Parameters up to the pseudo-masks (patches, classifier, CAM), with presets. The defaults are the paper's."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, FilePath, model_validator
 
@@ -25,9 +26,9 @@ class ClassifierParams(Params):
         0.05, "a class is present in a patch when it covers more than this", symbol="τ_y", source=CODE, ge=0.0, lt=0.5
     )
 
-    cls_backbone: str = param("resnet38", "encoder of the classifier: 'resnet38' or a timm model", source=PAPER)
-    cls_weights: FilePath | None = param(None, "local weight file of the encoder (res38d.pth for 'resnet38')")
-    cls_pretrained: bool = param(True, "start from ImageNet weights; false starts at random", source=PAPER, given=True)
+    cls_backbone: str = param("resnet38", "backbone of the classifier: 'resnet38' or a timm model", source=PAPER)
+    cls_weights: FilePath | None = param(None, "local weight file of the backbone (res38d.pth for 'resnet38')")
+    cls_pretrained: bool = param(True, "start from ImageNet weights; false: random weights", source=PAPER, given=True)
     cls_b7_dilation: int = param(
         2, "dilation of the last block of 'resnet38' (4 in the original)", source=f"{CODE}, D15", ge=1, le=8
     )
@@ -45,9 +46,11 @@ class ClassifierParams(Params):
         ge=16,
         multiple_of=8,
     )
-    cls_area_min: float = param(0.7, "smallest area share of a random resized crop", source=CODE, gt=0.0, le=1.0)
+    cls_area_min: float = param(
+        0.7, "smallest share of the patch area that a random resized crop covers", source=CODE, gt=0.0, le=1.0
+    )
     cls_flip: float = param(
-        0.5, "probability of a horizontal and, apart, of a vertical flip", source=CODE, ge=0.0, le=1.0
+        0.5, "probability of a horizontal flip and, independently, of a vertical one", source=CODE, ge=0.0, le=1.0
     )
     cls_mean: tuple[Unit, Unit, Unit] = param(
         (0.787, 0.511, 0.785), "mean of the RGB channels in [0, 1], subtracted", source=f"{CODE}, D8"
@@ -57,14 +60,14 @@ class ClassifierParams(Params):
     )
     cls_batch: int = param(20, "patches per step; an incomplete last batch is dropped", source=PAPER, ge=1)
     cls_epochs: int = param(20, "passes over the training patches", source=PAPER, ge=1)
-    cls_steps: int | None = param(None, "most steps per epoch; none: all patches", ge=1)
-    cls_lr: float = param(0.01, "learning rate at the first step", source=PAPER, gt=0.0)
+    cls_steps: int | None = param(None, "most steps per epoch; none: no limit", ge=1)
+    cls_lr: float = param(0.01, "initial learning rate", source=PAPER, gt=0.0)
     cls_momentum: float = param(0.9, "momentum of SGD with schedule 'paper'", source=f"{CODE}, D1", ge=0.0, lt=1.0)
     cls_weight_decay: float = param(1e-4, "weight decay of SGD with schedule 'paper'", source=f"{CODE}, D1", ge=0.0)
     cls_schedule: Literal["paper", "released"] = param(
         "paper",
-        "'paper': poly 0.9 over all steps; 'released': what the published code does (poly over as many steps as epochs,"
-        " then 6.746 % of the first rate for ever; momentum 1e-4, no decay)",
+        "'paper': poly 0.9 over all steps; 'released': as in the released code (poly over as many steps as there are"
+        " epochs, then constant at 6.746 % of the initial rate; momentum 1e-4, no weight decay)",
         source="D1",
     )
     cls_select: Literal["last", "best"] = param(
@@ -76,10 +79,10 @@ class ClassifierParams(Params):
     )
     cam_merge: Literal["vote", "score"] = param(
         "vote",
-        "overlapping patches: majority of hard labels (ties: negative), or argmax of summed scores",
+        "how overlapping patches are merged: majority of hard labels (ties: negative), or argmax of the summed scores",
         source=f"{CODE}, D17",
     )
-    cam_batch: int = param(128, "windows per forward pass when scoring; changes no result", ge=1)
+    cam_batch: int = param(128, "windows per forward pass when scoring; does not change results", ge=1)
 
     @model_validator(mode="after")
     def _patches_cover_the_slide(self) -> Self:
@@ -96,3 +99,30 @@ CAM_FIELDS = (
     *("cam_scales", "cam_merge", "cam_batch"),
 )
 """Parameters that a stage making masks uses, after the stage "classifier"."""
+
+CLASSIFIER_QUICK: Mapping[str, Any] = {
+    "cls_backbone": "test_resnet",
+    "cls_pretrained": False,
+    "cls_input": 64,
+    "cls_batch": 32,
+    "cls_epochs": 20,
+    "cls_steps": 75,
+    "cls_lr": 0.05,
+    "cam_scales": (1.0,),
+    "cam_merge": "score",
+    "cam_batch": 64,
+}
+"""Minutes on two CPU cores, from scratch: a small net, smaller inputs, fewer steps, a single scale, and summed scores
+instead of votes where patches overlap, which suits a weak classifier better."""
+
+CLASSIFIER_SMOKE: Mapping[str, Any] = {
+    "cls_backbone": "test_resnet",
+    "cls_pretrained": False,
+    "cls_input": 32,
+    "cls_batch": 8,
+    "cls_epochs": 1,
+    "cls_steps": 2,
+    "cam_scales": (1.0,),
+    "cam_batch": 32,
+}
+"""Seconds on a miniature: shows that everything runs, learns next to nothing."""

@@ -101,7 +101,7 @@ def create_encoder(
     (512 · (side/32)²; 25 088 at 224 px); "pooled" is any model without its classifier. `weights`, a local file (of
     timm or torchvision), wins over `pretrained`, which downloads timm's; with neither, weights are drawn by `seed`.
 
-    Raises `ConfigError` for a name timm does not have, `WeightsError` when weights cannot be had or do not fit.
+    Raises `ConfigError` for a name timm does not have, `WeightsError` when weights cannot be loaded or do not fit.
     """
     model = _model(name, pretrained=pretrained and weights is None, side=side, part=part, seed=seed)
     if part == "trunk":

@@ -16,6 +16,9 @@ from benchmark.errors import ConfigError, WeightsError
 from benchmark.learning.encoders.weights import fit_state, load_state
 from benchmark.learning.nets.resnet38 import RESNET38
 
+ALL_STRIDES = [2, 4, 8, 16, 32]
+"""Strides of the five maps that a decoder of full depth takes."""
+
 
 def check_name(name: str) -> None:
     """Raise `ConfigError` with the nearest names unless timm has a model of this name."""
@@ -66,8 +69,8 @@ def create_net(name: str, *, pretrained: bool, weights: Path | None = None, fix:
     `weights`, a local file of the whole model (its classifier is left out), wins over `pretrained`, which downloads
     timm's own; with neither, weights are random. `options` are timm's.
 
-    Raises `ConfigError` for a name that timm does not have; `WeightsError`, with `fix`, when weights cannot be had or
-    do not fit.
+    Raises `ConfigError` for a name that timm does not have; `WeightsError`, with `fix`, when weights cannot be
+    loaded or do not fit.
     """
     import timm
 
@@ -80,6 +83,19 @@ def create_net(name: str, *, pretrained: bool, weights: Path | None = None, fix:
     return net
 
 
+def encoder_of(name: str, *, pretrained: bool, weights: Path | None, maps: bool) -> nn.Module:
+    """The timm model of a method's parameter `encoder`: with five maps, or (`maps` false) pooling and one logit.
+
+    `weights`, a local file, wins over `pretrained`, which downloads timm's own. Raises `ConfigError` for a model
+    without maps of stride 2 to 32, `WeightsError` when weights cannot be loaded or do not fit.
+    """
+    local, random = f"--set encoder_weights={name}.safetensors", "--set encoder_pretrained=false"
+    fix = f"give a local file with {local}, or start at random with {random}"
+    if maps:
+        return create_maps(name, ALL_STRIDES, pretrained=pretrained, weights=weights, fix=fix)
+    return create_net(name, pretrained=pretrained, weights=weights, fix=fix, num_classes=1)
+
+
 @contextmanager
 def refused(name: str, *, fix: str) -> Iterator[None]:
     """Turn whatever goes wrong while pretrained weights are downloaded into a `WeightsError`."""
@@ -87,7 +103,7 @@ def refused(name: str, *, fix: str) -> Iterator[None]:
         yield
     except Exception as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"the pretrained weights of {name!r} could not be had: {text}", fix=fix) from error
+        raise WeightsError(f"the pretrained weights of {name!r} could not be loaded: {text}", fix=fix) from error
 
 
 def _fitted(name: str, weights: Path) -> dict[str, torch.Tensor]:

@@ -57,7 +57,7 @@ def create_backbone(
     dilation of ResNet-38's last block, `b7_dilation` overrules it.
 
     Raises `ConfigError` for a name that timm does not have or that gives no stages, `WeightsError` when weights
-    cannot be had or do not fit.
+    cannot be loaded or do not fit.
     """
     if name == RESNET38:
         dilation = B7_DILATION[purpose] if b7_dilation is None else b7_dilation

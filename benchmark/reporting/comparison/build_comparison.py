@@ -1,47 +1,40 @@
-"""The difference of two stored runs, from the store and their artifacts."""
+"""The difference of two stored runs, from their records and artifacts."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from benchmark.errors import ConfigError, TrackingError
 from benchmark.metrics.catalogue import METRICS
-from benchmark.reporting.comparison import figures as numbers
-from benchmark.reporting.comparison.comparison_facts import Difference, Maps
-from benchmark.reporting.comparison.decisions import Track, find_maps, most, slide_gaps
-from benchmark.reporting.comparison.figures import Rows
-from benchmark.reporting.comparison.settings import refusals, same_data, settings, tag
-from benchmark.reporting.comparison.specificity import PairedSpecificity, paired_specificities, units_of
-from benchmark.reporting.report.run_figures import Files
-from benchmark.tracking.artifacts import PER_SLIDE, UNITS, artifact_text, slide_rows, unit_rows
-from benchmark.tracking.store import Tracker
-from benchmark.tracking.stored_runs import StoredRun
+from benchmark.reporting.comparison import shared_figures as numbers
+from benchmark.reporting.comparison.comparison_facts import Difference
+from benchmark.reporting.comparison.decisions import Track, most, slide_gaps
+from benchmark.reporting.comparison.run_settings import refusals, same_data, settings
+from benchmark.reporting.comparison.specificity import PairedSpecificity, paired_specificities
+from benchmark.stored import Artifacts, Maps, MissingError, StoredRun, score_maps, slide_table, unit_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 DEFAULT_METRIC = "pixel/dice"
 
 
-def require_pair(tracker: Tracker, one: str, other: str) -> tuple[StoredRun, StoredRun]:
-    """The two runs of that name.
-
-    Raises:
-        TrackingError: the store is not there, or a name fits no run, or several.
-        ConfigError: both names are of one run, or a run is not finished.
-    """
-    found = tracker.find(one), tracker.find(other)
-    if found[0].id == found[1].id:
-        msg = f"{one!r} and {other!r} are the same run, {found[0].id[:8]} ({found[0].name})"
+def require_pair(one: StoredRun, other: StoredRun) -> None:
+    """Raise `ConfigError` when both are the same run, or one of them is not finished."""
+    if one.id == other.id:
+        msg = f"both ids are of the same run, {one.id[:8]} ({one.name})"
         raise ConfigError(msg, fix="bench ui   # shows the ids of all runs")
-    for run in found:
+    for run in (one, other):
         if run.status != "FINISHED":
-            again = f"bench run --method {tag(run, 'method') or 'NAME'} --dataset {tag(run, 'dataset') or 'NAME'}"
+            again = f"bench run --method {run.tag('method') or 'NAME'} --dataset {run.tag('dataset') or 'NAME'}"
             msg = f"run {run.id[:8]} ({run.name}) is {run.status}, so it has no figures to compare"
-            raise ConfigError(msg, fix=f"{again}   # goes on from there")
-    return found
+            raise ConfigError(msg, fix=f"{again}   # resumes it")
 
 
 def compare_runs(
-    tracker: Tracker,
-    files: Files,
+    artifacts: Artifacts,
     pair: tuple[StoredRun, StoredRun],
     *,
     metric: str = DEFAULT_METRIC,
@@ -51,9 +44,8 @@ def compare_runs(
     """Everything that differs between two finished runs; each difference is `one` minus `other`.
 
     Args:
-        tracker: the store.
-        files: where the artifacts come from.
-        pair: the runs, as `require_pair` gives them.
+        artifacts: where the tables and score maps come from.
+        pair: the runs, with their parameters; see `require_pair`.
         metric: the column of the tables per slide by which slides are chosen.
         count: slides chosen by the metric, and as many by the share of cells.
         track: goes through the slides, for a progress bar.
@@ -62,24 +54,24 @@ def compare_runs(
         ConfigError: no run has such a column.
     """
     one, other = pair
-    rows = slide_rows(tracker, one), slide_rows(tracker, other)
-    _require_metric(metric, rows)
-    refused, notes = refusals(one, other), _missing(pair, rows)
-    found = numbers.shared_figures(one, other)
+    refused = refusals(one, other)
+    notes: list[str] = []
+    tables = _tables(slide_table, artifacts, pair, notes)
+    _require_metric(metric, tables)
+    figures = numbers.shared_figures(one, other)
     specificities: tuple[PairedSpecificity, ...] = ()
     if not refused:
-        needed = any(figure.name == numbers.AUC for figure in found)
-        units = (unit_rows(tracker, one), unit_rows(tracker, other)) if needed else ([], [])
-        found = numbers.tested(found, rows, units)
-        one_units, other_units = (units_of(artifact_text(tracker, run, UNITS)) if needed else [] for run in pair)
-        specificities = paired_specificities(pair, (one_units, other_units))
+        needed = any(figure.name.startswith("image/") for figure in figures)
+        units = _tables(unit_table, artifacts, pair, []) if needed else tables
+        figures = numbers.with_tests(figures, tables, units)
+        specificities = paired_specificities(pair, units) if needed else ()
     apart = same_data(one, other)
-    maps = {} if apart else _shared_maps(files, pair, notes)
-    gaps = [] if apart else slide_gaps(metric, rows, maps, track)
+    maps = {} if apart else _shared_maps(artifacts, pair, notes)
+    gaps = [] if apart else slide_gaps(metric, tables, maps, track)
     by_metric, by_share = most(gaps, count)
     if apart:
         notes.append(apart)
-    elif all(rows) and not any(gap.difference is not None for gap in gaps):
+    elif not any(table.empty for table in tables) and not any(gap.difference is not None for gap in gaps):
         notes.append(f"no slide has {metric} in both runs, so slides are chosen by the share of cells alone")
     different, equal = settings(one, other)
     return Difference(
@@ -88,7 +80,7 @@ def compare_runs(
         metric=metric,
         settings=different,
         equal=equal,
-        figures=tuple(found),
+        figures=tuple(figures),
         lacking=numbers.lacking(one, other),
         labels=numbers.counted(one, other, "labels/"),
         costs=numbers.counted(one, other, "cost/"),
@@ -102,8 +94,27 @@ def compare_runs(
     )
 
 
-def _require_metric(metric: str, rows: tuple[Rows, Rows]) -> None:
-    columns = [name for name in METRICS if any(name in row for table in rows for row in table)]
+def _tables(
+    read: Callable[[Artifacts, StoredRun], DataFrame],
+    artifacts: Artifacts,
+    pair: tuple[StoredRun, StoredRun],
+    notes: list[str],
+) -> tuple[DataFrame, DataFrame]:
+    """A table of both runs; empty, with a note, where it is not to be had."""
+    from pandas import DataFrame
+
+    tables = []
+    for run in pair:
+        try:
+            tables.append(read(artifacts, run))
+        except MissingError as missing:
+            tables.append(DataFrame())
+            notes.append(f"no test over slides: {missing.what}")
+    return tables[0], tables[1]
+
+
+def _require_metric(metric: str, tables: tuple[DataFrame, DataFrame]) -> None:
+    columns = [name for name in METRICS if any(name in table for table in tables)]
     if not columns and metric in METRICS:
         return
     if metric not in columns:
@@ -114,24 +125,18 @@ def _require_metric(metric: str, rows: tuple[Rows, Rows]) -> None:
         raise ConfigError(msg + ", ".join(known), fix=f"--metric {close[0] if close else known[0]}")
 
 
-def _missing(pair: tuple[StoredRun, StoredRun], rows: tuple[Rows, Rows]) -> list[str]:
-    return [
-        f"run {run.id[:8]} has no readable {PER_SLIDE}, so there is no test over slides"
-        for run, table in zip(pair, rows, strict=True)
-        if not table
-    ]
-
-
-def _shared_maps(files: Files, pair: tuple[StoredRun, StoredRun], notes: list[str]) -> dict[str, tuple[Maps, Maps]]:
-    found = []
+def _shared_maps(
+    artifacts: Artifacts, pair: tuple[StoredRun, StoredRun], notes: list[str]
+) -> dict[str, tuple[Maps, Maps]]:
+    maps: list[dict[str, Maps]] = []
     for run in pair:
         try:
-            maps = find_maps(files, run)
+            maps.append(score_maps(artifacts, run))
         except TrackingError as error:
-            maps = {}
+            maps.append({})
             notes.append(f"the score maps of run {run.id[:8]} cannot be fetched: {error.what}")
         else:
-            if not maps:
+            if not maps[-1]:
                 notes.append(f"run {run.id[:8]} has no score maps, so the decisions are not compared")
-        found.append(maps)
-    return {slide: (maps, found[1][slide]) for slide, maps in found[0].items() if slide in found[1]}
+    one, other = maps
+    return {slide: (own, other[slide]) for slide, own in one.items() if slide in other}

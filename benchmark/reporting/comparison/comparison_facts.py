@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.reporting.comparison.specificity import PairedSpecificity
-from benchmark.tracking.stored_runs import StoredRun
+from benchmark.reporting.paired import PairedTest
+from benchmark.stored import Maps, StoredRun
 
 Interval = tuple[float, float]
 
@@ -23,22 +23,6 @@ class Setting:
     name: str
     one: str | None
     other: str | None
-
-
-@dataclass(frozen=True)
-class PairedTest:
-    """A paired test over slides (Wilcoxon) or units (DeLong), or `refused`, the reason for none.
-
-    `difference`: of the means of the paired values, or of the two AUCs. `p`: two-sided, as it comes; `corrected`: by
-    Holm's rule over the tests of the comparison. Both are None when every pair is equal.
-    """
-
-    kind: str
-    pairs: int = 0
-    difference: float | None = None
-    p: float | None = None
-    corrected: float | None = None
-    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,14 +71,6 @@ class SlideGap:
     def share(self) -> float | None:
         """Share of the cells that both scored on which the decisions differ."""
         return self.differing / self.cells if self.cells else None
-
-
-@dataclass(frozen=True)
-class Maps:
-    """Where the decision of a run on a slide lies: its scores, and its own mask where it gave one."""
-
-    scores: Path
-    mask: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,12 @@ from pathlib import Path
 
 from benchmark.dataset import Dataset
 from benchmark.errors import ConfigError
+from benchmark.reporting import templating
 from benchmark.reporting.comparison import comparison_words as words
 from benchmark.reporting.comparison.comparison_facts import Difference
-from benchmark.reporting.comparison.comparison_template import EXTRA, TEMPLATE
 from benchmark.reporting.comparison.disagreement_pictures import KINDS, draw
 from benchmark.reporting.overlays import TRUTH_COLOUR
-from benchmark.reporting.report.look_sheet import STYLE
 from benchmark.storage import whole_file
-
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def require_place(out: Path) -> None:
@@ -39,13 +36,10 @@ def write_page(difference: Difference, out: Path, datasets: Sequence[Dataset] = 
 
 def render(difference: Difference, datasets: Sequence[Dataset] = (), closed: str = "") -> str:
     """The page as HTML. Everything that comes from data is escaped."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pictures = draw(difference, datasets)
-    return page.from_string(TEMPLATE).render(
-        found=difference,
+    return templating.render(
+        "comparison",
+        difference=difference,
         words=words,
         caption=words.caption(difference),
         headlines=words.headline(difference),
@@ -57,9 +51,6 @@ def render(difference: Difference, datasets: Sequence[Dataset] = (), closed: str
         closed=closed,
         kinds=KINDS,
         truth_colour=TRUTH_COLOUR,
-        policy=POLICY,
-        # Both are our own text, and a browser reads them as they are: escaped they would be something else.
-        style=Markup(STYLE + EXTRA),
     )
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from benchmark.reporting.comparison import comparison_words as words
 from benchmark.reporting.comparison.comparison_facts import Difference, Figure, SlideGap
 from benchmark.reporting.comparison.specificity import PairedSpecificity
-from benchmark.tracking.stored_runs import StoredRun
+from benchmark.stored import StoredRun
 
 WIDTH = 110
 

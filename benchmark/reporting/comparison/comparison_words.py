@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.metrics.statistics import stars
-from benchmark.reporting.comparison.comparison_facts import Difference, Figure, Interval, PairedTest, SlideGap
+from benchmark.reporting.comparison.comparison_facts import Difference, Figure, Interval, SlideGap
 from benchmark.reporting.comparison.specificity import AT_100, PairedSpecificity
 from benchmark.reporting.leaderboard.leaderboard_words import digits
-from benchmark.reporting.summary_page import number
-from benchmark.tracking.stored_runs import StoredRun
+from benchmark.reporting.paired import PairedTest
+from benchmark.reporting.templating import number
+from benchmark.stored import StoredRun
 
 DASH = "–"
 COUNTS = ("labels/", "data/")

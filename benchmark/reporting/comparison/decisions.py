@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.errors import DataError
-from benchmark.reporting.comparison.comparison_facts import Maps, SlideGap
-from benchmark.reporting.comparison.figures import Rows, values
-from benchmark.reporting.report.run_figures import Files
+from benchmark.reporting.cells import Classes
+from benchmark.reporting.comparison.comparison_facts import SlideGap
+from benchmark.reporting.paired import values
 from benchmark.slides import Grid, ScoreMap
-from benchmark.tracking.stored_runs import StoredRun
+from benchmark.stored import Maps
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Track = Callable[[Iterable[str]], Iterable[str]]
-Classes = NDArray[np.int8]
-
-
-def find_maps(files: Files, run: StoredRun) -> dict[str, Maps]:
-    """Slide → its maps among the artifacts of a run. Raises `TrackingError` when the store cannot say."""
-    found: dict[str, dict[str, Maps]] = {}
-    for kind in ("scores", "masks"):
-        paths = [path for path in files.fetch(run, kind) if path.suffix == ".png"]
-        found[kind] = {path.as_posix().rpartition(f"/{kind}/")[2].removesuffix(".png"): Maps(path) for path in paths}
-    masks = found["masks"]
-    return {
-        slide: replace(maps, mask=masks[slide].scores if slide in masks else None)
-        for slide, maps in sorted(found["scores"].items())
-    }
 
 
 def decision(maps: Maps) -> tuple[Grid, Classes]:
@@ -38,23 +27,20 @@ def decision(maps: Maps) -> tuple[Grid, Classes]:
     The method's own mask where it gave one, else score > 0.5. Raises `DataError` for a map that cannot be read.
     """
     scores = ScoreMap.load(maps.scores)
-    own = scores if maps.mask is None else ScoreMap.load(maps.mask)
+    own = ScoreMap.load(maps.deciding)
     if own.values.shape != scores.values.shape:
         raise DataError(f"{maps.mask} has {own.values.shape} cells, the scores have {scores.values.shape}")
     return scores.grid, np.where(np.isnan(scores.values), -1, own.values > 0.5).astype(np.int8)
 
 
 def slide_gaps(
-    metric: str, rows: tuple[Rows, Rows], maps: Mapping[str, tuple[Maps, Maps]], track: Track = iter
+    metric: str, tables: tuple[DataFrame, DataFrame], maps: Mapping[str, tuple[Maps, Maps]], track: Track = iter
 ) -> list[SlideGap]:
     """One entry per slide that both runs have in their tables or among their score maps, in the order of `one`."""
-    tables = [values(table, metric) for table in rows]
-    listed = [[str(row["slide"]) for row in table] for table in rows]
+    one, other = (values(table, metric) for table in tables)
+    listed = [list(table.get("slide", ())) for table in tables]
     names = [slide for slide in dict.fromkeys((*listed[0], *maps)) if slide in listed[1] or slide in maps]
-    return [
-        _compared(SlideGap(slide, tables[0].get(slide), tables[1].get(slide)), maps.get(slide))
-        for slide in track(names)
-    ]
+    return [_compared(SlideGap(slide, one.get(slide), other.get(slide)), maps.get(slide)) for slide in track(names)]
 
 
 def most(gaps: Sequence[SlideGap], count: int) -> tuple[tuple[SlideGap, ...], tuple[SlideGap, ...]]:

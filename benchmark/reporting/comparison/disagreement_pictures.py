@@ -13,12 +13,13 @@ from PIL import Image
 
 from benchmark.dataset import Dataset, Split
 from benchmark.errors import DataError
-from benchmark.reporting.cells import cell_edges, nearest_cells
-from benchmark.reporting.comparison.comparison_facts import Difference, Maps, SlideGap
-from benchmark.reporting.comparison.decisions import Classes, decision
-from benchmark.reporting.overlays import TRUTH_COLOUR, traced
+from benchmark.reporting.cells import Classes, cell_edges, classes_in_picture
+from benchmark.reporting.comparison.comparison_facts import Difference, SlideGap
+from benchmark.reporting.comparison.decisions import decision
+from benchmark.reporting.overlays import TRUTH_COLOUR, tinted, traced
 from benchmark.reporting.style import BLUE, GREEN, PAPER, VERMILION, rgb
-from benchmark.slides import Grid, Slide
+from benchmark.slides import Slide
+from benchmark.stored import Maps
 
 Pixels = NDArray[np.uint8]
 
@@ -81,20 +82,6 @@ def kinds(first: Classes, second: Classes) -> tuple[NDArray[np.bool_], ...]:
     return (both & (first > 0) & (second > 0), both & (first > 0) & (second == 0), both & (first == 0) & (second > 0))
 
 
-def placed(classes: Classes, grid: Grid, size: tuple[int, int], box: tuple[float, float, float, float]) -> Classes:
-    """The class under every pixel of a picture of `size` (width, height); −1 where there is no cell.
-
-    `box`: what the picture shows, as left, top, width, height in level-0 pixels.
-    """
-    x, y = cell_edges(grid)
-    across, down = (
-        start + (np.arange(side) + 0.5) * full / side for side, start, full in zip(size, box[:2], box[2:], strict=True)
-    )
-    bordered = np.pad(classes, ((0, 1), (0, 1)), constant_values=-1)
-    found: Classes = bordered[nearest_cells(y, down)[:, None], nearest_cells(x, across)[None, :]]
-    return found
-
-
 def _on_tissue(gap: SlideGap, maps: tuple[Maps, Maps], slide: Slide, datasets: Sequence[Dataset]) -> Picture:
     (grid, first), (_, second) = decision(maps[0]), decision(maps[1])
     truths = [(dataset.truth(slide).labels(grid) > 0).astype(np.int8) for dataset in datasets]
@@ -102,12 +89,9 @@ def _on_tissue(gap: SlideGap, maps: tuple[Maps, Maps], slide: Slide, datasets: S
     tissue = _enlarged(slide.thumbnail(SIDE))
     size, (wide, high) = (tissue.shape[1], tissue.shape[0]), slide.size
     box = (0.0, 0.0, float(wide), float(high))
-    outlines = [(placed(truths[0], grid, size, box), TRUTH_COLOUR)] if alike else []
-    grey = tissue.mean(axis=2, keepdims=True)
-    pale = np.repeat(grey * 0.45 + 130.0, 3, axis=2)
-    for (_, colour), where in zip(KINDS, kinds(*(placed(c, grid, size, box) for c in (first, second))), strict=True):
-        pale[where] = 0.3 * grey[where] + 0.7 * np.array(rgb(colour))
-    over = pale.clip(0, 255).astype(np.uint8)
+    outlines = [(classes_in_picture(truths[0], grid, size, box), TRUTH_COLOUR)] if alike else []
+    marked = kinds(*(classes_in_picture(classes, grid, size, box) for classes in (first, second)))
+    over = tinted(tissue, [(where, colour) for (_, colour), where in zip(KINDS, marked, strict=True)])
     panels = (
         _panel("tissue with the truth" if alike else "tissue", traced(tissue, outlines) if outlines else tissue),
         _panel("decisions", traced(over, outlines) if outlines else over),
@@ -123,7 +107,7 @@ def _bare(gap: SlideGap, maps: tuple[Maps, Maps], note: str) -> Picture:
     box = (x[0], y[0], x[-1] - x[0], y[-1] - y[0])
     scale = LEAST / max(box[2:])
     size = (max(1, round(box[2] * scale)), max(1, round(box[3] * scale)))
-    own, others = (placed(classes, grid, size, box) for classes in (first, second))
+    own, others = (classes_in_picture(classes, grid, size, box) for classes in (first, second))
     layers = {
         "decision of one": (own >= 0, [(own > 0, VERMILION)]),
         "decision of other": (others >= 0, [(others > 0, BLUE)]),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from benchmark.errors import PredictionError
 from benchmark.metrics.classification import spec_at_sensitivity
 from benchmark.metrics.mcnemar import SpecificityTest, compare_specificity
 from benchmark.metrics.statistics import holm
-from benchmark.tracking.stored_runs import StoredRun
+from benchmark.reporting.paired import pair_units
+from benchmark.stored import StoredRun
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 AT_100, AT_VALIDATION, AT_HALF = "image/specificity_at_100", "image/specificity_at_val", "image/specificity"
 RULES = {
@@ -24,15 +27,6 @@ RULES = {
 SHORT_RULES = {AT_100: "test units", AT_VALIDATION: "validation units", AT_HALF: "declaration"}
 
 THRESHOLD = "image/threshold_at_val"
-
-
-class Unit(NamedTuple):
-    """A line of a run's units.csv; `name` is its slide and number."""
-
-    name: str
-    patient: str
-    label: int
-    score: float
 
 
 @dataclass(frozen=True)
@@ -60,54 +54,29 @@ class PairedSpecificity:
         return SHORT_RULES[self.metric]
 
 
-def units_of(text: str | None) -> list[Unit]:
-    """The lines of a units.csv; none when there is no such table, or it is not one."""
-    try:
-        lines = list(csv.DictReader((text or "").splitlines()))
-        return [
-            Unit(f"{line['slide']} {line['unit']}", line["patient"], int(line["label"]), float(line["score"]))
-            for line in lines
-        ]
-    except (ValueError, KeyError, TypeError):
-        return []
-
-
 def paired_specificities(
-    runs: tuple[StoredRun, StoredRun], units: tuple[Sequence[Unit], Sequence[Unit]]
+    runs: tuple[StoredRun, StoredRun], units: tuple[DataFrame, DataFrame]
 ) -> tuple[PairedSpecificity, ...]:
     """Every specificity that both runs have, in the order of `RULES`.
 
     Args:
         runs: one, other.
-        units: their test units, as `units_of` gives them.
+        units: their test units, see `benchmark.stored.unit_table`.
     """
     metrics = [name for name in RULES if all(name in run.metrics for run in runs)]
     if not metrics:
         return ()
-    refused = _unlike(*units)
-    if refused:
-        return tuple(PairedSpecificity(name, refused=refused) for name in metrics)
-    known = {unit.name: unit for unit in units[1]}
-    pairs = [(unit, known[unit.name]) for unit in units[0]]
+    pairs = pair_units(*units)
+    if isinstance(pairs, str):
+        return tuple(PairedSpecificity(name, refused=pairs) for name in metrics)
     try:
-        found = [_compared(name, runs, pairs) for name in metrics]
+        return tuple(_corrected([_compared(name, runs, pairs) for name in metrics]))
     except PredictionError as error:
         return tuple(PairedSpecificity(name, refused=error.what) for name in metrics)
-    return tuple(_corrected(found))
 
 
-def _unlike(one: Sequence[Unit], other: Sequence[Unit]) -> str:
-    """Why the units of two runs do not pair; empty when they do."""
-    for which, table in (("one", one), ("other", other)):
-        if not table:
-            return f"`{which}` has no readable units.csv"
-    first, second = ({unit.name: unit.label for unit in table} for table in (one, other))
-    return "" if first == second else "the units of the two runs, or their labels, are not the same"
-
-
-def _compared(metric: str, runs: tuple[StoredRun, StoredRun], pairs: Sequence[tuple[Unit, Unit]]) -> PairedSpecificity:
-    labels = [unit.label for unit, _ in pairs]
-    one, other = ([pair[which].score for pair in pairs] for which in (0, 1))
+def _compared(metric: str, runs: tuple[StoredRun, StoredRun], pairs: DataFrame) -> PairedSpecificity:
+    labels, one, other = (pairs[column].tolist() for column in ("label", "score", "score_other"))
     if metric == AT_100:
         points = [spec_at_sensitivity(labels, scores) for scores in (one, other)]
         thresholds = [None if point is None else point.threshold for point in points]
@@ -118,7 +87,7 @@ def _compared(metric: str, runs: tuple[StoredRun, StoredRun], pairs: Sequence[tu
     first, second = thresholds
     if first is None or second is None:
         return PairedSpecificity(metric, refused="a run does not say at which threshold")
-    test = compare_specificity(labels, one, other, (first, second), [unit.patient for unit, _ in pairs])
+    test = compare_specificity(labels, one, other, (first, second), pairs["patient"].tolist())
     return PairedSpecificity(metric, (first, second), test, refused="" if test else "no unit is negative")
 
 

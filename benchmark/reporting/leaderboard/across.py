@@ -8,6 +8,7 @@ from benchmark.metrics import comparison
 from benchmark.metrics.catalogue import METRICS
 from benchmark.reporting.leaderboard.standings import primary
 from benchmark.reporting.leaderboard.standings_model import Board, MeanRanks
+from benchmark.reporting.run_names import distinct_names
 
 
 def mean_ranks(boards: Sequence[Board]) -> list[MeanRanks]:
@@ -44,6 +45,7 @@ def _ranks(boards: Sequence[Board], metric: str, track: str) -> MeanRanks | None
     if len(shared) < 2:
         return None
     values = [[table[label] for label in shared] for table in tables.values()]
+    components = dict.fromkeys(row.component for board in boards for row in board.rows if row.label in shared)
     means = comparison.ranks(values, higher_is_better=METRICS[metric].direction != "down")
     return MeanRanks(
         metric=metric,
@@ -53,4 +55,5 @@ def _ranks(boards: Sequence[Board], metric: str, track: str) -> MeanRanks | None
         critical_difference=comparison.critical_difference(len(shared), len(tables)),
         friedman_p=comparison.friedman(values),
         track=track,
+        names={component.label: name for component, name in distinct_names(list(components)).items()},
     )

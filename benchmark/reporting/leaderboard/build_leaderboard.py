@@ -1,92 +1,86 @@
-"""The leaderboard of a tracking store."""
+"""The leaderboard of stored runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from benchmark.reporting.command import run_command
 from benchmark.reporting.label_cost import CostModel, read_cost_model
 from benchmark.reporting.leaderboard.across import mean_ranks
-from benchmark.reporting.leaderboard.rows import Filters, boards, wanted_metrics
-from benchmark.reporting.leaderboard.standings import judged
+from benchmark.reporting.leaderboard.build_boards import Filters, boards, component_of, wanted_metrics
+from benchmark.reporting.leaderboard.standings import Table, rank_rows
 from benchmark.reporting.leaderboard.standings_model import Board, Failure, Leaderboard, Published, Row
 from benchmark.reporting.references import Reference, references
-from benchmark.tracking.artifacts import slide_rows, unit_rows
-from benchmark.tracking.store import Tracker
-from benchmark.tracking.stored_runs import StoredRun
+from benchmark.reporting.run_names import distinct_names
+from benchmark.stored import Artifacts, MissingError, StoredRun, slide_table, unit_table
 
-__all__ = ["Filters", "leaderboard"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 ENDED_WELL = ("ok", "")
 
 
-def leaderboard(
-    tracker: Tracker,
+def build_leaderboard(
+    runs: Sequence[StoredRun],
     filters: Filters,
     *,
+    store: str,
+    artifacts: Artifacts | None,
     cost: CostModel | None = None,
     published: Sequence[Reference] | None = None,
-    tested: bool = True,
 ) -> Leaderboard:
-    """Read the store and rank what is in it.
+    """Rank stored runs.
 
     Args:
-        tracker: the store.
-        filters: which runs are asked for.
+        runs: those that ended last first, with the metrics of `needed_metrics`.
+        filters: which of them are asked for.
+        store: where they come from, for a reader.
+        artifacts: gives the tables of the best rows for the paired tests; None: no tests, no ranks.
         cost: what labels cost; None for the shipped model.
         published: published numbers; None for the shipped ones.
-        tested: make the paired tests, which reads the tables of the best rows.
-
-    Raises `TrackingError` when there is no store, or it cannot be read.
     """
     known = references() if published is None else published
-    subsets = sorted({reference.subset for reference in known if reference.subset})
-    everything = tracker.stored(metrics=wanted_metrics(filters, subsets))
-    runs = [run for run in everything if "bench.method" in run.tags and filters.admits(run)]
-    finished = [run for run in runs if run.status == "FINISHED" and run.tags.get("bench.state", "") in ENDED_WELL]
+    chosen = [run for run in runs if "bench.method" in run.tags and filters.admits(run)]
+    finished = [run for run in chosen if run.status == "FINISHED" and run.tags.get("bench.state", "") in ENDED_WELL]
     found = boards(finished, cost or read_cost_model(None))
-    if tested:
-        rows, units = _fetchers(tracker)
-        found = [judged(board, rows, units) for board in found]
-    found = [replace(board, published=_published(board, known)) for board in _distinct(found)]
-    return Leaderboard(tracker.shown, tuple(found), tuple(mean_ranks(found)), tuple(_failures(runs, finished)))
+    if artifacts is not None:
+        slides, units = _table(partial(slide_table, artifacts)), _table(partial(unit_table, artifacts))
+        found = [rank_rows(board, slides, units) for board in found]
+    found = [replace(board, published=_published(board, known)) for board in _told_apart(found)]
+    return Leaderboard(store, tuple(found), tuple(mean_ranks(found)), tuple(_failures(chosen, finished)))
 
 
-def _fetchers(tracker: Tracker) -> tuple[Any, Any]:
-    """The tables of runs, each read once."""
-    by_id: dict[str, StoredRun] = {}
-
-    @lru_cache(maxsize=4096)
-    def rows(run: str) -> list[dict[str, Any]]:
-        return slide_rows(tracker, by_id[run])
-
-    @lru_cache(maxsize=4096)
-    def units(run: str) -> list[tuple[str, int, float]]:
-        return unit_rows(tracker, by_id[run])
-
-    def fetch_rows(run: StoredRun) -> list[dict[str, Any]]:
-        by_id[run.id] = run
-        return rows(run.id)
-
-    def fetch_units(run: StoredRun) -> list[tuple[str, int, float]]:
-        by_id[run.id] = run
-        return units(run.id)
-
-    return fetch_rows, fetch_units
+def needed_metrics(filters: Filters, published: Sequence[Reference] | None = None) -> list[str]:
+    """The metrics of stored runs that `build_leaderboard` needs, as names and prefixes that end in `/`."""
+    known = references() if published is None else published
+    return wanted_metrics(filters, sorted({reference.subset for reference in known if reference.subset}))
 
 
-def _distinct(found: Sequence[Board]) -> list[Board]:
-    """Boards of other contents under one name say so in their settings."""
-    titles = [board.title for board in found]
-    return [
-        replace(board, settings=" ".join(filter(None, (board.settings, f"(data {board.key[:8]})"))))
-        if titles.count(board.title) > 1
-        else board
-        for board in found
-    ]
+def _table(read: Callable[[StoredRun], DataFrame]) -> Table:
+    """The table of a run, read once; empty where the run has none that can be read."""
+    tables: dict[str, DataFrame] = {}
+
+    def fetch(run: StoredRun) -> DataFrame:
+        if run.id not in tables:
+            try:
+                tables[run.id] = read(run)
+            except MissingError:
+                from pandas import DataFrame
+
+                tables[run.id] = DataFrame()
+        return tables[run.id]
+
+    return fetch
+
+
+def _told_apart(boards: Sequence[Board]) -> list[Board]:
+    """Boards of other data under one title show the beginning of the data's digest."""
+    titles = Counter(board.title for board in boards)
+    return [replace(board, content=board.key[:8]) if titles[board.title] > 1 else board for board in boards]
 
 
 def _published(board: Board, known: Sequence[Reference]) -> tuple[Published, ...]:
@@ -113,8 +107,9 @@ def _failures(runs: Sequence[StoredRun], finished: Sequence[StoredRun]) -> list[
     for run in runs:
         if run.status in ("FAILED", "KILLED") and _cell(run.tags) not in done:
             last.setdefault(_cell(run.tags), run)
-    found = [_failure(run) for run in last.values()]
-    return sorted(found, key=lambda failure: (failure.state, failure.dataset, failure.label, failure.seed))
+    names = distinct_names([component_of(run) for run in last.values()])
+    failures = [replace(_failure(run), name=names[component_of(run)]) for run in last.values()]
+    return sorted(failures, key=lambda failure: (failure.state, failure.dataset, failure.label, failure.seed))
 
 
 def _cell(tags: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,18 +1,16 @@
-"""The leaderboard on a terminal, in Markdown, CSV and JSON."""
+"""The leaderboard on a terminal, in Markdown and JSON."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.metrics.statistics import stars
 from benchmark.reporting.leaderboard import leaderboard_words as words
-from benchmark.reporting.leaderboard.rows import Filters
+from benchmark.reporting.leaderboard.build_boards import Filters
 from benchmark.reporting.leaderboard.standings_model import (
     TASKS,
     Board,
@@ -46,24 +44,6 @@ SHORT = {
 
 _OVER = {"refinement": " (means over slides)"}
 
-CSV_COLUMNS = (
-    *("dataset", "settings", "data", "slides", "expected", "supervision", "method", "variant", "preset", "seeds"),
-    *(
-        "metric",
-        "mean",
-        "std",
-        "low",
-        "high",
-        "rank",
-        "labels",
-        "minutes",
-        "seconds",
-        "cpu_seconds",
-        "peak_mib",
-        "runs",
-    ),
-)
-
 LEAST = {"supervision": 8, "method": 20, "labels": 12, "pair": 30}
 """Columns that a narrow terminal must not squeeze further."""
 
@@ -89,27 +69,27 @@ class Sheet:
 
 
 def sheets(
-    board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
+    leaderboard: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
 ) -> Iterator[Sheet]:
     """Every table of the leaderboard as text: per board and task the rows, then tests, published numbers, ranks.
 
     `pairs`: with every paired test; the ranks already say what follows from them. `rows`: of one track, at most.
     `published`: also published numbers of methods that no row is.
     """
-    for one in board.boards:
+    for board in leaderboard.boards:
         for task in TASKS:
-            columns = [name for name in filters.columns(task) if any(name in row.figures for row in one.rows)]
+            columns = [name for name in filters.columns(task) if any(name in row.figures for row in board.rows)]
             if columns:
-                yield _task_sheet(one, task, columns[:MOST_METRICS], rows)
-        if one.tests and pairs:
-            yield _test_sheet(one)
-        if one.published:
-            yield _published_sheet(one, published)
-    for ranks in board.ranks:
+                yield _task_sheet(board, task, columns[:MOST_METRICS], rows)
+        if board.tests and pairs:
+            yield _test_sheet(board)
+        if board.published:
+            yield _published_sheet(board, published)
+    for ranks in leaderboard.ranks:
         yield _rank_sheet(ranks, rows)
-    if board.failures:
+    if leaderboard.failures:
         head = ("run", "dataset", "seed", "state", "reason")
-        lost = tuple((f.label, f.dataset, f.seed, f.state, f.reason) for f in board.failures)
+        lost = tuple((f.name or f.label, f.dataset, f.seed, f.state, f.reason) for f in leaderboard.failures)
         yield Sheet("Not finished", head, (lost,))
 
 
@@ -119,13 +99,13 @@ def _task_sheet(board: Board, task: str, columns: Sequence[str], most: int) -> S
     groups = []
     for track, rows in board.tracks().items():
         shown = [row for row in rows if any(name in row.figures for name in columns)]
-        best = columns[0]
-        order = sorted(shown, key=lambda row: _order(board, best, row))
+        order = board.ordered(columns[0], shown)
         lines = [(track, *_line(board, row, columns)) for row in order[:most]]
         if len(order) > most:
             lines.append(("", "", f"… and {len(order) - most} more", *("" for _ in head[3:])))
         groups += [_once(lines)] if lines else []
-    return Sheet(f"{board.title}: {task}{_OVER.get(task, '')}", head, tuple(groups), board.notes)
+    notes = tuple(filter(None, (board.shared, *board.notes)))
+    return Sheet(f"{board.title}: {task}{_OVER.get(task, '')}", head, tuple(groups), notes)
 
 
 def _once(lines: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
@@ -133,33 +113,25 @@ def _once(lines: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     return tuple(("" if place else line[0], *line[1:]) for place, line in enumerate(lines))
 
 
-def _order(board: Board, metric: str, row: Row) -> tuple[float, float, str]:
-    standing = board.standings.get(metric, {}).get(row.label)
-    mean = row.mean(metric)
-    direction = -1 if METRICS[metric].direction == "down" else 1
-    rank = float("inf") if standing is None else float(standing.rank)
-    return (rank, float("inf") if mean is None else -direction * mean, row.label)
-
-
 def _line(board: Board, row: Row, columns: Sequence[str]) -> tuple[str, ...]:
     standing = board.standings.get(columns[0], {}).get(row.label)
     figures = [words.number(row.figures.get(name), name, full=place == 0) for place, name in enumerate(columns)]
     rank = "–" if standing is None else standing.text
     cost = (words.labels(row.labels), words.minutes(row.minutes), words.seconds(row), words.memory(row))
-    return (rank, row.label, str(len(row.seeds)), *figures, *cost)
+    return (rank, board.names[row.label], str(len(row.seeds)), *figures, *cost)
 
 
 def _test_sheet(board: Board) -> Sheet:
     groups: dict[str, list[tuple[str, ...]]] = {}
     for test in board.tests:
         common = f"{METRICS[test.metric].title}, {test.track}"
-        groups.setdefault(common, []).append((common, *_test_line(test)))
+        groups.setdefault(common, []).append((common, *_test_line(test, board.names)))
     columns = ("metric, supervision", "pair", "test", "pairs", "difference", "p (Holm)", "")
     return Sheet(f"{board.title}: paired tests", columns, tuple(map(_once, groups.values())))
 
 
-def _test_line(test: PairTest) -> tuple[str, ...]:
-    pair = f"{test.one} – {test.other}"
+def _test_line(test: PairTest, names: Mapping[str, str]) -> tuple[str, ...]:
+    pair = f"{names[test.one]} – {names[test.other]}"
     if test.refused:
         return (pair, test.kind, "–", "–", "–", test.refused)
     difference = "–" if test.difference is None else f"{test.difference:+.{words.digits(test.metric)}f}"
@@ -170,22 +142,25 @@ def _test_line(test: PairTest) -> tuple[str, ...]:
 
 def _published_sheet(board: Board, everything: bool) -> Sheet:
     groups: dict[str, list[tuple[str, ...]]] = {}
-    shown = [one for one in board.published if everything or one.ours is not None]
-    for one in shown:
-        source = f"{one.reference.paper}, {one.reference.source}"
-        groups.setdefault(f"{source}: {one.reference.protocol}", []).append((source, *_beside(one)))
+    shown = [number for number in board.published if everything or number.ours is not None]
+    for number in shown:
+        source = f"{number.reference.paper}, {number.reference.source}"
+        line = (source, *_beside(number, board.names))
+        groups.setdefault(f"{source}: {number.reference.protocol}", []).append(line)
     columns = ("source", "method", "metric", "published", "ours", "gap", "our row")
     left = len(board.published) - len(shown)
     more = (f"{left} published numbers of methods that have no row here: --published shows them",) if left else ()
     return Sheet(f"{board.title}: published numbers", columns, tuple(map(_once, groups.values())), (*groups, *more))
 
 
-def _beside(one: Published) -> tuple[str, ...]:
-    reference = one.reference
+def _beside(number: Published, names: Mapping[str, str]) -> tuple[str, ...]:
+    reference = number.reference
     places = words.digits(reference.stored)
     spread = "" if reference.spread is None else f" ± {reference.spread:.{places}f}"
-    ours = ("–", "–", "–") if one.ours is None else (f"{one.ours:.{places}f}", f"{one.gap:+.{places}f}", one.row or "")
-    return (reference.label, reference.stored, f"{reference.value:.{places}f}{spread}", *ours)
+    printed = (reference.label, reference.stored, f"{reference.value:.{places}f}{spread}")
+    if number.ours is None or number.row is None:
+        return (*printed, "–", "–", "–")
+    return (*printed, f"{number.ours:.{places}f}", f"{number.gap:+.{places}f}", names[number.row])
 
 
 def _rank_sheet(ranks: MeanRanks, most: int) -> Sheet:
@@ -195,20 +170,20 @@ def _rank_sheet(ranks: MeanRanks, most: int) -> Sheet:
     note = f"critical difference (Nemenyi, 0.05): {ranks.critical_difference:.2f}{friedman}"
     over = f"over {len(ranks.boards)} {kind} datasets, supervision: {ranks.track}"
     title = f"Mean ranks by {METRICS[ranks.metric].title} {over}"
-    lines = [(label, f"{rank:.2f}") for label, rank in ordered[:most]]
+    lines = [(ranks.names.get(label, label), f"{rank:.2f}") for label, rank in ordered[:most]]
     lines += [(f"… and {len(ordered) - most} more", "")] if len(ordered) > most else []
     return Sheet(title, ("method", "mean rank"), (tuple(lines),), (note,))
 
 
 def as_tables(
-    board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
+    leaderboard: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
 ) -> Iterator[RenderableType]:
     """For the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    for sheet in sheets(board, filters, pairs=pairs, rows=rows, published=published):
+    for sheet in sheets(leaderboard, filters, pairs=pairs, rows=rows, published=published):
         table = Table(box=SIMPLE_HEAD, pad_edge=False, title=sheet.title, title_justify="left", title_style="bold")
         for column in sheet.columns:
             wide = column in WIDE
@@ -226,11 +201,11 @@ def as_tables(
 
 
 def as_markdown(
-    board: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
+    leaderboard: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
 ) -> str:
     """GitHub's tables."""
     lines: list[str] = []
-    for sheet in sheets(board, filters, pairs=pairs, rows=rows, published=published):
+    for sheet in sheets(leaderboard, filters, pairs=pairs, rows=rows, published=published):
         lines += [
             f"### {sheet.title}",
             "",
@@ -246,71 +221,35 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def as_csv(board: Leaderboard, filters: Filters) -> str:
-    """One line per board, row and metric, with nothing rounded."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for one in board.boards:
-        for row in one.rows:
-            for name in _metrics(row, filters):
-                figure = row.figures[name]
-                standing = one.standings.get(name, {}).get(row.label)
-                writer.writerow(
-                    (
-                        *(one.dataset, one.settings, "synthetic" if one.synthetic else "real", one.used, one.expected),
-                        *(row.supervision, row.method, row.variant, row.preset, " ".join(map(str, row.seeds))),
-                        *(name, figure.mean, figure.std, figure.low, figure.high),
-                        *("" if standing is None else standing.text, words.labels(row.labels), row.minutes),
-                        *(row.mean(f"cost/{cost}") for cost in ("seconds", "cpu_seconds", "peak_memory_mib")),
-                        " ".join(run.id for run in row.runs),
-                    )
-                )
-    return text.getvalue()
-
-
-def _metrics(row: Row, filters: Filters) -> list[str]:
-    shown = [name for task in TASKS for name in filters.columns(task)]
-    return [name for name in dict.fromkeys((*shown, *filters.metrics)) if name in row.figures]
-
-
-def as_json(board: Leaderboard) -> str:
+def as_json(leaderboard: Leaderboard) -> str:
     """Everything, as nested objects; a run is its id."""
-
-    def plain(value: Any) -> Any:
-        return value.id if hasattr(value, "artifact_uri") else asdict(value)
-
     content = {
-        "store": board.store,
-        "boards": [
-            {
-                **{
-                    name: getattr(one, name)
-                    for name in ("dataset", "settings", "synthetic", "used", "expected", "notes")
-                },
-                "rows": [
-                    {
-                        **{
-                            name: getattr(row, name)
-                            for name in ("label", "method", "variant", "preset", "supervision", "seeds", "minutes")
-                        },
-                        "runs": [plain(run) for run in row.runs],
-                        "labels": row.labels,
-                        "figures": {name: plain(figure) for name, figure in row.figures.items()},
-                        "ranks": {
-                            metric: plain(found[row.label])
-                            for metric, found in one.standings.items()
-                            if row.label in found
-                        },
-                    }
-                    for row in one.rows
-                ],
-                "tests": [plain(test) for test in one.tests],
-                "published": [plain(published) for published in one.published],
-            }
-            for one in board.boards
-        ],
-        "mean_ranks": [plain(ranks) for ranks in board.ranks],
-        "not_finished": [plain(failure) for failure in board.failures],
+        "store": leaderboard.store,
+        "boards": [_board_content(board) for board in leaderboard.boards],
+        "mean_ranks": [asdict(ranks) for ranks in leaderboard.ranks],
+        "not_finished": [asdict(failure) for failure in leaderboard.failures],
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def _board_content(board: Board) -> dict[str, Any]:
+    return {
+        "dataset": board.dataset,
+        "settings": board.told_apart,
+        **{name: getattr(board, name) for name in ("synthetic", "used", "expected", "notes")},
+        "rows": [_row_content(board, row) for row in board.rows],
+        "tests": [asdict(test) for test in board.tests],
+        "published": [asdict(published) for published in board.published],
+    }
+
+
+def _row_content(board: Board, row: Row) -> dict[str, Any]:
+    fields = ("label", "method", "variant", "preset", "supervision", "seeds", "minutes")
+    standings = {metric: ranks[row.label] for metric, ranks in board.standings.items() if row.label in ranks}
+    return {
+        **{name: getattr(row, name) for name in fields},
+        "runs": [run.id for run in row.runs],
+        "labels": row.labels,
+        "figures": {name: asdict(figure) for name, figure in row.figures.items()},
+        "ranks": {metric: asdict(standing) for metric, standing in standings.items()},
+    }

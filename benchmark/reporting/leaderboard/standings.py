@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from benchmark.metrics.catalogue import METRICS
-from benchmark.metrics.statistics import holm, wilcoxon
+from benchmark.reporting import paired
 from benchmark.reporting.leaderboard.standings_model import TASKS, Board, PairTest, Row, Standing
-from benchmark.tracking.stored_runs import StoredRun
+from benchmark.reporting.paired import PairedTest
+from benchmark.stored import StoredRun
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
 
 CONTENDERS = 5
 """So many rows of a track are tested against each other, those with the best means; the others keep that order."""
 
 LEVEL = 0.05
 
-Rows = Callable[[StoredRun], Sequence[Mapping[str, Any]]]
-Units = Callable[[StoredRun], Sequence[tuple[str, int, float]]]
+Table = Callable[["StoredRun"], "DataFrame"]
+"""Gives a table of a run, empty where the run has none."""
 
 
-def judged(board: Board, slides: Rows, units: Units, *, contenders: int = CONTENDERS) -> Board:
+def rank_rows(board: Board, slides: Table, units: Table, *, contenders: int = CONTENDERS) -> Board:
     """The board with the tests of the first metric of each task, and the ranks that follow from them.
 
-    Holm's correction is over the tests of one track and metric. `slides` and `units` fetch a run's tables.
+    Holm's correction is over the tests of one track and metric.
+
+    Args:
+        board: without tests.
+        slides: gives the table per slide of a run, see `benchmark.stored.slide_table`.
+        units: gives the test units of a run, see `benchmark.stored.unit_table`.
+        contenders: so many rows of a track are tested, those with the best means.
     """
     tests: list[PairTest] = []
     standings: dict[str, dict[str, Standing]] = {}
@@ -53,29 +61,25 @@ def _better(metric: str) -> int:
     return -1 if METRICS[metric].direction == "down" else 1
 
 
-def _tests(metric: str, track: str, rows: Sequence[Row], slides: Rows, units: Units) -> list[PairTest]:
+def _tests(metric: str, track: str, rows: Sequence[Row], slides: Table, units: Table) -> list[PairTest]:
     pairs = list(combinations(rows, 2))
     if metric == "image/auc":
-        made = [_delong(metric, track, one, other, units) for one, other in pairs]
+        tests = [_delong(one, other, units) for one, other in pairs]
     else:
-        tables = {row.label: slide_values(row, metric, slides) for row in rows}
-        made = [_signed_rank(metric, track, one.label, other.label, tables) for one, other in pairs]
-    tested = [number for number, test in enumerate(made) if test.p is not None]
-    corrected = holm([p for test in made if (p := test.p) is not None])
-    for number, p in zip(tested, corrected, strict=True):
-        made[number] = replace(made[number], p=p)
-    return made
-
-
-def slide_values(row: Row, metric: str, slides: Rows) -> dict[str, float]:
-    """Slide → value of the metric, the mean over the row's seeds; slides that lack it in a seed are left out."""
-    column = _column(metric)
-    per_seed = [
-        {str(line["slide"]): float(line[column]) for line in slides(run) if line.get(column) is not None}
-        for run in row.runs
+        means = {row.label: slide_values(row, metric, slides) for row in rows}
+        tests = [paired.over_slides(means[one.label], means[other.label]) for one, other in pairs]
+    return [
+        PairTest(metric, track, one.label, other.label, t.kind, t.pairs, t.difference, t.corrected, t.refused)
+        for (one, other), t in zip(pairs, paired.correct(tests), strict=True)
     ]
-    shared = [slide for slide in per_seed[0] if all(slide in seed for seed in per_seed)]
-    return {slide: sum(seed[slide] for seed in per_seed) / len(per_seed) for slide in shared}
+
+
+def slide_values(row: Row, metric: str, slides: Table) -> Series[float]:
+    """Slide → value of the metric, the mean over the row's seeds; slides that lack it in a seed are left out."""
+    per_seed = [paired.values(slides(run), _column(metric)) for run in row.runs]
+    shared = [slide for slide in per_seed[0].index if all(slide in seed.index for seed in per_seed)]
+    total = sum((seed[shared] for seed in per_seed[1:]), start=per_seed[0][shared])
+    return total / len(per_seed)
 
 
 def _column(metric: str) -> str:
@@ -86,40 +90,14 @@ def _column(metric: str) -> str:
     return f"refine/{name}" if name in ("cleaned", "mis_modified") else f"pixel/{name}"
 
 
-def _signed_rank(metric: str, track: str, one: str, other: str, tables: Mapping[str, Mapping[str, float]]) -> PairTest:
-    base = PairTest(metric, track, one, other, "Wilcoxon")
-    shared = [slide for slide in tables[one] if slide in tables[other]]
-    if not shared:
-        return replace(base, refused="no table per slide with this metric in both")
-    first, second = (np.array([tables[label][slide] for slide in shared]) for label in (one, other))
-    test = wilcoxon(first, second)
-    difference = float(np.mean(first - second))
-    return replace(base, pairs=len(shared), difference=difference, p=None if test is None else test.p)
-
-
-def _delong(metric: str, track: str, one: Row, other: Row, units: Units) -> PairTest:
+def _delong(one: Row, other: Row, units: Table) -> PairedTest:
     """DeLong's test on the units of the lowest seed that both rows have."""
-    from benchmark.metrics.comparison import delong
-
-    base = PairTest(metric, track, one.label, other.label, "DeLong")
     seeds = sorted(set(one.seeds) & set(other.seeds))
     if not seeds:
-        return replace(base, refused="no seed in common")
-    first, second = (
-        {name: (label, score) for name, label, score in units(row.runs[row.seeds.index(seeds[0])])}
-        for row in (one, other)
-    )
-    shared = [name for name in first if name in second]
-    if not shared or any(first[name][0] != second[name][0] for name in shared):
-        return replace(base, refused="no table of units with the same labels in both")
-    labels = [first[name][0] for name in shared]
-    test = delong(labels, [first[name][1] for name in shared], [second[name][1] for name in shared])
-    kind = f"DeLong, seed {seeds[0]}"
-    if test is None and min(sum(labels), len(labels) - sum(labels)) < 2:
-        return replace(base, kind=kind, refused="fewer than two positive or two negative units")
-    if test is None:
-        return replace(base, kind=kind, pairs=len(shared), difference=0.0)
-    return replace(base, kind=kind, pairs=len(shared), difference=test.difference, p=test.p)
+        return PairedTest("DeLong", refused="no seed in common")
+    first, second = (units(row.runs[row.seeds.index(seeds[0])]) for row in (one, other))
+    test = paired.over_units(first, second)
+    return replace(test, kind=f"DeLong, seed {seeds[0]}") if not test.refused else test
 
 
 def _standings(metric: str, ranked: Sequence[Row], tests: Sequence[PairTest], contenders: int) -> dict[str, Standing]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.reporting.references import Reference
-from benchmark.tracking.store import StoredRun
+from benchmark.reporting.run_names import Component, distinct_names, shared_settings
+from benchmark.stored import StoredRun
 
 TASKS: Mapping[str, tuple[str, ...]] = {
     "image level": (
@@ -65,9 +67,14 @@ class Row:
     minutes: float | None = None
 
     @property
+    def component(self) -> Component:
+        """What the row runs."""
+        return Component(self.method, self.variant, self.preset)
+
+    @property
     def label(self) -> str:
-        """How the row is called: unique on its board."""
-        return " ".join(filter(None, (self.method, self.variant, self.preset)))
+        """The row's key, unique on its board: method, all settings that differ from the preset, preset."""
+        return self.component.label
 
     @property
     def labels(self) -> dict[str, float]:
@@ -142,6 +149,8 @@ class Failure:
     reason: str
     run: str
     command: str = ""
+    name: str = ""
+    """The name by which the table shows it; without one it is the label."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +170,37 @@ class Board:
     """Metric → row label → rank in its track; the first metric of each task."""
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
+    content: str = ""
+    """Beginning of the data's digest where another board has the same title; else empty."""
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Row label → the name by which tables and charts of the board show it."""
+        names = distinct_names([row.component for row in self.rows])
+        return {component.label: name for component, name in names.items()}
+
+    @property
+    def shared(self) -> str:
+        """The sentence on settings that all rows have, which their names leave out; empty for none."""
+        settings = shared_settings([row.component for row in self.rows])
+        return f"all rows: {settings}" if settings else ""
+
+    def ordered(self, metric: str, rows: Sequence[Row]) -> list[Row]:
+        """Rows of a track by rank, then by mean, then by name; those without the metric last."""
+        standings = self.standings.get(metric, {})
+        sign = 1 if METRICS[metric].direction == "down" else -1
+
+        def place(row: Row) -> tuple[float, float, str]:
+            standing, mean = standings.get(row.label), row.mean(metric)
+            rank = float("inf") if standing is None else float(standing.rank)
+            return (rank, float("inf") if mean is None else sign * mean, row.label)
+
+        return sorted(rows, key=place)
+
+    @property
+    def told_apart(self) -> str:
+        """The settings, with the data's digest where that alone tells two boards apart."""
+        return " ".join(filter(None, (self.settings, f"(data {self.content})" if self.content else "")))
 
     @property
     def complete(self) -> bool:
@@ -172,15 +212,15 @@ class Board:
         """`glas target=malignant (synthetic), 75 of 80 slides`."""
         kind = " (synthetic)" if self.synthetic else ""
         slides = f"{self.used} slides" if self.complete else f"{self.used} of {self.expected} slides, incomplete"
-        return f"{' '.join(filter(None, (self.dataset, self.settings)))}{kind}, {slides}"
+        return f"{' '.join(filter(None, (self.dataset, self.told_apart)))}{kind}, {slides}"
 
     def tracks(self) -> dict[str, list[Row]]:
         """Supervision track → its rows, tracks with the cheapest labels first (`none` is first)."""
-        found: dict[str, list[Row]] = {}
+        tracks: dict[str, list[Row]] = {}
         for row in self.rows:
-            found.setdefault(row.supervision, []).append(row)
-        order = sorted(found, key=lambda track: (track != NO_LABELS, track))
-        return {track: found[track] for track in order}
+            tracks.setdefault(row.supervision, []).append(row)
+        order = sorted(tracks, key=lambda track: (track != NO_LABELS, track))
+        return {track: tracks[track] for track in order}
 
 
 @dataclass(frozen=True)
@@ -197,6 +237,8 @@ class MeanRanks:
     critical_difference: float
     friedman_p: float | None
     track: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Row label → the name by which the table shows it; without one it is the label."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from benchmark.reporting.report.run_figures import Files, StoreFiles
 from benchmark.reporting.report.write_report import render, write_report
 
-__all__ = ["Files", "StoreFiles", "render", "write_report"]
+__all__ = ["render", "write_report"]

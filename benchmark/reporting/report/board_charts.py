@@ -10,15 +10,17 @@ import numpy as np
 from benchmark.metrics.catalogue import METRICS
 from benchmark.metrics.image_facts import proportion
 from benchmark.reporting.leaderboard.standings_model import TASKS, Board, MeanRanks
-from benchmark.reporting.report.charts import roc_chart, scatter_chart, specificity_at_100
+from benchmark.reporting.report.charts import gain_chart, roc_chart
 from benchmark.reporting.report.cost_chart import CostPoint, cost_chart, front, labelled
-from benchmark.reporting.report.evidence import Evidence, MissingError, number
 from benchmark.reporting.report.looks import Look, look
 from benchmark.reporting.report.report_tables import metric_title
+from benchmark.reporting.report.row_evidence import Evidence
 from benchmark.reporting.report.svg import drawing, inline
+from benchmark.reporting.unit_square import gained_and_lost, slides_with_gain, specificity_at_100
+from benchmark.stored import MissingError
 from benchmark.supervision import Supervision
 
-AUC, BEFORE, AFTER = "image/auc", "coarse_f1", "pixel/f1"
+AUC = "image/auc"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def board_charts(board: Board, evidence: Sequence[Evidence], prefix: str) -> Ite
         prefix: unique in the page, for ids.
     """
     yield from _roc(evidence, f"{prefix}-roc")
-    yield from _scatter(evidence, f"{prefix}-coarse")
+    yield from _gains(evidence, f"{prefix}-coarse")
     for place, metrics in enumerate(TASKS.values()):
         present = [name for name in metrics if any(name in row.figures for row in board.rows)]
         if present:
@@ -54,8 +56,9 @@ def rank_chart(ranks: MeanRanks, prefix: str) -> Chart:
     kind = "synthetic" if ranks.synthetic else "real"
     track = f", {ranks.track}" if ranks.track else ""
     title = f"Mean ranks by {metric_title(ranks.metric)} over {len(ranks.boards)} boards of {kind} data{track}"
+    named = {ranks.names.get(label, label): rank for label, rank in ranks.ranks.items()}
     with drawing():
-        drawn = critical_difference_figure(ranks.ranks, ranks.critical_difference, title="")
+        drawn = critical_difference_figure(named, ranks.critical_difference, title="")
         picture = inline(drawn, prefix, title)
     friedman = "no p" if ranks.friedman_p is None else f"p = {ranks.friedman_p:.3g}"
     said = f"Friedman test: {friedman}. Critical difference (Nemenyi): {ranks.critical_difference:.2f}."
@@ -73,12 +76,12 @@ def _roc(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
             notes.append(missing.what)
             continue
         if set(np.unique(labels).tolist()) != {0, 1}:
-            notes.append(f"{each.row.label}: a ROC curve needs positive and negative units.")
+            notes.append(f"{each.name}: a ROC curve needs positive and negative units.")
             continue
         curves.append((look(index), labels, scores))
         positive = scores[labels == 1]
         bound = f"score ≥ {positive.min():.4g}; found {proportion(positive.size, positive.size)}"
-        said = f"{each.row.label}: specificity {specificity_at_100(labels, scores):.1%} at 100 % sensitivity ({bound})"
+        said = f"{each.name}: specificity {specificity_at_100(labels, scores):.1%} at 100 % sensitivity ({bound})"
         legend.append((look(index), said))
     if curves or notes:
         title = "ROC of the units, lowest seed, with the point of 100 % sensitivity"
@@ -87,28 +90,26 @@ def _roc(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
         yield Chart(title, picture, tuple(legend), tuple(notes))
 
 
-def _scatter(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
+def _gains(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
     marks, legend, notes = [], [], []
     for index, each in enumerate(evidence):
         if Supervision.COARSE.value not in each.row.supervision.split("+"):
             continue
         try:
-            pairs = [(number(slide.get(BEFORE)), number(slide.get(AFTER))) for slide in each.slides]
+            slides = slides_with_gain(each.slides)
         except MissingError as missing:
             notes.append(missing.what)
             continue
-        known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
-        if not len(known):
-            notes.append(f"{each.row.label}: no slide has both F1.")
+        if slides.empty:
+            notes.append(f"{each.name}: no slide has both F1.")
             continue
-        before, after = known.T
-        marks.append((look(index), before, after))
-        count = f"{len(known)} slides, {int((after > before).sum())} better, {int((after < before).sum())} worse"
-        legend.append((look(index), f"{each.row.label}: {count}"))
+        marks.append((look(index), slides))
+        better, worse = gained_and_lost(slides)
+        legend.append((look(index), f"{each.name}: {len(slides)} slides, {better} better, {worse} worse"))
     if marks or notes:
         title = "F1 of every slide against its coarse annotation's, lowest seed"
         with drawing():
-            picture = inline(scatter_chart(marks), prefix, title) if marks else ""
+            picture = inline(gain_chart(marks), prefix, title) if marks else ""
         yield Chart(title, picture, tuple(legend), tuple(notes))
 
 
@@ -119,9 +120,9 @@ def _cost(board: Board, metric: str, prefix: str) -> Iterator[Chart]:
         if figure is None:
             continue
         if row.minutes is None:
-            without.append(row.label)
+            without.append(board.names[row.label])
             continue
-        points.append(CostPoint(row.label, look(index), row.minutes, figure.mean, figure.std))
+        points.append(CostPoint(board.names[row.label], look(index), row.minutes, figure.mean, figure.std))
     if not points and not without:
         return
     info = METRICS[metric]

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.reporting.curves import roc_points
 from benchmark.reporting.report.looks import Look
-from benchmark.reporting.style import FAINT, PAPER, figure, plain
+from benchmark.reporting.style import PAPER, figure
+from benchmark.reporting.unit_square import Floats, draw_gain, draw_roc, gain_axes, roc_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from pandas import DataFrame
 
-Floats = NDArray[np.float64]
 WIDTH, HEIGHT = 4.7, 4.3
 """Inches of 72 units: about as wide as a telephone, where the text is then as large as it says."""
 
@@ -30,44 +30,29 @@ def roc_chart(rows: Sequence[tuple[Look, NDArray[np.int8], Floats]]) -> Figure:
     Args:
         rows: look, labels (n units, 1 positive, 0 negative; both must occur), scores (n).
     """
-    from matplotlib.ticker import PercentFormatter
-
-    drawn, axes = _square("1 − specificity", "sensitivity")
+    drawn = figure(WIDTH, HEIGHT)
+    axes = drawn.add_subplot()
+    roc_axes(axes)
+    legible(axes)
     for index, (look, labels, scores) in enumerate(rows):
-        across, up = roc_points(labels, scores)
-        axes.plot(across, up, color=look.colour, linestyle=look.line, linewidth=1.8, clip_on=False, zorder=3)
-        size = max(6, FULL - 2 * index)
-        axes.plot(
-            [1 - specificity_at_100(labels, scores)],
-            [1],
-            look.marker,
-            color=look.colour,
-            markeredgecolor=PAPER,
-            markersize=size,
-            clip_on=False,
-            zorder=4 + index,
-        )
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0))
+        curve = {"color": look.colour, "linestyle": look.line, "linewidth": 1.8}
+        mark = {"marker": look.marker, "linestyle": "", "color": look.colour, "markeredgecolor": PAPER}
+        draw_roc(axes, labels, scores, curve, {**mark, "markersize": max(6, FULL - 2 * index), "zorder": 4 + index})
     return drawn
 
 
-def specificity_at_100(labels: NDArray[np.int8], scores: Floats) -> float:
-    """The share of negative units below the lowest positive score."""
-    return float((scores[labels == 0] < scores[labels == 1].min()).mean())
-
-
-def scatter_chart(rows: Sequence[tuple[Look, Floats, Floats]]) -> Figure:
-    """F1 after refinement against that of the coarse annotation, a mark per slide; gains are above the diagonal.
+def gain_chart(rows: Sequence[tuple[Look, DataFrame]]) -> Figure:
+    """F1 after refinement against that of the coarse annotation, a mark per slide.
 
     Args:
-        rows: look, F1 of the coarse annotation (n slides), F1 after (n).
+        rows: look, slides as `slides_with_gain` gives them.
     """
-    drawn, axes = _square("F1 of the coarse annotation", "F1 after refinement")
-    for look, before, after in rows:
-        axes.scatter(before, after, s=22, marker=look.marker, color=look.colour, alpha=0.75, linewidths=0, zorder=3)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    drawn = figure(WIDTH, HEIGHT)
+    axes = drawn.add_subplot()
+    gain_axes(axes)
+    legible(axes)
+    for look, slides in rows:
+        draw_gain(axes, slides, s=22, marker=look.marker, color=look.colour, linewidths=0)
     return drawn
 
 
@@ -76,13 +61,3 @@ def legible(axes: Axes) -> None:
     axes.tick_params(labelsize=10)
     for axis in (axes.xaxis, axes.yaxis):
         axis.label.set_fontsize(11)
-
-
-def _square(x: str, y: str) -> tuple[Figure, Axes]:
-    """Axes with a diagonal."""
-    drawn = figure(WIDTH, HEIGHT)
-    axes = drawn.add_subplot()
-    plain(axes, x=x, y=y)
-    legible(axes)
-    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
-    return drawn, axes

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmark.reporting.report.evidence import Evidence, MissingError, Picture, number
+from benchmark.reporting import paired
+from benchmark.reporting.report.row_evidence import Evidence, Picture
 from benchmark.reporting.summary_page import embedded
+from benchmark.stored import MissingError
 
 ROWS, WIDTH = 8, 480
 """Rows shown of a board, and pixels across a picture at most."""
@@ -60,7 +62,7 @@ def chosen(pictures: Sequence[Picture], scores: Mapping[str, float]) -> dict[str
 
 
 def _strip(evidence: Evidence) -> Strip:
-    label = evidence.row.label
+    label = evidence.name
     try:
         picked = chosen(evidence.pictures, scores := _scores(evidence))
         return Strip(label, tuple(_shown(place, picture, scores) for place, picture in picked.items()))
@@ -73,11 +75,9 @@ def _strip(evidence: Evidence) -> Strip:
 def _scores(evidence: Evidence) -> dict[str, float]:
     """Slide → score; empty when the run has no table of slides, the order of its pictures is enough."""
     try:
-        rows = evidence.slides
+        return {str(slide): score for slide, score in paired.values(evidence.slides, RANKED_BY).items()}
     except MissingError:
         return {}
-    pairs = [(str(row.get("slide")), number(row.get(RANKED_BY))) for row in rows]
-    return {slide: score for slide, score in pairs if score is not None}
 
 
 def _shown(place: str, picture: Picture, scores: Mapping[str, float]) -> Shown:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from benchmark.config import SYNTHETIC
 from benchmark.reporting.command import run_command
 from benchmark.reporting.leaderboard.standings_model import Board, Row
-
-_APART = re.compile(r" ?\(data [0-9a-f]+\)$")
-"""What tells boards of one name apart; no setting."""
 
 
 def repeat_command(board: Board, row: Row) -> str:
@@ -20,6 +15,6 @@ def repeat_command(board: Board, row: Row) -> str:
         preset=row.preset,
         seeds=row.seeds,
         variant=row.variant,
-        settings=_APART.sub("", board.settings),
+        settings=board.settings,
         extra=("--data", SYNTHETIC) if board.synthetic else (),
     )

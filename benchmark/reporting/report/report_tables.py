@@ -35,7 +35,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """A row: its label, how many seeds, and a cell per column."""
+    """A row: its name, how many seeds, and a cell per column."""
 
     label: str
     seeds: str
@@ -98,20 +98,13 @@ def _lines(board: Board, rows: Sequence[Row], first: str, names: Sequence[str]) 
     best = {name: _best(name, present) for name in names}
     standings = board.standings.get(first, {})
     lines = []
-    for row in sorted(present, key=lambda row: _order(board, first, row)):
+    for row in board.ordered(first, present):
         standing = standings.get(row.label)
         rank = Cell(standing.text, standing.rank) if standing else Cell("–")
         metrics = [_metric(name, row.figures.get(name), best[name]) for name in names]
         seeds = "1 seed" if len(row.seeds) == 1 else f"{len(row.seeds)} seeds"
-        lines.append(Line(row.label, seeds, (rank, *metrics, *_costs(row))))
+        lines.append(Line(board.names[row.label], seeds, (rank, *metrics, *_costs(row))))
     return tuple(lines)
-
-
-def _order(board: Board, first: str, row: Row) -> tuple[float, float, str]:
-    standing = board.standings.get(first, {}).get(row.label)
-    value = row.mean(first)
-    sign = 1 if METRICS[first].direction == "down" else -1
-    return (standing.rank if standing else float("inf"), float("inf") if value is None else sign * value, row.label)
 
 
 def _best(name: str, rows: Sequence[Row]) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.errors import ConfigError, TrackingError
+from benchmark.reporting import templating
 from benchmark.reporting.leaderboard.standings_model import Board, Leaderboard
 from benchmark.reporting.report.board_charts import Chart, board_charts, rank_chart
-from benchmark.reporting.report.evidence import Evidence
 from benchmark.reporting.report.gallery import ROWS, Strip, strips
-from benchmark.reporting.report.look_sheet import STYLE
 from benchmark.reporting.report.repeat_commands import repeat_command
 from benchmark.reporting.report.report_tables import (
     TaskTable,
@@ -23,17 +20,16 @@ from benchmark.reporting.report.report_tables import (
     task_tables,
     verdict,
 )
-from benchmark.reporting.report.report_template import TEMPLATE
-from benchmark.reporting.report.run_figures import Files
-from benchmark.reporting.report.script import SCRIPT
+from benchmark.reporting.report.row_evidence import Evidence
 from benchmark.storage import whole_file
+from benchmark.stored import Artifacts
 
 TITLE = "Leaderboard"
 
 
 @dataclass(frozen=True)
 class BoardPart:
-    """What the page shows of a board. `commands`: row label and what repeats it."""
+    """What the page shows of a board. `commands`: a row's name and what repeats it."""
 
     of: Board
     tables: Sequence[TaskTable]
@@ -43,7 +39,7 @@ class BoardPart:
     commands: Sequence[tuple[str, str]]
 
 
-def write_report(board: Leaderboard, files: Files, out: Path) -> Path:
+def write_report(board: Leaderboard, artifacts: Artifacts, out: Path) -> Path:
     """Write the page to `out`, whole or not at all; the same runs give the same bytes.
 
     Raises:
@@ -51,7 +47,7 @@ def write_report(board: Leaderboard, files: Files, out: Path) -> Path:
         TrackingError: there is nothing to show.
     """
     require_place(out)
-    page = render(board, files)
+    page = render(board, artifacts)
     with whole_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
     return out
@@ -66,60 +62,60 @@ def require_place(out: Path) -> None:
         raise ConfigError(f"cannot write {out}: it is a folder", fix=f"--out {out / 'report.html'}")
 
 
-def render(board: Leaderboard, files: Files) -> str:
+def render(board: Leaderboard, artifacts: Artifacts) -> str:
     """The page as HTML, boards of real data first. Everything that comes from data is escaped.
 
     An artifact that a run does not have leaves a sentence in its place. Raises `TrackingError` for no run at all.
     """
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
     if not board.boards and not board.failures:
         msg = f"no finished runs in {board.store} that fit"
         raise TrackingError(msg, fix="bench leaderboard   # shows what there is; bench run … makes runs")
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters.update(
-        figure=lambda value, metric: figure_text(metric, value),
-        metric=metric_title,
+    ordered = sorted(board.boards, key=lambda each: each.synthetic)
+    ranks = sorted(board.ranks, key=lambda each: each.synthetic)
+    return templating.render(
+        "report",
+        title=TITLE,
+        store=board.store,
+        boards=[_part(each, artifacts, f"b{index}") for index, each in enumerate(ordered, start=1)],
+        ranks=[rank_chart(each, f"r{index}") for index, each in enumerate(ranks, start=1)],
+        failures=[replace(failure, label=failure.name or failure.label) for failure in board.failures],
+        figure_text=figure_text,
+        metric_title=metric_title,
         probability=probability,
         signed=_signed,
         verdict=verdict,
     )
-    ordered = sorted(board.boards, key=lambda each: each.synthetic)
-    ranks = sorted(board.ranks, key=lambda each: each.synthetic)
-    # Both are our own text, and a browser reads them as they are: escaped they would be something else.
-    script, style = Markup(SCRIPT), Markup(STYLE)
-    return page.from_string(TEMPLATE).render(
-        title=TITLE,
-        store=board.store,
-        policy=_policy(),
-        boards=[_part(each, files, f"b{index}") for index, each in enumerate(ordered, start=1)],
-        ranks=[rank_chart(each, f"r{index}") for index, each in enumerate(ranks, start=1)],
-        failures=board.failures,
-        script=script,
-        style=style,
-    )
 
 
-def _part(board: Board, files: Files, prefix: str) -> BoardPart:
-    evidence = [Evidence(files, row) for row in board.rows]
+def _part(board: Board, artifacts: Artifacts, prefix: str) -> BoardPart:
+    evidence = [Evidence(artifacts, row, board.names[row.label]) for row in board.rows]
     return BoardPart(
-        of=board,
+        of=_named(board),
         tables=list(task_tables(board)),
         charts=list(board_charts(board, evidence, prefix)),
         strips=strips(evidence),
         left_out=max(0, len(evidence) - ROWS),
-        commands=[(row.label, repeat_command(board, row)) for row in board.rows],
+        commands=[(board.names[row.label], repeat_command(board, row)) for row in board.rows],
     )
 
 
-def _policy() -> str:
-    """Nothing from anywhere but this file, and no script but ours."""
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+def _named(board: Board) -> Board:
+    """The board as the page says it: rows by their names, and what tells it apart among its settings."""
+    names = board.names
+    return replace(
+        board,
+        settings=board.told_apart,
+        content="",
+        tests=tuple(
+            replace(test, one=names.get(test.one, test.one), other=names.get(test.other, test.other))
+            for test in board.tests
+        ),
+        published=tuple(replace(each, row=names.get(each.row or "", each.row)) for each in board.published),
+        notes=tuple(filter(None, (board.shared, *board.notes))),
+    )
 
 
-def _signed(value: float | None, metric: str) -> str:
+def _signed(metric: str, value: float | None) -> str:
     if value is None:
         return "–"
     text = figure_text(metric, value)

@@ -18,7 +18,7 @@ import torch  # noqa: F401
 import benchmark.running.attempt  # noqa: F401
 from benchmark.reporting import curves, style
 from benchmark.reporting import summary_page as page
-from benchmark.reporting.run_tables import RunFacts
+from benchmark.reporting.run_facts import RunFacts
 from benchmark.tracking.mlflow_settings import LOADED_BY_MLFLOW
 
 for _name in (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ...latest import Latest
 from .album import Picture, Pixels
 
 FULL = 96.0
@@ -57,20 +57,11 @@ class Pieces:
     """Pieces by picture; the latest `kept` stay in memory (about 3 MB each)."""
 
     def __init__(self, kept: int = 64) -> None:
-        self.kept = kept
-        self._pieces: OrderedDict[str, Piece] = OrderedDict()
+        self._pieces: Latest[Piece] = Latest(kept)
 
     def of(self, picture: Picture) -> Piece:
         """Load a picture, or take it from memory."""
-        if picture.name in self._pieces:
-            self._pieces.move_to_end(picture.name)
-            return self._pieces[picture.name]
-        pixels, objects = picture.load()
-        piece = Piece(pixels, objects > 0, _wish(pixels, objects).astype(np.float16))
-        self._pieces[picture.name] = piece
-        if len(self._pieces) > self.kept:
-            self._pieces.popitem(last=False)
-        return piece
+        return self._pieces.get(picture.name, lambda: _piece(picture))
 
     def turned(self, tile: Tile) -> Piece:
         """The piece of a tile as it lies on the slide."""
@@ -78,6 +69,11 @@ class Pieces:
         if tile.mirrored:
             piece = Piece(piece.pixels[:, ::-1], piece.gland[:, ::-1], piece.wish[:, ::-1])
         return Piece(np.rot90(piece.pixels, turns), np.rot90(piece.gland, turns), np.rot90(piece.wish, turns))
+
+
+def _piece(picture: Picture) -> Piece:
+    pixels, objects = picture.load()
+    return Piece(pixels, objects > 0, _wish(pixels, objects).astype(np.float16))
 
 
 def _wish(pixels: Pixels, objects: NDArray[np.int32]) -> NDArray[np.float32]:

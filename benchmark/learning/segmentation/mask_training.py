@@ -1,0 +1,139 @@
+"""The segmentation stage: a PSPNet learns from one mask per training slide (OEEM, §2.3 and §3.1; released code)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmark.learning.augment import Augmentation, recompressed
+from benchmark.learning.losses import PixelLoss
+from benchmark.learning.nets.backbones import create_backbone
+from benchmark.learning.nets.heads import resize
+from benchmark.learning.nets.pspnet import PspNet
+from benchmark.learning.segmentation.segmentation_params import SegmentationParams
+from benchmark.learning.training import Training, place, poly_rate, seed_torch, train_steps
+from benchmark.slides import Grid
+
+if TYPE_CHECKING:
+    from benchmark.context import Context
+    from benchmark.slides import Slide
+
+STAGE = "segmentation"
+
+
+def create_net(params: SegmentationParams, classes: int, *, initialise: bool) -> PspNet:
+    """The net with initial weights as the parameters say, or at random when trained ones will be loaded."""
+    backbone = create_backbone(
+        params.seg_backbone,
+        pretrained=params.seg_pretrained and initialise,
+        weights=params.seg_weights if initialise else None,
+        purpose="segmentation",
+        b7_dilation=params.seg_b7_dilation,
+    )
+    return PspNet(
+        backbone,
+        classes,
+        head_channels=params.head_channels,
+        pool_scales=params.pool_scales,
+        aux_channels=params.aux_channels if params.aux_weight > 0 else 0,
+        dropout=params.head_dropout,
+    )
+
+
+class Tiles:
+    """Training tiles, cut on the fly from whole images in memory; every epoch in a new order.
+
+    `images`: uint8 H × W × 3, `masks`: class per pixel, H × W, negative = ignored; both by slide id.
+    """
+
+    def __init__(
+        self,
+        images: Mapping[str, NDArray[np.uint8]],
+        masks: Mapping[str, NDArray[np.int8]],
+        params: SegmentationParams,
+        context: Context,
+    ) -> None:
+        self._images = images
+        self._masks = {name: masks[name].astype(np.uint8) for name in images}  # -1 becomes 255, which is ignored
+        self._side, self._quality = params.tile, params.jpeg_quality
+        self._batch = params.seg_batch
+        self._augment = Augmentation(
+            (params.ratio_min, params.ratio_max), params.crop, params.seg_flip, params.seg_distortion
+        )
+        self._context = context
+        self._places = [
+            (name, x, y)
+            for name, image in images.items()
+            for _, _, x, y in Grid.windows(image.shape[1::-1], params.tile, params.tile_stride).patches()
+        ]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def batch(self, step: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Augmented crops of one step: images B × 3 × crop × crop and labels B × crop × crop."""
+        numbers = range(step * self._batch, (step + 1) * self._batch)
+        pairs = [self._augment(*self._tile(number), rng) for number in numbers]
+        return torch.stack([image for image, _ in pairs]), torch.stack([labels for _, labels in pairs])
+
+    def _tile(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        epoch, place = divmod(number, len(self))
+        order = self._context.generator(STAGE, "order", epoch).permutation(len(self))
+        name, x, y = self._places[order[place]]
+        area = (slice(y, y + self._side), slice(x, x + self._side))
+        return recompressed(self._images[name][area], self._quality), self._masks[name][area]
+
+
+def train_segmentation(
+    images: Mapping[str, NDArray[np.uint8]],
+    masks: Mapping[str, NDArray[np.int8]],
+    params: SegmentationParams,
+    loss: PixelLoss,
+    context: Context,
+) -> dict[str, Tensor]:
+    """Train on masks and return the weights, on the CPU.
+
+    Loss = `loss` of the head + `aux_weight` · `loss` of the auxiliary head; logits are brought to the size of the
+    labels first. Every BatchNorm is trained (docs/methods/oeem.md, D16).
+    """
+    classes = len(context.classes)
+    tiles = Tiles(images, masks, params, context)
+    steps = training_steps(params, len(tiles))
+    seed_torch(context, STAGE, "weights")
+    net = create_net(params, classes, initialise=True)
+    place(net, context.device)
+    net.train()
+    optimiser = torch.optim.SGD(
+        net.parameters(), params.seg_lr, momentum=params.seg_momentum, weight_decay=params.seg_weight_decay
+    )
+
+    def batch_loss(batch: tuple[Tensor, Tensor]) -> Tensor:
+        labels = batch[1].to(context.device, non_blocking=True)
+        logits, aux = net(batch[0].to(context.device, non_blocking=True))
+        total = loss(resize(logits, labels.shape[-2:]), labels)
+        if aux is not None:
+            total = total + params.aux_weight * loss(resize(aux, labels.shape[-2:]), labels)
+        return total
+
+    def rate(step: int) -> float:
+        return poly_rate(step, steps, params.seg_lr, params.seg_min_lr)
+
+    train_steps(net, optimiser, Training(STAGE, steps, tiles.batch, batch_loss, rate), context)
+    return {name: value.detach().cpu() for name, value in net.state_dict().items()}
+
+
+def read_images(slides: Sequence[Slide]) -> dict[str, NDArray[np.uint8]]:
+    """Whole slides in memory, by id."""
+    return {slide.id: slide.read(0, 0, *slide.size) for slide in slides}
+
+
+def training_steps(params: SegmentationParams, tiles: int) -> int:
+    """`iterations`, or fewer so that no more than `max_epochs` passes over the tiles are made."""
+    if params.max_epochs is None:
+        return params.iterations
+    return max(1, min(params.iterations, int(params.max_epochs * tiles / params.seg_batch)))

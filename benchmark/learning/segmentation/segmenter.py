@@ -1,0 +1,115 @@
+"""Methods that end in a segmentation net: mask source → net → score map.
+
+A mask source turns training slides and their labels into one mask per training slide. What the labels were (experts'
+masks, patch labels, a few fine masks) is the method's own business; the net, its training and its scoring are shared.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.dataset import Split
+from benchmark.learning.segmentation.segmentation_params import SEGMENTATION_FIELDS, SegmentationParams
+from benchmark.method import Method, Prediction
+from benchmark.supervision import Labels, View
+
+if TYPE_CHECKING:
+    from benchmark.context import Context
+    from benchmark.dataset import Dataset
+    from benchmark.learning.losses import PixelLoss
+    from benchmark.learning.nets.pspnet import PspNet
+    from benchmark.slides import Slide
+
+Masks = Mapping[str, NDArray[np.int8]]
+"""Class of every level-0 pixel, H × W, by slide id; negative = ignored."""
+LARGEST = 100_000_000
+"""Pixels of the largest training slide; image and mask are held in memory whole."""
+S = TypeVar("S", bound=SegmentationParams, covariant=True)
+
+
+@dataclass(frozen=True)
+class MaskSource:
+    """The masks that the net learns from.
+
+    `masks` is called inside the stage "segmentation", hence not at all when that is reused. `after`: the stages whose
+    results are in the masks; none where they are labels, which the data digest covers.
+    """
+
+    masks: Callable[[], Masks]
+    after: tuple[str, ...] = ()
+
+
+class Segmenter(Method[S]):
+    """A PSPNet that learns from one mask per training slide and scores slides tile by tile."""
+
+    loss_fields: ClassVar[tuple[str, ...]] = ()
+    """Parameters that `loss` reads."""
+    _net: PspNet
+
+    @classmethod
+    def not_applicable(cls, dataset: Dataset) -> str | None:
+        """Training slides are held in memory as pixels and masks, so they have to be small."""
+        for slide in dataset.slides(Split.TRAIN):
+            width, height = slide.size
+            if width * height > LARGEST:
+                return (
+                    f"holds training slides in memory as pixel maps, but {slide.id!r} has {width} × {height} px"
+                    f" (limit {LARGEST // 1_000_000} Mpx)"
+                )
+        return None
+
+    def encoders(self) -> tuple[str, ...]:
+        """The backbone of the segmentation net."""
+        from benchmark.learning.encoders.frozen import seen_by
+
+        params = self.params
+        return (seen_by(params.seg_backbone, pretrained=params.seg_pretrained, weights=params.seg_weights),)
+
+    @abstractmethod
+    def mask_source(self, train: View, validation: View, context: Context) -> MaskSource:
+        """Training slides and their labels → masks, in stages of the method's own."""
+
+    def loss(self) -> PixelLoss:
+        """What the net minimises on the masks: cross-entropy, every pixel alike."""
+        from benchmark.learning.losses import mean_cross_entropy
+
+        return mean_cross_entropy
+
+    def fit(self, train: View, validation: View, context: Context) -> None:
+        """The stages of the mask source, then "segmentation"."""
+        from benchmark.learning.segmentation.mask_training import read_images, train_segmentation
+
+        source = self.mask_source(train, validation, context)
+
+        def segmentation() -> dict[str, Any]:
+            images = read_images(train.slides)
+            return dict(train_segmentation(images, source.masks(), self.params, self.loss(), context))
+
+        uses = (*SEGMENTATION_FIELDS, *self.loss_fields)
+        self.restore(context.stage("segmentation", segmentation, uses=uses, after=source.after), context)
+
+    def predict(self, slide: Slide, labels: Labels, context: Context) -> Prediction:
+        """Foreground probability over scales, flips and overlapping tiles."""
+        from benchmark.learning.segmentation.sliding_window import score_slide
+
+        return Prediction(score_slide(self._net, slide, self.params, context))
+
+    def state(self) -> dict[str, Any]:
+        """The weights of the segmentation net."""
+        return {name: value.detach().cpu() for name, value in self._net.state_dict().items()}
+
+    def restore(self, state: Mapping[str, Any], context: Context) -> None:
+        """Build the net around these weights."""
+        from benchmark.learning.segmentation.mask_training import create_net
+        from benchmark.learning.training import place
+
+        net = create_net(self.params, len(context.classes), initialise=False)
+        net.load_state_dict(dict(state))
+        place(net, context.device)
+        self._net = net.eval()

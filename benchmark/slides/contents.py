@@ -1,0 +1,62 @@
+"""Whether a TIFF holds one 8-bit colour image: a library that opens it may still show something else."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile
+
+CONVERT_DEPTH = "vips msb IN.tif 'OUT.tif[tile,pyramid,compression=jpeg]'   # keeps the upper 8 bits"
+CONVERT_PAGES = "vips bandjoin 'RED.tif GREEN.tif BLUE.tif' 'OUT.tif[tile,pyramid,compression=jpeg]'"
+
+
+class ContentsError(OSError):
+    """A file that opens but is not an 8-bit colour image. `fix`: what makes it one."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.fix = fix
+
+
+def check_contents(path: Path) -> None:
+    """Raise `ContentsError` for a TIFF that is not one 8-bit colour or grey image; other files are let pass.
+
+    Pillow and libtiff show the first page of a stack and cut 16 bits down to 8 without a word. Refused are channels
+    kept as grey pages, stacks of focus or time, more than 8 bits, floats, and two or more than four samples per pixel.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            _check(tiff)
+    except tifffile.TiffFileError:
+        return
+
+
+def _check(tiff: TiffFile) -> None:
+    page = tiff.pages.first
+    colour = str(getattr(page.photometric, "name", page.photometric)).lower()
+    if page.bitspersample > 8 or (page.dtype is not None and page.dtype.kind == "f"):
+        kind = "" if page.dtype is None else f"{page.dtype.name}, "
+        what = f"it holds {page.bitspersample} bits per channel ({kind}{colour}); expected 8-bit RGB"
+        raise ContentsError(what, CONVERT_DEPTH)
+    if page.samplesperpixel == 2 or page.samplesperpixel > 4:
+        what = f"it holds {page.samplesperpixel} samples per pixel ({colour}); expected 3 (red, green, blue)"
+        raise ContentsError(what, "save the colour image alone, as 8-bit RGB")
+    series = tiff.series[0]
+    stacked = {axis: length for axis, length in zip(series.axes, series.shape, strict=True) if axis not in "YXS"}
+    pages = math.prod(stacked.values())
+    if pages > 1:
+        kind = "grey pages" if page.samplesperpixel == 1 else f"{colour} pages"
+        what = f"it holds {pages} {kind} of one size (axes {series.axes}{_channels(tiff)}); expected one RGB image"
+        raise ContentsError(what, CONVERT_PAGES if page.samplesperpixel == 1 else "save the wanted page alone")
+
+
+def _channels(tiff: TiffFile) -> str:
+    """The names of the channels, where OME-XML has some."""
+    names = re.findall(r"<Channel\b[^>]*\bName=\"([^\"]{1,40})\"", tiff.ome_metadata or "")[:6]
+    return f", channels {', '.join(names)}" if names else ""

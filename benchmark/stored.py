@@ -1,0 +1,142 @@
+"""What a tracking store keeps of a run, as plain data: its record, its artifacts as files, and the tables in them.
+
+`tracking/` writes and reads these, `reporting/` shows them, and neither imports the other: both import this module.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from benchmark.errors import DataError, TrackingError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+T = TypeVar("T")
+
+TABLE_SUFFIX = ".table.json"
+"""Artifacts whose name ends so are shown as tables by MLflow."""
+
+PER_SLIDE, UNITS, SCORES, MASKS = f"per_slide{TABLE_SUFFIX}", "units.csv", "scores", "masks"
+"""Artifacts of a run: its tables of test slides and of test units, the folders of its score maps and own masks."""
+
+UNIT_COLUMNS = ("slide", "patient", "unit", "label", "score")
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as the store has it; `metrics` are the latest values. `ended`: milliseconds since 1970, 0 while it runs."""
+
+    id: str
+    name: str
+    status: str
+    metrics: dict[str, float]
+    params: dict[str, str]
+    tags: dict[str, str]
+    artifact_uri: str
+    experiment: str = ""
+    ended: int = 0
+    started: int = field(default=0, compare=False)
+
+    def tag(self, name: str) -> str | None:
+        """The tag `bench.NAME`; None where the run does not have it, or it is empty."""
+        return self.tags.get(f"bench.{name}") or None
+
+
+class Artifacts(Protocol):
+    """Artifacts of stored runs as files on this machine."""
+
+    def fetch(self, run: StoredRun, path: str) -> list[Path]:
+        """The files of the artifact file or folder `path`, under that path; none when the run has none.
+
+        Raises `TrackingError` when the store cannot say.
+        """
+        ...
+
+
+class MissingError(DataError):
+    """An artifact that a run does not have, or that cannot be read; the message is a sentence that can be shown."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Where the decision of a run on a slide lies: its scores, and its own mask where it gave one."""
+
+    scores: Path
+    mask: Path | None = None
+
+    @property
+    def deciding(self) -> Path:
+        """The map that decides at 0.5: the method's own mask where there is one, else the scores."""
+        return self.mask or self.scores
+
+
+def require(artifacts: Artifacts, run: StoredRun, path: str) -> list[Path]:
+    """The files of an artifact. Raises `MissingError` when there is none, or the store cannot say."""
+    name = f"Run {run.id[:8]} ({run.name})"
+    try:
+        files = artifacts.fetch(run, path)
+    except TrackingError as error:
+        raise MissingError(f"{name}: {path} could not be fetched, {error.what}.") from error
+    if not files:
+        raise MissingError(f"{name} has no {path} among its artifacts.")
+    return files
+
+
+def slide_rows(artifacts: Artifacts, run: StoredRun) -> list[dict[str, Any]]:
+    """The table per slide: `slide`, `subset` and a number per metric, None where it is undefined.
+
+    Raises `MissingError` when the run has no such table, or it cannot be read.
+    """
+    return _read(artifacts, run, PER_SLIDE, _rows)
+
+
+def slide_table(artifacts: Artifacts, run: StoredRun) -> DataFrame:
+    """The same as a data frame: `slide` and `subset` are text, metrics are floats, NaN where undefined."""
+    from pandas import DataFrame
+
+    return DataFrame(slide_rows(artifacts, run))
+
+
+def unit_table(artifacts: Artifacts, run: StoredRun) -> DataFrame:
+    """The test units: `slide`, `patient` (text), `unit`, `label` (0 or 1), `score` (NaN where it is not a number).
+
+    Raises `MissingError` when the run has no such table, or it cannot be read.
+    """
+    return _read(artifacts, run, UNITS, _units)
+
+
+def score_maps(artifacts: Artifacts, run: StoredRun) -> dict[str, Maps]:
+    """Slide → its maps, by name of the slide. Raises `TrackingError` when the store cannot say."""
+    maps: dict[str, dict[str, Path]] = {}
+    for kind in (SCORES, MASKS):
+        paths = [path for path in artifacts.fetch(run, kind) if path.suffix == ".png"]
+        maps[kind] = {path.as_posix().rpartition(f"/{kind}/")[2].removesuffix(".png"): path for path in paths}
+    return {slide: Maps(path, maps[MASKS].get(slide)) for slide, path in sorted(maps[SCORES].items())}
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    table = json.loads(path.read_text(encoding="utf-8"))
+    return [dict(zip(table["columns"], line, strict=True)) for line in table["data"]]
+
+
+def _units(path: Path) -> DataFrame:
+    from pandas import read_csv
+
+    # As text first: pandas' own reading of a float is not exact to the last bit.
+    text = read_csv(path, usecols=list(UNIT_COLUMNS), dtype=str, keep_default_na=False)
+    scores = [float(score or "nan") for score in text["score"]]
+    return text.assign(unit=text["unit"].astype(int), label=text["label"].astype("int8"), score=scores)
+
+
+def _read(artifacts: Artifacts, run: StoredRun, path: str, read: Callable[[Path], T]) -> T:
+    file, *_ = require(artifacts, run, path)
+    try:
+        return read(file)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"Run {run.id[:8]} ({run.name}): {path} cannot be read ({type(error).__name__}: {error})."
+        raise MissingError(msg) from error

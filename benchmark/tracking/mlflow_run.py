@@ -1,0 +1,83 @@
+"""Runs as MLflow has them: written number by number, read as our records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.stored import TABLE_SUFFIX, StoredRun
+from benchmark.tracking.live import Number
+from benchmark.tracking.names import MAX_DIGEST
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput as MlflowInput
+    from mlflow.entities import Run
+
+
+@dataclass(frozen=True)
+class DatasetInput:
+    """The data a run used. `digest` is cut to MLflow's 36 characters, `profile` is shown as JSON."""
+
+    name: str
+    source: str
+    digest: str
+    profile: Mapping[str, object]
+
+
+class MlflowSink:
+    """Writes one run, see `live.Sink`."""
+
+    def __init__(self, client: MlflowClient, call: Callable[..., object], run_id: str) -> None:
+        self._client, self._call, self._id = client, call, run_id
+
+    def numbers(self, batch: Sequence[Number]) -> None:
+        """Add metrics."""
+        from mlflow.entities import Metric
+
+        self._call(self._client.log_batch, self._id, metrics=[Metric(*number) for number in batch])
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags."""
+        from mlflow.entities import RunTag
+
+        self._call(self._client.log_batch, self._id, tags=[RunTag(key, value) for key, value in values.items()])
+
+    def upload(self, folder: Path) -> None:
+        """Add every file under the folder as an artifact; tables are shown as such."""
+        self._call(self._client.log_artifacts, self._id, str(folder))
+        tables = sorted(path.relative_to(folder).as_posix() for path in folder.rglob(f"*{TABLE_SUFFIX}"))
+        if tables:
+            self.tags({"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"} for path in tables])})
+
+    def close(self, status: str) -> None:
+        """Set the final status."""
+        self._call(self._client.set_terminated, self._id, status)
+
+
+def stored_run(run: Run) -> StoredRun:
+    """MLflow's run as our record."""
+    info, data = run.info, run.data
+    return StoredRun(
+        info.run_id,
+        info.run_name or "",
+        info.status,
+        data.metrics,
+        data.params,
+        data.tags,
+        info.artifact_uri or "",
+        ended=info.end_time or 0,
+        started=info.start_time or 0,
+    )
+
+
+def dataset_input(dataset: DatasetInput) -> MlflowInput:
+    """What a run learns from, as MLflow takes it."""
+    from mlflow import entities
+
+    source, profile = json.dumps({"uri": dataset.source}), json.dumps(dict(dataset.profile), default=str)
+    data = entities.Dataset(dataset.name, dataset.digest[:MAX_DIGEST], "local", source, profile=profile)
+    return entities.DatasetInput(data, [entities.InputTag("mlflow.data.context", "training and test")])

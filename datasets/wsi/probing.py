@@ -1,0 +1,57 @@
+"""Every slide tried once: what its file says of itself, or why it cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from benchmark.slides import Slide
+
+from .cases import Case
+
+if TYPE_CHECKING:
+    from benchmark.slides.facts import SlideFacts
+
+OPENERS = 8
+"""Slides tried at a time: mostly waiting for the disk."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """`facts`: id → what the file says, of slides that can be used. `missing`: id → why, of all others."""
+
+    facts: dict[str, SlideFacts]
+    missing: dict[str, str]
+
+
+def probe_slides(cases: Sequence[Case], lack: Callable[[Case], str | None]) -> Probed:
+    """Open every slide. `lack`: what else a slide needs and has not, in words; None when it needs nothing."""
+    with ThreadPoolExecutor(OPENERS) as pool:
+        results = list(pool.map(lambda case: _probe(case, lack), cases))
+    facts: dict[str, SlideFacts] = {}
+    missing: dict[str, str] = {}
+    for case, result in zip(cases, results, strict=True):
+        if isinstance(result, str):
+            missing[case.id] = result
+        else:
+            facts[case.id] = result
+    return Probed(facts, missing)
+
+
+def _probe(case: Case, lack: Callable[[Case], str | None]) -> SlideFacts | str:
+    from benchmark.slides.facts import probe, slide_facts
+
+    fault = case.fault or lack(case)
+    if fault is not None:
+        return fault
+    if case.image is None:
+        return "the slide file is not there"
+    if case.annotation is not None and case.annotation.stat().st_size == 0:
+        return f"{case.annotation.name} is empty"
+    fault = probe(Slide(case.id, case.image, case.patient))
+    if fault is not None:
+        return fault
+    facts = slide_facts(case.image, case.id)
+    return facts if case.mpp is None else replace(facts, mpp=case.mpp)

@@ -1,0 +1,164 @@
+"""The tile stage of top-k MIL: every epoch finds the top k tiles of each unit and learns from them under its label.
+
+Campanella et al., Nature Medicine 2019, and their released code; open points: docs/methods/hybrid.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.errors import DataError
+from benchmark.learning.encoders.timm_nets import encoder_of
+from benchmark.learning.mil.top import highest, top_tiles
+from benchmark.learning.training import place, seed_torch
+
+from .tiles import Tiles
+from .topk_epochs import Plan, labels_of, score_of, selectable, train_epochs
+from .topk_params import TopkParams
+
+if TYPE_CHECKING:
+    from benchmark.context import Context
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Numbers = NDArray[np.int64]
+NAME = "tiles"
+MEAN, DEVIATION = 0.5, 0.1
+"""Pixels in [0, 1] are standardised with these, in every channel."""
+CLASSES = 2
+
+
+def tile_net(params: TopkParams, *, initialise: bool) -> nn.Module:
+    """The encoder with global average pooling and logits of the two classes, n × 2. Raises as `encoder_of` does."""
+    net = encoder_of(
+        params.encoder,
+        pretrained=params.encoder_pretrained and initialise,
+        weights=params.encoder_weights if initialise else None,
+        maps=False,
+    )
+    net.reset_classifier(CLASSES)  # type: ignore[operator]
+    return net
+
+
+def scaled(pixels: Pixels, device: str) -> Tensor:
+    """uint8 n × side × side × 3 → float32 n × 3 × side × side on the device, standardised."""
+    images = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device).permute(0, 3, 1, 2).float()
+    return (images / 255 - MEAN) / DEVIATION
+
+
+def probability(logits: Tensor) -> Floats:
+    """Softmax of n × 2 logits, probability of class 1: n."""
+    return np.asarray(torch.softmax(logits.float(), dim=1)[:, 1].cpu().numpy())
+
+
+def weighted_loss(logits: Tensor, labels: Tensor, weight: float) -> Tensor:
+    """Cross-entropy Σ wᵢ lᵢ / Σ wᵢ with w = `weight` for the positive class and 1 − w for the negative one."""
+    weights = torch.tensor([1 - weight, weight], dtype=logits.dtype, device=logits.device)
+    return functional.cross_entropy(logits, labels, weight=None if weight == 0.5 else weights)
+
+
+class TileModel:
+    """A tile network in evaluation mode."""
+
+    def __init__(self, net: nn.Module, device: str) -> None:
+        self._net, self._device = net.eval(), device
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], params: TopkParams, device: str) -> TileModel:
+        """A network with these weights."""
+        net = tile_net(params, initialise=False)
+        net.load_state_dict(dict(state))
+        place(net, device)
+        return cls(net, device)
+
+    @torch.inference_mode()
+    def probabilities(self, pixels: Pixels) -> Floats:
+        """Tiles n × side × side × 3 → n. In full precision, since rounding may put another tile on top."""
+        return probability(self._net(scaled(pixels, self._device)))
+
+    @torch.inference_mode()
+    def embeddings(self, pixels: Pixels, batch: int) -> Floats:
+        """Tiles n × side × side × 3 → n × dim, what the last layer sees."""
+        return np.concatenate(list(self._embedded(pixels, batch)))
+
+    def _embedded(self, pixels: Pixels, batch: int) -> Iterator[Floats]:
+        for start in range(0, len(pixels), batch):
+            maps = self._net.forward_features(scaled(pixels[start : start + batch], self._device))  # type: ignore[operator]
+            yield np.asarray(self._net.forward_head(maps, pre_logits=True).float().cpu().numpy())  # type: ignore[operator]
+
+
+def train_tiles(tiles: Tiles, held_out: Tiles | None, params: TopkParams, context: Context) -> dict[str, Any]:
+    """Train the tile network; what `train_epochs` returns. Raises `DataError` when a class has no tissue tile."""
+    labels = labels_of(tiles.cohort)
+    _require_tiles(tiles, labels)
+    seed_torch(context, NAME, "weights")
+    net = tile_net(params, initialise=True)
+    place(net, context.device)
+    adam = torch.optim.Adam(net.parameters(), params.lr, weight_decay=params.weight_decay)
+
+    def scores(of: Tiles, task: str) -> Floats:
+        return score_tiles(TileModel(net, context.device), of, params.score_batch, context, task)
+
+    def epoch(number: int) -> float:
+        chosen = np.arange(tiles.owners.size)
+        if np.bincount(tiles.owners).max() > params.top_tiles:  # else all tiles are top tiles, whatever they score
+            scored = scores(tiles, f"epoch {number + 1} of {params.epochs}: all training tiles")
+            context.log(f"{NAME}/training_score", score_of(highest(tiles.owners, scored, labels.size), labels), number)
+            chosen = np.sort(top_tiles(tiles.owners, scored, params.top_tiles))
+        chosen = context.generator(NAME, "order", number).permutation(chosen)
+        total = 0.0
+        net.train()
+        for lines in batches(chosen, params.batch):
+            targets = torch.from_numpy(labels[tiles.owners[lines]].astype(np.int64)).to(context.device)
+            loss = weighted_loss(net(scaled(tiles.read(lines), context.device)), targets, params.class_weight)
+            adam.zero_grad(set_to_none=True)
+            loss.backward()
+            adam.step()
+            total += float(loss.detach()) * len(lines)
+        return total / len(chosen)
+
+    known = labels_of(None if held_out is None else held_out.cohort)
+
+    def validate() -> Floats:
+        assert held_out is not None
+        return highest(held_out.owners, scores(held_out, "validation tiles"), known.size)
+
+    watched = validate if selectable(known, context) else None
+    plan = Plan(NAME, params.epochs, epoch, "lr", watched, known, params.test_every)
+    return train_epochs(net, adam, plan, context)
+
+
+def score_tiles(model: TileModel, tiles: Tiles, batch: int, context: Context, task: str) -> Floats:
+    """Probability of every line of `tiles.entries`; a tile that several units share is scored once."""
+    scored = np.zeros(tiles.entries.size, np.float32)
+    lattices = tiles.cohort.lattices
+    for slide in context.track(range(len(lattices)), task, len(lattices)):
+        parts = [model.probabilities(pixels) for pixels in tiles.stream(slide, batch)]
+        if parts:
+            lines = slice(*np.searchsorted(tiles.slides, [slide, slide + 1]).tolist())
+            scored[lines] = np.concatenate(parts)[tiles.entries[lines]]
+    return scored
+
+
+def batches(order: Numbers, size: int) -> list[Numbers]:
+    """`order` in parts of `size`; a last part of one tile, which has no batch statistics, joins the part before."""
+    cuts = [cut for cut in range(size, len(order), size) if len(order) - cut > 1]
+    return np.split(order, cuts)
+
+
+def _require_tiles(tiles: Tiles, labels: NDArray[np.bool_]) -> None:
+    having = labels[np.unique(tiles.owners)]
+    for positive, name in ((True, "positive"), (False, "negative")):
+        if not (having == positive).any():
+            number = int((labels == positive).sum())
+            raise DataError(
+                f"none of the {number} {name} training units holds a tissue tile",
+                fix="--set min_tissue=0 --set tissue=dataset",
+            )

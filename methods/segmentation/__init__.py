@@ -1,0 +1,1 @@
+"""Fully supervised segmentation: the upper bound of the weakly supervised methods."""

@@ -1,0 +1,106 @@
+"""CAM masks → PSPNet: the weakly supervised pipeline (OEEM, Li et al., MICCAI 2022, §2.2) and its plain form, cam-seg.
+
+Patch labels → classifier → class activation maps, refined by the labels → masks of the training slides → segmentation
+net. `cam-seg` minimises plain cross-entropy on the masks; `oeem` and `ohem` weigh its pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.learning.segmentation.segmentation_params import SEG_QUICK, SEG_SMOKE, SegmentationParams
+from benchmark.learning.segmentation.segmenter import Masks, MaskSource, Segmenter
+from benchmark.method import MethodCard, param
+from benchmark.supervision import Supervision, View
+
+from .classifier_params import CLASSIFIER_FIELDS, CLASSIFIER_QUICK, CLASSIFIER_SMOKE, ClassifierParams
+
+if TYPE_CHECKING:
+    from benchmark.context import Context
+    from benchmark.slides import Slide
+
+CITATION = (
+    "Li, Yu, Zou, Xiang, Li: Online Easy Example Mining for Weakly-supervised Gland Segmentation from Histology Images."
+    " MICCAI 2022"
+)
+PAPER = "https://arxiv.org/abs/2206.06665"
+
+
+class CamSegParams(SegmentationParams, ClassifierParams):
+    """The whole weakly supervised pipeline, with plain cross-entropy."""
+
+    examine_cam: bool = param(
+        True,
+        "also score the CAM without patch labels on the training slides (Table 2), at the cost of a pass over all"
+        " patches",
+    )
+
+
+QUICK: Mapping[str, Any] = {**CLASSIFIER_QUICK, **SEG_QUICK}
+SMOKE: Mapping[str, Any] = {**CLASSIFIER_SMOKE, **SEG_SMOKE}
+C = TypeVar("C", bound=CamSegParams, covariant=True)
+
+
+class CamPipeline(Segmenter[C]):
+    """What `cam-seg`, `oeem` and `ohem` share: everything but the loss of the segmentation net."""
+
+    supervision: ClassVar[frozenset[Supervision]] = frozenset({Supervision.PATCH})
+
+    def refits(self) -> bool:
+        """The paper trains on all of them; only `cls_select=best` selects by validation slides."""
+        return self.params.cls_select == "last"
+
+    def encoders(self) -> tuple[str, ...]:
+        """The backbones of the classifier and of the segmentation net."""
+        from benchmark.learning.encoders.frozen import seen_by
+
+        params = self.params
+        classifier = seen_by(params.cls_backbone, pretrained=params.cls_pretrained, weights=params.cls_weights)
+        return (classifier, *super().encoders())
+
+    def mask_source(self, train: View, validation: View, context: Context) -> MaskSource:
+        """The stages "classifier", "cam" (if examined) and "pseudo_masks"."""
+        from .classifier import train_classifier
+
+        def classifier() -> dict[str, Any]:
+            return dict(train_classifier(train, validation, self.params, context))
+
+        weights = context.stage("classifier", classifier, uses=CLASSIFIER_FIELDS)
+        if self.params.examine_cam:
+            context.examine("cam", _each(train, self._masks("cam", weights, train, context, refine=False)))
+        masks = self._masks("pseudo_masks", weights, train, context, refine=True)
+        context.examine("pseudo_mask", _each(train, masks))
+        return MaskSource(lambda: masks, after=("pseudo_masks",))
+
+    def _masks(self, stage: str, weights: Mapping[str, Any], train: View, context: Context, *, refine: bool) -> Masks:
+        from .cam import pseudo_masks
+        from .classifier import create_classifier
+
+        def masks() -> Masks:
+            net = create_classifier(self.params, len(context.classes), initialise=False)
+            net.load_state_dict(dict(weights))
+            return pseudo_masks(net, train, self.params, context, refine=refine)
+
+        return context.stage(stage, masks, uses=tuple(ClassifierParams.model_fields), after=("classifier",))
+
+
+class CamSeg(CamPipeline[CamSegParams]):
+    """The pipeline without example mining: "ours w/o OEEM"."""
+
+    name = "cam-seg"
+    card = MethodCard(
+        title="CAM pseudo-masks + PSPNet (OEEM without example mining)",
+        citation=CITATION,
+        paper=PAPER,
+        tables=("Table 1, ours w/o OEEM (weak)", "Table 2, ours w/o OEEM", "Table 3, baseline"),
+    )
+    Params = CamSegParams
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": QUICK, "smoke": SMOKE}
+
+
+def _each(view: View, masks: Masks) -> Iterator[tuple[Slide, NDArray[np.int8]]]:
+    return ((slide, masks[slide.id]) for slide in view)
