@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from torch import nn
 
-Interpolation = Literal["bilinear", "bicubic"]
+    from benchmark.slides.strips import Interpolation
 
 
 @dataclass(frozen=True)
