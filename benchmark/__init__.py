@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmark.notebook import leaderboard as leaderboard
     from benchmark.notebook import results as results
+    from benchmark.tuning.stored_study import trials as trials
 
     __version__: str
 
-NOTEBOOK = ("leaderboard", "results")
+NOTEBOOK = ("leaderboard", "results", "trials")
 
 
 def __getattr__(name: str) -> Any:
-    """Look up `__version__`, `results` and `leaderboard` only when they are asked for."""
+    """Look up `__version__`, `results`, `leaderboard` and `trials` only when they are asked for."""
     if name == "__version__":
         from importlib.metadata import version
 
         return version("histobench")
+    if name == "trials":
+        from benchmark.tuning.stored_study import trials
+
+        return trials
     if name in NOTEBOOK:
         from benchmark import notebook
 

@@ -89,7 +89,12 @@ class RunSpec:
     @property
     def title(self) -> str:
         """A name a person can read: `oeem weighting=none quick seed 0`."""
-        return " ".join(filter(None, (self.method, self.variant, self.settings, self.preset, f"seed {self.seed}")))
+        return " ".join(filter(None, (self.learner, self.settings, self.preset, f"seed {self.seed}")))
+
+    @property
+    def learner(self) -> str:
+        """The method with its settings: `oeem weighting=none`, or `oeem refit …`."""
+        return " ".join(filter(None, (self.method, "refit" if self.refit else "", self.variant)))
 
     @property
     def place(self) -> str:

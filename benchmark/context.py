@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.seeds import generator, seed_of
-from benchmark.stages import Checkpoint, StageRecord, StageStore
+from benchmark.stages import Checkpoint, Staged, StageRecord, StageStore
 
 if TYPE_CHECKING:
     from benchmark.learning.encoders.features import FeatureCache
-    from benchmark.method import Method
     from benchmark.slides import Grid, Slide
     from benchmark.supervision import Ledger
 
@@ -105,7 +104,7 @@ class Context:
         self._examiner = examiner
         self._stages = StageStore(folder, ledger=ledger, data_digest=data_digest, seed=seed)
 
-    def bind(self, method: Method) -> Context:
+    def bind(self, method: Staged) -> Context:
         """Say whose stages these are; the harness does this before `fit`."""
         self._stages.bind(method)
         return self

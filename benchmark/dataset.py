@@ -40,7 +40,7 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a dataset is and how to obtain it, as `bench data info` shows it."""
+    """Description of a dataset and how to obtain it, as `bench data info` shows it."""
 
     title: str
     homepage: str
@@ -61,7 +61,7 @@ class Finding:
 
 @dataclass
 class VerifyReport:
-    """What `Dataset.verify` found."""
+    """The findings of `Dataset.verify`."""
 
     findings: list[Finding] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -113,13 +113,13 @@ class Dataset(ABC):
     classes: tuple[str, ...]
 
     def __init__(self, root: Path, options: BaseModel) -> None:
-        """Index the folder cheaply. Raises `DataError` when `root` is not this dataset."""
+        """Index the folder without opening a slide. Raises `DataError` when `root` is not this dataset."""
         self.root = root
         self.options = options
 
     @abstractmethod
     def slides(self, split: Split) -> Sequence[Slide]:
-        """The slides of one split, in a fixed order."""
+        """The slides of one split, in a fixed order. Raises `DataError` when the data cannot be used."""
 
     @abstractmethod
     def truth(self, slide: Slide) -> Annotation:
@@ -178,7 +178,7 @@ class Dataset(ABC):
         return None
 
     def annotated(self, slide: Slide) -> bool:
-        """False where nobody drew what a slide may hold: `truth` raises `DataError`, its cells count nowhere."""
+        """False where a slide may hold what nobody outlined: `truth` raises `DataError`, its cells do not count."""
         return True
 
     def unit_top(self, slide: Slide) -> int:

@@ -144,6 +144,11 @@ class Method(ABC, Generic[P]):
         """The parameters. Inside a stage, only those it declares."""
         return cast(P, self._watched)
 
+    @property
+    def watched(self) -> WatchedParams:
+        """The parameters as the stage store reads and guards them."""
+        return self._watched
+
     def budgets(self) -> Mapping[Supervision, int]:
         """How many labels of a kind the parameters allow at most (PIXEL and REVIEW)."""
         return {}

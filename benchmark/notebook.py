@@ -36,6 +36,7 @@ def results(
     | method, dataset, preset | str | names |
     | seed | Int64 | `<NA>` where a run has none |
     | supervision | str | the kinds of label it uses, joined by `+`, or `none` |
+    | refit | bool | fitted on training and validation slides together |
     | variant | str | the parameters that differ from the preset, `name=value`; empty for none |
     | settings | str | the same for the options of the dataset |
     | synthetic | bool | True for painted or composed data |
@@ -63,7 +64,9 @@ def results(
     filters = Filters(methods=_names(method), datasets=_names(dataset))
     runs = [run for run in Tracker(store).stored(metrics=metrics) if "bench.method" in run.tags and filters.admits(run)]
     frame = DataFrame([_facts(run) for run in runs], columns=list(_facts(_NO_RUN)))
-    frame = frame.astype({**dict.fromkeys((*TEXTS, "status"), "str"), "synthetic": bool, "complete": bool})
+    frame = frame.astype(
+        {**dict.fromkeys((*TEXTS, "status"), "str"), **dict.fromkeys(("refit", "synthetic", "complete"), bool)}
+    )
     frame["seed"] = to_numeric(frame["seed"]).astype("Int64")
     for name in ("started", "ended"):
         times = frame[name].astype("Int64")
@@ -90,6 +93,7 @@ def leaderboard(
     | dataset, settings, data | str | the board: name, options that differ, `real` or `synthetic` |
     | slides, expected | int64 | test slides used, and those that should be there |
     | supervision, method, variant, preset | str | the row; `variant`: parameters that differ from the preset |
+    | refit | bool | fitted on training and validation slides together |
     | seeds | str | with blanks between: `0 1 2` |
     | metric | str | `pixel/miou` |
     | mean, std | float64 | over seeds (ddof = 1); `std` is NaN for one seed |
@@ -147,7 +151,9 @@ def _facts(run: StoredRun) -> dict[str, Any]:
     return {
         **{name: text[name] for name in ("method", "dataset", "preset")},
         "seed": run.tag("seed"),
-        **{name: text[name] for name in ("supervision", "variant", "settings")},
+        "supervision": text["supervision"],
+        "refit": run.tag("refit") == "true",
+        **{name: text[name] for name in ("variant", "settings")},
         "synthetic": run.tag("data_kind") == "synthetic",
         "complete": run.tags.get("bench.complete", "true") == "true",
         "status": run.status,

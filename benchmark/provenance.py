@@ -19,7 +19,7 @@ HARNESS = frozenset(
     for name in (
         *("applying", "audit", "commands", "doctor", "reporting", "running", "testing", "tracking", "tuning"),
         *("cli", "config", "context", "datahome", "dataset", "describe", "digest", "discovery", "errors", "identity"),
-        *("method", "provenance", "registry", "resources", "stages", "storage", "stored", "supervision"),
+        *("method", "provenance", "registry", "resources", "signals", "stages", "storage", "stored", "supervision"),
     )
 )
 """Modules and rooms that no component's digest covers, though components import them: see `code_digest`."""

@@ -24,7 +24,6 @@ from benchmark.provenance import code_digest
 from benchmark.resources import Meter
 
 if TYPE_CHECKING:
-    from benchmark.method import Method
     from benchmark.supervision import Ledger
 
 T = TypeVar("T")
@@ -40,6 +39,27 @@ class Sink(Protocol):
 
     def say(self, text: str) -> None:
         """Show one line."""
+        ...
+
+
+class StageParameters(Protocol):
+    """The parameters of a method, handed to its stages one by one (`benchmark.method.WatchedParams`)."""
+
+    def values(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """The values that a stage's result depends on, as JSON. Raises `StageError` for a name that there is not."""
+        ...
+
+    def restrict(self, stage: str, allowed: frozenset[str] | None) -> tuple[str, frozenset[str] | None]:
+        """Let a stage read no others (None: all); gives what was in force before, to be passed in again."""
+        ...
+
+
+class Staged(Protocol):
+    """What has stages: a method. Its class counts by its code, see `code_digest`."""
+
+    @property
+    def watched(self) -> StageParameters:
+        """Its parameters."""
         ...
 
 
@@ -76,7 +96,7 @@ class Checkpoint:
         for name, value, step in kept["logs"]:
             self._record.logs.append((name, value, step))
             self._sink.log(name, value, step)
-        self._sink.say(f"stage {self._record.name}: going on where it was interrupted")
+        self._sink.say(f"stage {self._record.name}: resumed from its checkpoint")
         state: dict[str, Any] = kept["state"]
         return state
 
@@ -100,13 +120,13 @@ class StageStore:
         self._ledger = ledger
         self._data = data_digest
         self._seed = seed
-        self._method: Method | None = None
+        self._owner: Staged | None = None
         self._digests: dict[str, str] = {}
         self._running: list[tuple[StageRecord, Checkpoint]] = []
 
-    def bind(self, method: Method) -> None:
+    def bind(self, owner: Staged) -> None:
         """Say whose stages these are."""
-        self._method = method
+        self._owner = owner
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -162,7 +182,7 @@ class StageStore:
         self, home: Path, record: StageRecord, function: Callable[[], T], uses: tuple[str, ...], reporter: Sink
     ) -> T:
         checkpoint = Checkpoint(home / "checkpoint.pt", record, reporter)
-        watched = self._bound()._watched
+        watched = self._bound().watched
         before = watched.restrict(record.name, frozenset(uses))
         self._running.append((record, checkpoint))
         try:
@@ -181,22 +201,22 @@ class StageStore:
         return result
 
     def _digest(self, name: str, uses: tuple[str, ...], after: tuple[str, ...]) -> str:
-        method = self._bound()
+        owner = self._bound()
         missing = [stage for stage in after if stage not in self._digests]
         if missing:
             raise StageError(f"stage {name!r} comes after {missing[0]!r}, which has not run")
         return digest_of(
             {
                 "stage": name,
-                "params": method._watched.values(uses),
+                "params": owner.watched.values(uses),
                 "after": [self._digests[stage] for stage in after],
                 "data": self._data,
                 "seed": self._seed,
-                "code": code_digest(type(method)),
+                "code": code_digest(type(owner)),
             }
         )
 
-    def _bound(self) -> Method:
-        if self._method is None:
+    def _bound(self) -> Staged:
+        if self._owner is None:
             raise StageError("a stage needs to know its method", fix="context.bind(method)")
-        return self._method
+        return self._owner

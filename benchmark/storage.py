@@ -11,10 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import StageError
+from benchmark.errors import ConfigError, StageError
 
 _ARRAY = "__array__"
 _TUPLE = "__tuple__"
+
+
+def require_place(out: Path) -> None:
+    """Raise `ConfigError` unless a file can be written at `out`."""
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"cannot write {out}: there is no folder {folder}", fix=f"mkdir -p {folder}")
+    if out.is_dir():
+        raise ConfigError(f"cannot write {out}: it is a folder", fix=f"--out {out / 'NAME'}")
 
 
 @contextmanager

@@ -25,3 +25,6 @@ class Latest(Generic[Value]):
             self._values[key] = value
         self._values.move_to_end(key)
         return self._values[key]
+
+    def __len__(self) -> int:
+        return len(self._values)

@@ -69,7 +69,7 @@ def _decoded(content: bytes, codec: str, name: str) -> str:
     try:
         return content.decode(codec)
     except UnicodeDecodeError as error:
-        raise ValueError(f"it is no {name} text: byte {error.start} ({error.reason})") from error
+        raise ValueError(f"it is not {name} text: byte {error.start} ({error.reason})") from error
 
 
 def _word(content: bytes, place: int) -> bytes:

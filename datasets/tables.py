@@ -69,7 +69,7 @@ def read_table(path: Path, needs: Sequence[str], *, fix: str, header: bool = Tru
 
     UTF-8, UTF-16 and UTF-32 are told apart from their bytes; what is none of them is read as Windows-1252, and a
     note says so. Every cell stays text: `007` is not 7. Blanks and invisible characters around a cell are removed.
-    Rows without content, empty columns at the end and columns without a name are passed over.
+    Rows without content, empty columns at the end and columns without a name are ignored.
 
     `needs`: columns that must be there, in any case; with `header=False` the names of the first columns of a table
     that has no header, whose rows may be shorter or longer. `fix`: the next command to type where the table itself
@@ -192,14 +192,14 @@ def _stripped(text: str) -> str:
 def _named(
     path: Path, raw: Text, cells: pd.DataFrame, needs: Sequence[str], fix: str
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The rows under the names of the header, and what was passed over."""
+    """The rows under the names of the header, and what was ignored."""
     top = f"{path.name}, {cells.index.name} {cells.index[0]}"
     names = [" ".join(name.lower().split()) for name in cells.iloc[0]]
     named = [position for position, name in enumerate(names) if name]
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         places = " and ".join(str(position + 1) for position in named if names[position] == twice)
-        msg = f"{path}: the column {twice} is there twice, as columns {places}"
+        msg = f"{path}: the column {twice} appears twice, as columns {places}"
         raise DataError(msg, fix=f"remove one of them from {path.name}")
     lacking = [name for name in needs if name.lower() not in names]
     if lacking:
@@ -215,8 +215,8 @@ def _named(
     frame.columns = [names[position] for position in named]
     _check_breaks(path, frame, needs)
     empty = len(raw.cells.index) - 1 - len(rows)
-    passed = [f"{empty} empty rows are passed over"] if empty else []
-    passed += [f"column {position + 1} has no name and is passed over" for position in nameless]
+    passed = [f"{empty} empty rows are ignored"] if empty else []
+    passed += [f"column {position + 1} has no name and is ignored" for position in nameless]
     return frame, tuple(passed)
 
 

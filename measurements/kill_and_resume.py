@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.tracking.store import Tracker
-from benchmark.tuning.study import stored_studies
+from benchmark.tuning.stored_study import stored_studies
 
 MEASURED = ("cost/", "stage/", "system/")
 """Metrics that time or memory makes."""

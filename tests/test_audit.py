@@ -82,7 +82,7 @@ def test_patient_in_both_parts(glas):
     tests = len(opened("glas", root).slides(Split.TEST))
     assert finding.items == ("shared",)
     assert "1 patient of " in finding.text and "in more than one split" in finding.text
-    assert "train + test 1" in finding.text
+    assert "train + test: 1" in finding.text
     assert f"1 of {tests} test slides" in finding.text
     assert report.tag == "warnings: patients across splits"
 

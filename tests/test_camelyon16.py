@@ -71,7 +71,7 @@ def test_verify_compares_with_the_official_counts(dataset: Camelyon16, tmp_path:
     report = real.verify()
     texts = [finding.text for finding in report.findings if finding.ok is False]
     assert "test: 3 slides; the release has 129" in texts and not report.ok
-    assert any(text.startswith("390 expected slides are not there: normal_") for text in texts)
+    assert any(text.startswith("390 expected slides are missing: normal_") for text in texts)
     assert len(real.missing(Split.TEST)) == 126 and len(real.missing(Split.TRAIN)) == 264
     assert report.facts["normal_slides"] + report.facts["tumor_slides"] == 6
 

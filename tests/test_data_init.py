@@ -116,7 +116,7 @@ def test_a_refusal_ends_with_exit_code_2(folder: Path, capsys: pytest.CaptureFix
     text(folder / "manifest.csv", "mine")
     with pytest.raises(SystemExit) as ended:
         main(["data", "init", "slides", str(folder)])
-    assert ended.value.code == 2 and "is not written over" in capsys.readouterr().err
+    assert ended.value.code == 2 and "is not overwritten" in capsys.readouterr().err
 
 
 def test_images_that_cannot_be_read_are_named_and_have_no_row(folder: Path) -> None:
@@ -133,7 +133,7 @@ def test_masks_and_plain_images_are_no_slides(folder: Path) -> None:
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "train/normal/a.png")
     output = bench("init", "slides", folder).output
     rows = rows_of(folder)
-    assert len(rows) == 4 and "1 plain TIFF images are passed over" in output
+    assert len(rows) == 4 and "1 plain TIFF images are ignored" in output
     assert rows["train/normal/a.tif"]["annotation"] == "train/normal/a.png"
 
 
@@ -146,6 +146,12 @@ def test_slides_of_one_name_get_an_id_each_and_only_annotations_beside_them(fold
     assert (rows["later/b.svs"]["annotation"], rows["train/Tumor/b.tif"]["annotation"]) == ("", "train/Tumor/b.geojson")
 
 
+def test_names_that_are_no_ids_get_one(folder: Path) -> None:
+    slide(folder / "later/what: 1?.svs")
+    assert bench("init", "slides", folder).exit_code == 0
+    assert rows_of(folder)["later/what: 1?.svs"]["id"] == "what_ 1_"
+
+
 def test_several_annotations_of_a_slide_are_left_to_the_user(folder: Path) -> None:
     text(folder / "more/c.geojson")
     output = bench("init", "slides", folder).output
@@ -155,7 +161,7 @@ def test_several_annotations_of_a_slide_are_left_to_the_user(folder: Path) -> No
 def test_folders_without_slides_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "holds no slide that OpenSlide opens" in str(bench("init", "slides", tmp_path / "empty").exception)
-    assert "is no folder" in str(bench("init", "slides", tmp_path / "nowhere").exception)
+    assert "is not a folder" in str(bench("init", "slides", tmp_path / "nowhere").exception)
     assert not (tmp_path / "empty/manifest.csv").exists()
 
 

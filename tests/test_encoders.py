@@ -1,4 +1,4 @@
-"""Frozen encoders: the sheet's parameter counts, torchvision's numbers, and clear words when weights are missing."""
+"""Frozen encoders: the published parameter counts, torchvision's numbers, and clear words when weights are missing."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def normalised(pixels):
     return (images - mean) / std
 
 
-def test_vgg16_has_the_sheets_numbers_of_parameters(vgg, vgg_file):
+def test_vgg16_has_the_published_numbers_of_parameters(vgg, vgg_file):
     head = vgg16_head(pretrained=False, weights=vgg_file)
     trunk = sum(tensor.numel() for name, tensor in vgg.state_dict().items() if name.startswith("features"))
     assert round(trunk / 1e6, 2) == 14.71

@@ -3,13 +3,17 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from pandas import DataFrame
 from typer.testing import CliRunner
 
+import benchmark
 from benchmark.cli import app
 from benchmark.config import RunRequest
 from benchmark.errors import BenchError, ConfigError
@@ -18,8 +22,9 @@ from benchmark.notebook import read_leaderboard
 from benchmark.reporting.leaderboard import leaderboard_tables as show
 from benchmark.reporting.leaderboard.build_boards import boards
 from benchmark.reporting.leaderboard.build_leaderboard import Filters
-from benchmark.reporting.leaderboard.leaderboard_frame import as_csv
+from benchmark.reporting.leaderboard.leaderboard_frame import DTYPES, as_csv
 from benchmark.reporting.leaderboard.standings import rank_rows
+from benchmark.reporting.leaderboard.standings_model import Leaderboard
 from benchmark.reporting.references import Reference
 from benchmark.running import matrix
 from benchmark.stored import StoredRun
@@ -280,3 +285,49 @@ def test_filters_choose():
     assert chosen(datasets=("elsewhere",)) == [] and len(chosen()) == 3
     with pytest.raises(ConfigError, match="no metric"):
         Filters(metrics=("nonsense",))
+
+
+def test_a_notebook_gets_the_runs_and_the_leaderboard_as_data_frames(filled):
+    runs = benchmark.results(filled)
+    assert len(runs) == 5 and runs.index.name == "run" and runs["seed"].dtype == "Int64"
+    assert set(runs["method"]) == {"constant", "coarse"} and runs["synthetic"].all() and (runs["state"] == "ok").all()
+    assert str(runs["ended"].dtype) == "datetime64[ms, UTC]" and (runs["ended"] >= runs["started"]).all()
+    kept = {run.id: run.metrics for run in Tracker(filled).runs("glas-synthetic")}
+    assert runs["pixel/miou"].to_dict() == {run: metrics["pixel/miou"] for run, metrics in kept.items()}
+    assert list(benchmark.results(filled, method="coarse", metrics=["pixel/miou"]).columns[-1:]) == ["pixel/miou"]
+    board = benchmark.leaderboard("glas", store=filled)
+    assert board.dtypes.to_dict() == {name: pd.Series(dtype=dtype).dtype for name, dtype in DTYPES.items()}
+    wide = board.pivot_table("mean", ["method", "variant", "preset"], "metric")
+    plain = runs.query("variant == '' and method == 'constant'")
+    assert wide.loc[("constant", "", "smoke"), "pixel/miou"] == plain["pixel/miou"].mean()
+    written = as_csv(read_leaderboard(Tracker(filled), Filters()), Filters())
+    text = pd.read_csv(io.StringIO(written), keep_default_na=False)
+    assert list(text.columns) == list(board.columns) and len(text) == len(board)
+    assert list(map(float, text["mean"])) == list(board["mean"])
+    assert benchmark.results(filled, dataset="elsewhere").empty
+    assert benchmark.leaderboard("elsewhere", store=filled).empty
+
+
+def test_the_examples_of_the_notebook_page_run(filled, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", filled)
+    text = (Path(__file__).parent.parent / "docs" / "notebook.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    shared = {}
+    for block in blocks:
+        exec(block.replace('"oeem"', '"constant"'), shared)
+    assert len(blocks) > 1 and len(shared["runs"]) == 5
+    assert capsys.readouterr().out.count("constant") >= 2
+
+
+def test_tables_name_a_row_by_what_differs(monkeypatch):
+    long = "encoder_weights=/a/long/path/vgg16.pth lr=0.00012345678 batch=2"
+    runs = [
+        stored("a", 0.5, variant=long, row="1"),
+        stored("a", 0.6, variant=f"{long} epochs=4", row="2"),
+        stored("b", 0.7, variant=f"batch=2 {long}"[: -len(" batch=2")], row="3"),
+    ]
+    (board,) = boards(runs, None)
+    assert set(board.names.values()) == {"a quick", "a epochs=4 quick", "b quick"}
+    text = show.as_markdown(Leaderboard("here", (board,)), Filters(), pairs=False)
+    assert "/a/long" not in text
+    assert "* all rows: encoder_weights=vgg16.pth, lr=0.0001235, batch=2" in text

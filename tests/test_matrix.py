@@ -302,7 +302,7 @@ def test_ctrl_c_stops_all_jobs_and_the_same_command_goes_on(asked, store, tmp_pa
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in output, output
-    assert "not begun: interrupted" in output, output
+    assert "not started: interrupted" in output, output
     assert not any(psutil.pid_exists(int(pid)) for pid in pids)
     assert {run.status for run in Tracker(store).runs("glas-synthetic")} == {"KILLED"}
     process = begin(asked, tmp_path, "c", *words, SLOW_SECONDS="0")

@@ -122,7 +122,7 @@ def test_facts_of_vector_a():
 def test_delong_is_told_apart_where_patients_have_several_units():
     facts = summarise(group(*A, patients=[0, 1, 1, 2, 2, 3, 3, 3])).facts
     assert "assuming that the 8 units are independent, but they come from 4 patients" in facts["image/auc:DeLong"]
-    assert "reported is the bootstrap over patients" in facts["image/auc:DeLong"]
+    assert "the figure shows the bootstrap over patients" in facts["image/auc:DeLong"]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_same_numbers_in_another_process_and_after_a_kill(command, training, sto
     interrupt(process, tmp_path / "killed", signal.SIGKILL)
     assert len(stored(store, "RUNNING")) == 1
     code, output = command(*training, "--force", name="killed")
-    assert code == 0 and "going on where it was interrupted" in output, output
+    assert code == 0 and "resumed from its checkpoint" in output, output
     assert not stored(store, "RUNNING") and len(stored(store, "KILLED")) == 1
 
     finished = stored(store, "FINISHED")
@@ -92,7 +92,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(command, training, sto
     (run,) = stored(store)
     assert run.status == "KILLED"
     code, output = command(*training, name="c")
-    assert code == 0 and "going on where it was interrupted" in output, output
+    assert code == 0 and "resumed from its checkpoint" in output, output
 
 
 def test_mistakes_end_with_one_message_and_code_2(command, tmp_path):

@@ -263,7 +263,7 @@ def test_a_thread_count_that_is_none_is_refused(told, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert threads() == 3
     monkeypatch.setenv("OMP_NUM_THREADS", told)
-    with pytest.raises(ConfigError, match="no number of threads"):
+    with pytest.raises(ConfigError, match="not a number of threads"):
         threads()
 
 

@@ -1,6 +1,7 @@
 """Charts of the report: what is drawn, where, and that it is fit to stand inside a page."""
 
 import re
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -74,11 +75,21 @@ def test_the_cost_chart_shows_zero_and_names_every_point():
     assert axes.lines[0].get_xdata()[:2].tolist() == [0, 4000]
 
 
-def test_labels_of_rows_at_one_place_do_not_cover_each_other():
+@pytest.mark.parametrize(
+    "places", [[(5, 0.5)] * 6, [(4, 0.66), (4, 0.62), (12, 0.71), (12, 0.705), (12, 0.7), (700, 0.8)]]
+)
+def test_labels_cover_neither_each_other_nor_a_point_and_stay_inside(places):
     with drawing():
-        (axes,) = cost_chart([point(f"row {i}", 5, 0.5) for i in range(6)], "mIoU").axes
-    heights = sorted(text.get_position()[1] for text in axes.texts)
-    assert len(heights) == 6 and min(np.diff(heights)) > 0.03
+        drawn = cost_chart([point(f"method {i} quick", *place) for i, place in enumerate(places)], "mIoU")
+        drawn.draw_without_rendering()
+    (axes,) = drawn.axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == len(places)
+    assert not [1 for one, other in combinations(boxes, 2) if one.overlaps(other)]
+    middles = axes.transData.transform(places)
+    assert not [1 for box in boxes for x, y in middles if box.contains(x, y)]
+    frame = axes.get_window_extent()
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 for box in boxes)
 
 
 @pytest.mark.parametrize("minutes", [[0.0], [0.0, 0.0], [7.0], [0.004, 2e6], [0.0, 1e-3], [61.0, 62.0]])

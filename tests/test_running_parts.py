@@ -11,12 +11,12 @@ from benchmark.config import RunRequest, RunSpec, read_grid
 from benchmark.errors import PredictionError, TrackingError
 from benchmark.method import Prediction
 from benchmark.reporting.run_names import split_settings
-from benchmark.running.attempt import Outcome
 from benchmark.running.closing_table import rerun_commands
 from benchmark.running.comparisons import comparisons, refinement_tables
 from benchmark.running.completeness import Completeness
 from benchmark.running.device import assigned_device
 from benchmark.running.evaluate import decision
+from benchmark.running.outcome import Outcome
 from benchmark.running.plan import plan
 from benchmark.running.result import merged
 from benchmark.running.run_files import decided

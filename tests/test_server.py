@@ -112,7 +112,7 @@ def test_a_server_that_vanishes_loses_nothing(server, distribution, miniatures, 
     monkeypatch.setenv("SERVER", str(server.process.pid))
     assert matrix.run_all(asked) == 2
     said = capsys.readouterr().out
-    assert "computed but not stored" in said and "stopped early" in said and "not begun" in said
+    assert "computed but not stored" in said and "stopped early" in said and "not started" in said
     server.stop()
     with pytest.raises(TrackingError, match="cannot be reached"):
         matrix.run_all(asked)
@@ -121,7 +121,7 @@ def test_a_server_that_vanishes_loses_nothing(server, distribution, miniatures, 
     server.start()
     assert matrix.run_all(asked) == 0
     said = capsys.readouterr().out
-    assert "1 to store" in said and "computed before and is stored now" in said
+    assert "1 to store" in said and "storing a result that was computed before" in said
     assert (tmp_path / "worked").read_text() == "once\n", "nothing was computed again"
 
     tracker = Tracker(server.address)

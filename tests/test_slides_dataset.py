@@ -73,12 +73,12 @@ MISTAKES: dict[str, tuple[Callable[[Rows], object], str]] = {
         lambda rows: [row.update(label="") for row in rows[2:4]],
         r"line 4: no label \(and 1 more such rows\)",
     ),
-    "twice": (lambda rows: rows.append(dict(rows[0])), r"line 11: the slide slide_001\.tif is there twice, .* line 2"),
+    "twice": (lambda rows: rows.append(dict(rows[0])), r"line 11: the slide slide_001\.tif appears twice, .* line 2"),
     "other words, same file": (
         lambda rows: rows.append({**rows[0], "slide": "images/../images/slide_001.tif", "id": "other"}),
-        "is there twice",
+        "appears twice",
     ),
-    "same id": (lambda rows: rows[3].update(id="slide_001"), r"line 5: the id 'slide_001' is there twice, .* line 2"),
+    "same id": (lambda rows: rows[3].update(id="slide_001"), r"line 5: the id 'slide_001' appears twice, .* line 2"),
     "two splits": (
         lambda rows: rows[8].update(patient=rows[0]["patient"]),
         r"line 10: patient 'patient_001' is in test, but in train in manifest\.csv, line 2",
@@ -89,7 +89,7 @@ MISTAKES: dict[str, tuple[Callable[[Rows], object], str]] = {
     ),
     "annotation": (
         lambda rows: rows[0].update(annotation="annotations/x.xml"),
-        r"line 2: the annotation .*x\.xml is not",
+        r"line 2: the annotation .*x\.xml does not exist",
     ),
     "above": (lambda rows: rows[4].update(slide="../slide.tif"), r"line 6: the slide \.\./slide\.tif lies outside"),
     "absolute": (
@@ -99,7 +99,7 @@ MISTAKES: dict[str, tuple[Callable[[Rows], object], str]] = {
     "drive": (lambda rows: rows[4].update(slide="C:\\slides\\slide.tif"), r"line 6: the slide C:.* lies outside"),
     "other case": (
         lambda rows: rows[4].update(slide="Images/SLIDE_005.tif"),
-        r"line 6: the slide Images/SLIDE_005\.tif is not there, but images/slide_005\.tif is",
+        r"line 6: the slide Images/SLIDE_005\.tif does not exist, but images/slide_005\.tif is",
     ),
     "patient as a number": (
         lambda rows: [rows[0].update(patient="17"), rows[4].update(patient="17.0")],
@@ -145,7 +145,7 @@ def test_mistakes_in_the_manifest_are_told_with_line_and_fix(root: Path, mistake
         ("", "is empty; expected the columns slide, patient, label"),
         ("slide,patient,label\n", "has a header and no rows"),
         ("slide,label\na.svs,normal\n", "has no column patient; its columns are: slide, label"),
-        ("slide,patient,label,label\na.svs,p,1,1\n", "the column label is there twice"),
+        ("slide,patient,label,label\na.svs,p,1,1\n", "the column label appears twice"),
         ("slide,patient,label\na.svs,p\n", "line 2: 2 cells, but the header has 3"),
         ('slide,patient,label\n"a.svs,p,1\n', "cannot be read as a table"),
     ],
@@ -172,7 +172,7 @@ def test_a_folder_without_manifest_or_with_two_is_refused(root: Path) -> None:
     assert f"bench data init slides {root}" in str(refused.value)
     with pytest.raises(DataError, match="expected the name of a .csv, .tsv, .txt, .parquet file inside"):
         open_set(root, manifest="../manifest.csv")
-    with pytest.raises(DataError, match=r"other\.csv is not there"):
+    with pytest.raises(DataError, match=r"other\.csv does not exist"):
         open_set(root, manifest="other.csv")
 
 
@@ -373,7 +373,7 @@ def test_names_are_compared_in_one_unicode_form(root: Path) -> None:
     assert {dataset.slide(name).patient for name in (composed, "slide_002")} == {composed}
     rows = rows_of(root)
     write_rows(root, [*rows, {**rows[0], "slide": f"images/{apart}.tif", "id": "other"}])
-    with pytest.raises(DataError, match=r"line 11: the slide .*tif is there twice, also in manifest\.csv, line 2"):
+    with pytest.raises(DataError, match=r"line 11: the slide .*tif appears twice, also in manifest\.csv, line 2"):
         open_set(root)
 
 
@@ -392,7 +392,7 @@ SPREADSHEETS: dict[str, tuple[Callable[[str], str | bytes], str]] = {
     "old mac": (lambda text: text.replace("\n", "\r"), ""),
     "labels as numbers": (lambda text: text.replace("normal", "0.0").replace("tumor", "1.0"), "decimals, such as 1.0"),
     "capitals": (lambda text: text.replace("slide,patient,label,split", "Slide , Patient,LABEL, Split "), ""),
-    "trailing commas": (lambda text: text.replace("\n", ",,\n") + ",,,,,,,,\n", "1 empty rows are passed over"),
+    "trailing commas": (lambda text: text.replace("\n", ",,\n") + ",,,,,,,,\n", "1 empty rows are ignored"),
     "quoted": (lambda text: '"' + text.strip().replace(",", '","').replace("\n", '"\n"') + '"\n', ""),
     "backslash": (lambda text: text.replace("images/", ".\\images\\"), ""),
     "zero-width space": (lambda text: text.replace("001.tif", "001.tif\u200b"), "invisible characters"),
@@ -415,7 +415,7 @@ def test_manifests_of_spreadsheets_are_read_alike_and_told(root: Path, program: 
 def test_other_columns_are_passed_over_and_it_is_said(root: Path) -> None:
     rows = [{**row, "scanner": "A"} for row in rows_of(root)]
     write_rows(root, rows, (*TOOLS, "scanner"))
-    assert "manifest.csv: columns passed over: scanner" in [f.text for f in open_set(root).verify().findings]
+    assert "manifest.csv: columns ignored: scanner" in [f.text for f in open_set(root).verify().findings]
 
 
 def test_every_split_of_a_miniature_has_both_classes_where_slides_allow() -> None:

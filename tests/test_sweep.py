@@ -1,6 +1,5 @@
 """Studies: trials on validation slides in processes of their own, resumed, pruned, failing alone, tested once."""
 
-import csv
 import io
 import json
 import os
@@ -13,18 +12,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
+import benchmark
 from benchmark.cli import main
 from benchmark.config import RunRequest
 from benchmark.errors import ConfigError, DataError, StudyError
 from benchmark.tracking.store import Tracker
+from benchmark.tuning import run_sweep as drive
 from benchmark.tuning import study_storage as storage_module
-from benchmark.tuning import sweep as drive
 from benchmark.tuning.request import SweepRequest
-from benchmark.tuning.study import stored_studies
-from benchmark.tuning.sweep import run_sweep
+from benchmark.tuning.run_sweep import run_sweep
+from benchmark.tuning.stored_study import stored_studies
 
 TOY = '''
 """A method whose metric depends on its parameters alone."""
@@ -160,7 +161,7 @@ def test_a_sweep_from_its_first_trial_to_the_test_of_its_winner(toy, store, tmp_
     assert {run.tags["bench.seed"] for run in tests} == {"0", "1"}
     assert len(tests) == (2 if best.number == 0 else 4)
     published = [run for run in tests if run.params["share"] == "0.2"]
-    assert {run.tags["bench.variant"] for run in published} == {"refit"}, "tall = 2 is fitted on validation slides too"
+    assert {run.tags["bench.refit"] for run in published} == {"true"}, "tall = 2 is fitted on validation slides too"
     assert published[0].metrics["seen"] > trials["0"].metrics["seen"]
     assert f"{best.values[0]:.4f}" in shown
     per_seed = [run.metrics["pixel/accuracy"] for run in tests if run.tags["bench.row"] == tests[0].tags["bench.row"]]
@@ -173,8 +174,9 @@ def test_a_sweep_from_its_first_trial_to_the_test_of_its_winner(toy, store, tmp_
     for name in ("study.html", "trials.csv", "history.png", "slice.png", "importances.json", "sweep.yaml"):
         files.update({path.name: path for path in tracker.download(parent, name, tmp_path / "f")})
     assert {"study.html", "history.png", "slice.png", "importances.json", "sweep.yaml"} <= set(files)
-    rows = list(csv.DictReader(io.StringIO(files["trials.csv"].read_text())))
-    assert [float(row["pixel/accuracy"]) for row in rows] == [trial.values[0] for trial in study.trials]
+    table = pd.read_csv(files["trials.csv"])
+    assert list(table["pixel/accuracy"]) == [trial.values[0] for trial in study.trials]
+    assert list(table["run"]) == [trial.run for trial in study.trials]
     page = files["study.html"].read_text()
     assert "plotly" in page
     assert 'src="http' not in page
@@ -206,13 +208,12 @@ def test_no_trial_sees_a_test_slide(toy, tmp_path, monkeypatch, miniatures, stor
     from benchmark.dataset import Split
     from benchmark.registry import datasets
     from benchmark.running.job import open_job
-    from benchmark.tuning.request import tuned
-    from benchmark.tuning.task import TrialTask
-    from benchmark.tuning.trial import run_trial
+    from benchmark.tuning.request import resolve_sweep
+    from benchmark.tuning.trial import TrialTask, run_trial
 
     request = RunRequest(data=str(miniatures["glas"]), store=store, cache=tmp_path / "cache")
-    what = tuned(SweepRequest(str(write(tmp_path / "sweep.yaml", {})), request))
-    job = open_job(what.spec, tmp_path / "cache")
+    sweep = resolve_sweep(SweepRequest(str(write(tmp_path / "sweep.yaml", {})), request))
+    job = open_job(sweep.spec, tmp_path / "cache")
     kind = datasets().load("glas")
     tests = {slide.id for slide in job.dataset.slides(Split.TEST)}
     seen, before = [], kind.truth
@@ -303,7 +304,7 @@ def test_a_sweep_that_is_asked_to_end_says_so_and_leaves_nothing_running(toy, tm
     process.send_signal(signal.SIGTERM)
     told = process.communicate(timeout=60)[0]
     assert process.returncode == 130
-    assert "interrupted; the same command goes on with the study" in told
+    assert "interrupted; run the same command to resume the study" in told
     assert {run.status for run in Tracker(store).runs("glas-synthetic-sweeps")} == {"KILLED"}
 
 
@@ -353,14 +354,43 @@ def test_studies_are_listed_shown_and_exported(toy, capsys, tmp_path):
 
     assert "4 complete" in bench("list")
     assert "trial 0 is the preset paper" in bench("show", name)
-    rows = list(csv.DictReader(io.StringIO(bench("export", name))))
-    assert {row["scales"] for row in rows} <= {"[1.0]", "[1.0, 1.5]"}
+    table = pd.read_csv(io.StringIO(bench("export", name)))
+    assert set(table["scales"]) <= {"[1.0]", "[1.0, 1.5]"}
     facts = json.loads(bench("export", name, "--format", "json"))
-    assert [trial["values"] for trial in facts["trials"]] == [[float(row["pixel/accuracy"])] for row in rows]
+    assert [trial["values"] for trial in facts["trials"]] == [[value] for value in table["pixel/accuracy"]]
     best = yaml.safe_load(bench("best", name))
     assert best["method"] == "toy"
     assert best["params"]["share"] == stored().best[0].params["share"]
     assert yaml.safe_load(bench("best", name, "--trial", "0"))["params"]["share"] == 0.2
+
+
+def test_trials_are_a_data_frame(toy):
+    space = {
+        **FILE["space"],
+        "mood": {"type": "categorical", "choices": ["well", "raise"]},
+        "scales": {"type": "categorical", "choices": [[1.0], [1.0, 1.5]], "when": {"mood": ["well"]}},
+    }
+    toy({"space": space, "sampler": {"kind": "random", "seed": 5}, "trials": 5})
+    table, study = benchmark.trials("sweep-glas-synthetic-paper"), stored()
+    assert dict(table.dtypes.astype(str)) == {
+        **{"trial": "int64", "state": "string", "pixel/accuracy": "float64"},
+        **{"share": "Float64", "tall": "Int64", "mood": "string", "scales": "string"},
+        **{"seconds": "float64", "run": "string", "reason": "string"},
+    }
+    failed = table["mood"] == "raise"
+    assert 0 < failed.sum() < 5, "the seed was chosen to have both"
+    for column in (
+        table["pixel/accuracy"].isna(),
+        table["scales"].isna(),
+        table["reason"] != "",
+        table["state"] == "failed",
+    ):
+        assert list(column) == list(failed)
+    assert list(table["tall"]) == [trial.params["tall"] for trial in study.trials]
+    assert list(table["share"]) == [trial.params["share"] for trial in study.trials]
+    assert table["scales"][0] == "[1.0]" and table["trial"].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(StudyError, match="there is no study 'another' in sqlite:///studies.db"):
+        benchmark.trials("another")
 
 
 def test_a_study_of_another_space_is_refused(toy):
@@ -373,7 +403,10 @@ def test_a_study_of_another_space_is_refused(toy):
 
 
 def test_an_objective_that_the_pair_does_not_give_ends_the_sweep(toy):
-    with pytest.raises(ConfigError, match=r"sweep\.yaml, line \d+: .* is not among what toy on glas gives; it gives"):
+    with pytest.raises(
+        ConfigError,
+        match=r"sweep\.yaml, line \d+: toy on glas has no metric image/sensitivity_at_val; it has, among others",
+    ):
         toy({"objective": {"metric": "image/sensitivity_at_val", "direction": "maximize"}})
     assert [trial.state for trial in stored().trials] == ["failed"]
 
@@ -381,10 +414,10 @@ def test_an_objective_that_the_pair_does_not_give_ends_the_sweep(toy):
 @pytest.mark.parametrize(
     ("metric", "direction", "message"),
     [
-        ("pixel/mio", "maximize", r"line \d+: no metric is called 'pixel/mio'; the nearest: pixel/miou"),
-        ("pixel/miou", "minimize", r"line \d+: pixel/miou is not to be tuned that way: more of it is better"),
-        ("cost/seconds", "maximize", r"cost/seconds is not to be tuned that way: less of it is better"),
-        ("image/threshold_at_100", "maximize", "it has no better side"),
+        ("pixel/mio", "maximize", r"line \d+: there is no metric 'pixel/mio'; the nearest: pixel/miou"),
+        ("pixel/miou", "minimize", r"line \d+: pixel/miou cannot be minimized: higher is better"),
+        ("cost/seconds", "maximize", r"cost/seconds cannot be maximized: lower is better"),
+        ("image/threshold_at_100", "maximize", "neither direction is better"),
     ],
 )
 def test_objectives_that_make_no_sense_are_refused(toy, metric, direction, message):
@@ -409,7 +442,7 @@ def test_without_validation_slides_nothing_can_be_tuned(toy):
 @pytest.mark.parametrize(
     ("storage", "message"),
     [
-        ("sqlite:////no/such/folder/studies.db", "needs the folder /no/such/folder, which is not there"),
+        ("sqlite:////no/such/folder/studies.db", "needs the folder /no/such/folder, which does not exist"),
         ("/no/such/folder/studies.journal", "expected a URL such as"),
         ("studies", "expected a URL such as"),
         ("nonsense://host/base", "cannot be used: Can't load plugin"),
@@ -493,9 +526,9 @@ def test_the_command_of_a_refit_run_says_so():
     from benchmark.reporting.command import run_command
 
     words = {"method": "oeem", "dataset": "glas", "preset": "quick", "seeds": [0]}
-    told = run_command(variant="refit weighting=none", **words)
+    told = run_command(refit=True, variant="weighting=none", **words)
     assert told == "bench run --method oeem --dataset glas --preset quick --seeds 0 --refit --set method.weighting=none"
-    assert run_command(variant="refit", **words).endswith("--refit")
+    assert run_command(refit=True, **words).endswith("--refit")
 
 
 def test_a_refit_that_makes_no_sense_is_refused(miniatures, tmp_path, capsys):

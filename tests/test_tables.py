@@ -86,8 +86,8 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
             TEXT.replace("a.svs", "a.svs\u200b"),
             "invisible characters are removed from 1 cells, the first: line 2, column",
         ),
-        (TEXT.replace("\n", "\n\n", 2), "2 empty rows are passed over"),
-        (",slide,patient,label\n0,a.svs,1,normal\n", "column 1 has no name and is passed over"),
+        (TEXT.replace("\n", "\n\n", 2), "2 empty rows are ignored"),
+        (",slide,patient,label\n0,a.svs,1,normal\n", "column 1 has no name and is ignored"),
     ],
 )
 def test_what_is_mended_or_passed_over_is_noted(tmp_path: Path, content: str | bytes, note: str) -> None:
@@ -105,7 +105,7 @@ def test_what_is_mended_or_passed_over_is_noted(tmp_path: Path, content: str | b
             b"slide,label\na,b\n",
             r"has no column patient; its columns are: slide, label \(table\.csv, line 1; read as UTF-8",
         ),
-        (b"slide,patient,label, LABEL\na,b,c,d\n", "the column label is there twice, as columns 3 and 4"),
+        (b"slide,patient,label, LABEL\na,b,c,d\n", "the column label appears twice, as columns 3 and 4"),
         (b"slide,patient,label\na,b,c\nd,e\n", "line 3: 2 cells, but the header has 3; column label is lacking"),
         (
             b"slide,patient,label\na,b,c\n\nd,e,f,,g\n",
@@ -116,8 +116,8 @@ def test_what_is_mended_or_passed_over_is_noted(tmp_path: Path, content: str | b
         (b'slide,patient,label\n"a,b,c\nd,e",f,g\n', "line 2, column slide: the cell goes on in the next line"),
         (b"PK\x03\x04 whatever", "a workbook of a spreadsheet program, not text"),
         (b"slide,patient,label\na\0b,\0c\0d", "NUL|UTF-16"),
-        (b"slide,patient,label\na,b,\x81\n", "no UTF-8 or Windows-1252 text: byte 24"),
-        (codecs.BOM_UTF16_LE + b"a", "it is no UTF-16 text"),
+        (b"slide,patient,label\na,b,\x81\n", "not UTF-8 or Windows-1252 text: byte 24"),
+        (codecs.BOM_UTF16_LE + b"a", "it is not UTF-16 text"),
     ],
 )
 def test_what_is_no_table_is_refused_with_its_place(tmp_path: Path, content: bytes, message: str) -> None:

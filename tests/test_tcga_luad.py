@@ -161,7 +161,7 @@ def test_absent_and_partial_downloads_are_missing(root: Path) -> None:
     dataset = open_set(root, validation=0)
     why = missing(dataset)
     assert why.keys() == {name_of(number) for number in (1, 2, 3)}
-    assert "gdc_manifest.txt, line" in why[name_of(1)] and "is not there" in why[name_of(1)]
+    assert "gdc_manifest.txt, line" in why[name_of(1)] and "does not exist" in why[name_of(1)]
     assert f"has {size // 2} of {size} bytes" in why[name_of(2)] and "the download is partial" in why[name_of(3)]
     said = faults(dataset)
     assert "6 of 9 slides of the manifest are here, whole" in said
@@ -218,7 +218,7 @@ def test_manifests_that_contradict_each_other_are_refused(root: Path) -> None:
     ("change", "message"),
     [
         (lambda rows: rows[3].update(EGFR="maybe"), r"labels\.csv, line 5: EGFR is 'maybe'"),
-        (lambda rows: rows[3].update(patient="patient 4"), r"line 5: 'patient 4' is no TCGA barcode"),
+        (lambda rows: rows[3].update(patient="patient 4"), r"line 5: 'patient 4' is not a TCGA barcode"),
         (lambda rows: rows.append({**rows[0], "EGFR": "0"}), r"line 11: EGFR of TCGA-05-0001 contradicts .* line 2"),
         (lambda rows: [row.pop("EGFR") for row in rows], r"has no column EGFR; its columns are: patient, kras"),
         (lambda rows: [row.update(EGFR="") for row in rows], "has no EGFR label for any patient of the 9 slides"),
@@ -241,7 +241,7 @@ def test_the_key_of_a_label_may_be_a_slide(tmp_path: Path) -> None:
     table.write_text("case,EGFR\nTCGA-05-4244,1\n")
     with pytest.raises(DataError, match="has no column patient or slide"):
         read_mutations(table, "EGFR")
-    with pytest.raises(DataError, match=r"none\.csv is not there"):
+    with pytest.raises(DataError, match=r"none\.csv does not exist"):
         read_mutations(tmp_path / "none.csv", "EGFR")
 
 
@@ -251,7 +251,7 @@ def test_options_and_folders_that_do_not_fit(root: Path) -> None:
     with pytest.raises(DataError, match="9 patients cannot be dealt into folds=10"):
         open_set(root, folds=10)
     shutil.copy(path_of(root, 1), root)
-    with pytest.raises(DataError, match=f"{name_of(1)} is there twice"):
+    with pytest.raises(DataError, match=f"{name_of(1)} appears twice"):
         open_set(root)
     for path in root.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -235,7 +235,7 @@ def test_a_run_killed_after_any_epoch_ends_in_the_same_bits(camelyon, tmp_path, 
         again, _, counted = trained(TopkMil, camelyon, folder, reporter=reporter, **changes)
         assert flat(again.state()) == expected
         assert reporter.history == whole.history and counted.totals() == ledger.totals()
-        assert any("going on where it was interrupted" in text for text in reporter.said)
+        assert any("resumed from its checkpoint" in text for text in reporter.said)
 
 
 def test_a_finished_epoch_is_not_trained_again(camelyon, tmp_path, monkeypatch):
@@ -330,7 +330,7 @@ def tiles_of(dataset, folder, room):
     params = resolve(TopkMil, "smoke")
     slides = dataset.slides(Split.TRAIN)[:2]
     view = View(slides, Labels(dataset, slides, [Supervision.IMAGE], Ledger()))
-    return Tiles(Cohort.of(view, params, context), room)
+    return Tiles(Cohort.of(view, params, context, room=room), room)
 
 
 def test_tiles_in_memory_and_from_files_are_the_same(camelyon, tmp_path):

@@ -236,7 +236,7 @@ def test_lcmil_protocol_tests_on_the_papers_slides(root: Path) -> None:
     (root / SYNTHETIC_MARK).unlink()
     real = open_set(root, protocol="lcmil", validation=0)
     assert len(real.missing(Split.TEST)) == 23 and "test_026" in real.missing(Split.TEST)
-    assert "expected slides are not there" in faults(real)
+    assert "expected slides are missing" in faults(real)
 
 
 def test_an_empty_split_is_refused_with_the_first_reason(root: Path) -> None:

@@ -85,17 +85,15 @@ def test_camelyon_faults_are_named(tmp_path: Path) -> None:
     touch(root, "training/tumor/tumor_003.tif", "training/normal/normal_086.tif", "training/lesion_annotations.zip")
     index = camelyon16_files.read_index(root, {})
     cases = by_id(index)
-    assert (
-        cases["test_003"].fault == "test_003.tif has no row in reference.csv, so nothing says whether it holds a lesion"
-    )
+    assert cases["test_003"].fault == "test_003.tif has no row in reference.csv, so its label is not known"
     assert "outlines a lesion" in (cases["test_002"].fault or "")
     assert cases["tumor_003"].fault == "tumor_003.tif has no annotation"
-    assert any("normal_086 is passed over" in note for note in index.notes)
+    assert any("normal_086 is ignored" in note for note in index.notes)
 
 
 def test_a_slide_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     touch(camelyon(tmp_path), "elsewhere/tumor_001.tif")
-    with pytest.raises(DataError, match="tumor_001 is there twice"):
+    with pytest.raises(DataError, match="tumor_001 appears twice"):
         camelyon16_files.read_index(tmp_path, {})
 
 
@@ -103,9 +101,9 @@ def test_a_slide_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("test_001,Tumor\ntest_002,perhaps\n", "line 2, column 2: test_002 is 'perhaps'"),
-        ("test_001,Tumor\nsomething,Tumor\n", "line 2, column 1: 'something' is no slide"),
+        ("test_001,Tumor\nsomething,Tumor\n", "line 2, column 1: 'something' is not a slide"),
         ("test_001,Tumor\ntest_001,Normal\n", "line 2: test_001 has another row"),
-        (b"\xff\xfe\x00", "cannot be read as a table: it is no UTF-16 text"),
+        (b"\xff\xfe\x00", "cannot be read as a table: it is not UTF-16 text"),
     ],
 )
 def test_a_broken_table_is_named(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -123,7 +121,7 @@ def test_paip_slides_lie_in_folders_of_their_own_or_together(tmp_path: Path) -> 
     cases = by_id(index)
     assert {name for name, case in cases.items() if case.fault is None} == {"01_01_0083", "01_01_0085", "01_01_0094"}
     assert cases["01_01_0087"].fault == "01_01_0087.svs has no annotation"
-    assert cases["01_01_0088"].fault == "the slide file is not there"
+    assert cases["01_01_0088"].fault == "the slide file does not exist"
     assert "01_01_0150" not in cases and any("01_01_0150" in note for note in index.notes)
 
 

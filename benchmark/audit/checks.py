@@ -182,12 +182,12 @@ def _places(pairs: Iterable[tuple[str, Split]]) -> dict[str, tuple[Split, ...]]:
 
 
 def _pairs(where: Mapping[str, tuple[Split, ...]]) -> str:
-    """How many names are in which splits at once: `train + test 15`."""
+    """How many names are in which splits at once: `train + test: 15`."""
     counts: dict[str, int] = defaultdict(int)
     for splits in where.values():
         if len(splits) > 1:
             counts[" + ".join(splits)] += 1
-    return ", ".join(f"{splits} {count}" for splits, count in counts.items())
+    return ", ".join(f"{splits}: {number}" for splits, number in counts.items())
 
 
 def _equation(group: tuple[Twins, list[tuple[Split, str]]]) -> str:

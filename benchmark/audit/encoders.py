@@ -35,13 +35,13 @@ def check_encoders(dataset: Dataset, encoders: Sequence[str]) -> list[AuditFindi
     for encoder in dict.fromkeys(encoders):
         hits = tuple(sorted(names & _words(encoder)))
         if hits:
-            text = f"pre-trained {encoder}: names this dataset ({', '.join(hits)})"
+            text = f"pre-training data of {encoder} (names this dataset: {', '.join(hits)})"
             findings.append(AuditFinding(ENCODER, False, text, (encoder,)))
         elif not encoder.strip() or re.search(r"(^|: )unknown\b", encoder):
-            text = f"pre-trained {encoder or 'an encoder: unknown'}: may have seen this dataset"
+            text = f"pre-training data of {encoder or 'an encoder: unknown'} (may include this dataset)"
             findings.append(AuditFinding(ENCODER, None, text, (encoder,)))
         else:
-            text = f"pre-trained {encoder}: does not name this dataset"
+            text = f"pre-training data of {encoder} (does not name this dataset)"
             findings.append(AuditFinding(ENCODER, True, text, (encoder,)))
     return findings
 

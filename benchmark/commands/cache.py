@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from benchmark.learning.encoders.kept import Entry
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Show the cache, free space in it.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Show the size of the cache, delete parts of it.")
 
 Cache = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")

@@ -59,8 +59,8 @@ def compare(
 
     from benchmark.commands.printing import console
     from benchmark.reporting.comparison import compare_runs, require_pair, write_page
-    from benchmark.reporting.comparison.comparison_page import require_place
     from benchmark.reporting.comparison.comparison_tables import WIDTH, as_json, as_tables
+    from benchmark.storage import require_place
     from benchmark.tracking.artifacts import StoreArtifacts
     from benchmark.tracking.store import Tracker
 

@@ -1,4 +1,4 @@
-"""`bench data`: where data is looked for, what it is, whether it is sound, and miniatures of it."""
+"""`bench data`: find, describe, check and synthesize datasets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchmark.dataset import Dataset, TissueSource, VerifyReport
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Where data is, what it is, whether it is sound.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Find, describe, check and synthesize datasets.")
 
 Name = Annotated[str, typer.Argument(help="A dataset (bench list datasets).", autocompletion=complete.dataset_name)]
 Root = Annotated[str | None, typer.Option(metavar="ROOT", help="Folder of the data, or one that holds NAME/.")]
@@ -36,7 +36,7 @@ SMALLEST_SIDE = 1024
 """Below this a slide has too few cells to hold lesion and normal tissue."""
 
 WHERE = """\
-Data is looked for in this order; the first folder found is taken:
+Data is searched for in this order; the first folder found is used:
 
 \b
   --data ROOT         the dataset's own folder, or one that holds NAME/
@@ -47,7 +47,7 @@ Data is looked for in this order; the first folder found is taken:
 
 @app.command(epilog=WHERE)
 def where() -> None:
-    """Show every folder that is looked at for each dataset, and what was found."""
+    """Show where each dataset is searched for, and where it was found."""
     import os
 
     from rich.text import Text
@@ -68,7 +68,7 @@ def where() -> None:
 
 @app.command("list")
 def list_data() -> None:
-    """Show each dataset with its title, licence and size, and whether it is here."""
+    """List datasets with title, licence, size and location."""
     from rich.text import Text
 
     from benchmark.commands.printing import console, table
@@ -88,7 +88,7 @@ def list_data() -> None:
 
 @app.command()
 def info(name: Name) -> None:
-    """Show what a dataset is: licence, citation, how to obtain it, and the layout on disk that is expected."""
+    """Show a dataset: licence, citation, how to obtain it, and the layout expected on disk."""
     from benchmark.commands.printing import console, facts, print_card
 
     print_card(console(), datasets().entry(name), facts(datasets().load(name)))
@@ -102,10 +102,13 @@ def verify(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A dataset option; repeatable.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Also read every byte: the provider's checksums, the full content digest.")
+        bool,
+        typer.Option(
+            "--full", help="Read every byte: compare the provider's checksums, print the full content digest."
+        ),
     ] = False,
 ) -> None:
-    """Check a dataset against the official counts; exit code 2 when something is wrong."""
+    """Check the files of a dataset and its official counts; exit code 2 if anything is wrong."""
     from benchmark.commands.printing import console
     from benchmark.datahome import find_root
 
@@ -148,22 +151,23 @@ Examples:
   bench data synth glas --out data/glas --slides 24 --seed 0
   bench data synth camelyon16 --out data/composed --slides 12 --side 5120 --tissue glas:/data/glas
 
-With --tissue the slides are composed from the real images of a dataset that is here; patients stay apart between the
-splits. Such slides count as synthetic: they have an experiment of their own.
+With --tissue the slides are composed from the images of a real dataset; no patient is in two splits. Such slides count
+as synthetic: their runs are kept in an experiment of their own.
 """
 
 
 @app.command(epilog=SYNTH)
 def synth(
     name: Name,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make; must be empty or not exist.")],
-    slides: Annotated[int, typer.Option(metavar="N", help="How many slides.")] = 24,
-    seed: Annotated[int, typer.Option(metavar="INT", help="Another seed, another miniature.")] = 0,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; must be empty or not exist.")],
+    slides: Annotated[int, typer.Option(metavar="N", help="Number of slides.")] = 24,
+    seed: Annotated[int, typer.Option(metavar="INT", help="Random seed.")] = 0,
     tissue: Annotated[
-        str | None, typer.Option(metavar="NAME:ROOT", help="Real tissue: a dataset and its folder. Default: painted.")
+        str | None,
+        typer.Option(metavar="NAME:ROOT", help="Take tissue from a dataset and its folder. Default: painted."),
     ] = None,
     side: Annotated[
-        int | None, typer.Option(metavar="PX", help="Longer side of a whole-slide image. Default: small, for trying.")
+        int | None, typer.Option(metavar="PX", help="Longer side of a whole-slide image. Default: small.")
     ] = None,
 ) -> None:
     """Write a miniature in the official layout, with painted or real tissue."""

@@ -1,4 +1,4 @@
-"""`bench data init`: a table for the user to complete, made of what names and folders tell."""
+"""`bench data init`: draft a manifest from the names of files and folders."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Examples:
 
 \b
   bench data init slides /data/stomach
-  bench data init slides /data/stomach --force     # begin again; the table that is there is lost
+  bench data init slides /data/stomach --force     # overwrite the existing manifest
 
 Labels and splits are taken from folders named normal, tumor …, train, validation, test; annotations are files of the
-slide's name; patients are TCGA barcodes or the slide's name. What is not known stays empty.
+slide's name; patients are TCGA barcodes or the slide's name. Unknown cells stay empty.
 """
 
 SHOWN = 8
@@ -55,29 +55,29 @@ class Template(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was guessed or passed over."""
+        """What was guessed or ignored."""
         ...
 
 
 def init(
-    name: Annotated[
-        str, typer.Argument(help="A dataset that reads a table of yours.", autocompletion=complete.dataset_name)
+    name: Annotated[str, typer.Argument(help="A dataset that reads a manifest.", autocompletion=complete.dataset_name)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of the slides; the manifest is written into it.")
     ],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the slides; the table goes into it.")],
-    force: Annotated[bool, typer.Option("--force", help="Write over the table that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing manifest.")] = False,
 ) -> None:
-    """Write the table of a folder of slides as far as it can be told, and say what is missing."""
+    """Draft the manifest of a folder of slides, and list what is missing."""
     from benchmark.commands.printing import console
 
     component: Any = datasets().load(name)
     if not hasattr(component, "template"):
         able = ", ".join(other for other in datasets().names() if hasattr(datasets().load(other), "template"))
-        msg = f"{name} reads the official folders and no table of yours; init is for: {able or 'no dataset here'}"
+        msg = f"{name} reads the official folders and no manifest; init is for: {able or 'no dataset here'}"
         raise DataError(msg, fix=f"bench data info {name}")
     folder = folder.expanduser()
     target = folder / component.table
     if target.exists() and not force:
-        msg = f"{target} exists and is not written over"
+        msg = f"{target} exists and is not overwritten"
         raise DataError(
             msg, fix=f"bench data init {name} {folder} --force, or bench data verify {name} --data {folder}"
         )

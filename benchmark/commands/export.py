@@ -48,7 +48,7 @@ def export(
     from rich.progress import track
     from rich.text import Text
 
-    from benchmark.applying.export import export_run
+    from benchmark.applying.export_annotations import export_run
     from benchmark.commands.printing import console
     from benchmark.tracking.artifacts import StoreArtifacts
     from benchmark.tracking.store import Tracker

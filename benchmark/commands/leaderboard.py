@@ -166,10 +166,9 @@ def _write(text: str, out: Path | None) -> None:
     if out is None:
         sys.stdout.write(text)
         return
-    from benchmark.storage import whole_file
+    from benchmark.storage import require_place, whole_file
 
-    if not out.absolute().parent.is_dir():
-        raise ConfigError(f"there is no folder {out.absolute().parent}", fix=f"mkdir -p {out.absolute().parent}")
+    require_place(out)
     with whole_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     typer.echo(f"written: {out.absolute()}")

@@ -51,7 +51,7 @@ def report(
     from benchmark.reporting.label_cost import read_cost_model
     from benchmark.reporting.references import references as published
     from benchmark.reporting.report import write_report
-    from benchmark.reporting.report.write_report import require_place
+    from benchmark.storage import require_place
     from benchmark.tracking.artifacts import StoreArtifacts
     from benchmark.tracking.store import Tracker
 

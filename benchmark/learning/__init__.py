@@ -1,1 +1,1 @@
-"""Parts that two methods share: encoders, weight files, training loop, segmentation nets."""
+"""What two methods share: encoders, nets, segmentation, multiple-instance learning, losses, augmentation, training."""

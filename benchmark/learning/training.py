@@ -1,4 +1,4 @@
-"""What every training shares: schedule, mixed precision, prefetched batches, checkpoints that resume bit for bit."""
+"""The training loop of all methods: schedule, mixed precision, prefetched batches, checkpoints that resume exactly."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def train_steps(
 
 
 def _keep_best(best: dict[str, Any], loss: float, name: str, step: int, model: nn.Module, context: Context) -> None:
-    """Remember the weights when the validation loss is lower than ever; the earlier step wins a tie."""
+    """Keep the weights when the validation loss is the lowest so far; the earlier step wins a tie."""
     context.log(f"{name}/validation_loss", loss, step)
     if not best or loss < best["loss"]:
         weights = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
@@ -156,7 +156,7 @@ def _report(name: str, loss: float, rate: float, step: int, context: Context) ->
 
 
 def _batches(training: Training[Batch], start: int, context: Context) -> Iterator[Batch]:
-    """The batches in order; beside a GPU some threads prepare them ahead."""
+    """The batches in order; with a GPU, threads prepare them ahead."""
 
     def make(step: int) -> Batch:
         return training.batch(step, context.generator(training.name, step))

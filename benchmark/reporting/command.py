@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-REFIT = "refit"
-"""First word of the label of a run that is fitted on training and validation slides."""
-
 
 def run_command(
     *,
@@ -24,15 +21,14 @@ def run_command(
     seeds: Sequence[int],
     variant: str = "",
     settings: str = "",
+    refit: bool = False,
     extra: Sequence[str] = (),
 ) -> str:
     """`bench run …` of one method on one dataset; `variant` and `settings` are labels, `name=value` with blanks."""
     words = ["bench", "run", "--method", method, "--dataset", dataset, "--preset", preset]
     words += ["--seeds", ",".join(map(str, seeds))]
-    params = split_settings(variant)
-    if params.pop(REFIT, None) == "":
-        words.append("--refit")
-    for owner, values in (("method", params), ("dataset", split_settings(settings))):
+    words += ["--refit"] if refit else []
+    for owner, values in (("method", split_settings(variant)), ("dataset", split_settings(settings))):
         words += [word for name, value in values.items() for word in ("--set", f"{owner}.{name}={value}")]
     return shlex.join([*words, *extra])
 

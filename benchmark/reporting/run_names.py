@@ -11,23 +11,43 @@ from collections.abc import Iterator, Sequence
 from pathlib import PureWindowsPath
 from typing import NamedTuple
 
+from benchmark.stored import StoredRun
+
 MOST_SETTINGS, LONGEST_VALUE, DIGITS = 3, 24, 4
 """Settings in a name, letters of a value, digits of a number; more only where two names would be the same."""
 
 _NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?:[eE][-+]?\d+)?(?![\w.])")
 
 
+REFIT = "refit"
+
+
 class Component(NamedTuple):
-    """What a row of a table runs. `variant`: what differs from the preset, `name=value` with blanks between."""
+    """What a row of a table runs. `variant`: what differs from the preset, `name=value` with blanks between.
+
+    `refit`: fitted on training and validation slides together.
+    """
 
     method: str
     variant: str = ""
     preset: str = ""
+    refit: bool = False
 
     @property
     def label(self) -> str:
-        """Everything, as it is stored: `oeem V=2 quick`."""
-        return " ".join(filter(None, self))
+        """Everything: `oeem refit V=2 quick`."""
+        return " ".join(filter(None, (self.method, REFIT if self.refit else "", self.variant, self.preset)))
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What differs from the preset, name → value; `refit` has none."""
+        return {**({REFIT: ""} if self.refit else {}), **split_settings(self.variant)}
+
+
+def component_of(run: StoredRun) -> Component:
+    """What a stored run ran, from its tags."""
+    method, variant, preset = (run.tag(name) or "" for name in ("method", "variant", "preset"))
+    return Component(method, variant, preset, refit=run.tag("refit") == "true")
 
 
 def distinct_names(runs: Sequence[Component]) -> dict[Component, str]:
@@ -86,7 +106,7 @@ def _rounded(number: str) -> str:
 
 
 def _shared(runs: Sequence[Component]) -> dict[str, str]:
-    rows = [split_settings(run.variant) for run in dict.fromkeys(runs)]
+    rows = [run.settings for run in dict.fromkeys(runs)]
     if len(rows) < 2:
         return {}
     return {name: value for name, value in rows[0].items() if all(row.get(name) == value for row in rows)}
@@ -95,8 +115,8 @@ def _shared(runs: Sequence[Component]) -> dict[str, str]:
 def _candidates(run: Component, runs: Sequence[Component]) -> Iterator[tuple[str, str]]:
     """What tells a run apart, and its name with the number of other settings; the shortest first."""
     shared = _shared(runs)
-    own = {name: value for name, value in split_settings(run.variant).items() if name not in shared}
-    siblings = [split_settings(other.variant) for other in dict.fromkeys(runs) if other.method == run.method]
+    own = {name: value for name, value in run.settings.items() if name not in shared}
+    siblings = [other.settings for other in dict.fromkeys(runs) if other.method == run.method]
     order = sorted(own, key=lambda name: sum(other.get(name) == own[name] for other in siblings))
     for whole in (False, True):
         for count in range(min(MOST_SETTINGS, len(order)), len(order) + 1):

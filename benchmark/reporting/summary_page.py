@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.reporting import templating
+from benchmark.reporting.extremes import lowest_middle_highest
 from benchmark.reporting.run_facts import Cell, RunFacts
 from benchmark.reporting.templating import number
 
@@ -96,7 +97,7 @@ def _address(kind: str, data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _picked(facts: RunFacts) -> Mapping[str, list[tuple[str, str]]]:
+def _picked(facts: RunFacts) -> Mapping[str, Sequence[tuple[str, str]]]:
     """Slides to show, with the number they were chosen by: the worst, those in the middle, the best."""
     ranked = [row for row in facts.rows if row["slide"] in facts.pictures and _value(row, facts.rank_by) is not None]
     ranked.sort(key=lambda row: (_value(row, facts.rank_by), str(row["slide"])))
@@ -105,8 +106,7 @@ def _picked(facts: RunFacts) -> Mapping[str, list[tuple[str, str]]]:
     slides = [(str(row["slide"]), number(row[facts.rank_by])) for row in ranked]
     if len(slides) <= 3 * SHOWN:
         return {"From the lowest to the highest": slides}
-    middle = (len(slides) - SHOWN) // 2
-    return {"Lowest": slides[:SHOWN], "Middle": slides[middle : middle + SHOWN], "Highest": slides[-SHOWN:]}
+    return dict(zip(("Lowest", "Middle", "Highest"), lowest_middle_highest(slides, SHOWN), strict=True))
 
 
 def _value(row: Mapping[str, Cell], column: str) -> float | None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'"
-"""What a page may load: pictures and style from itself. `blob:` is where plotly puts a figure it saves."""
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""What a page without a script may load: pictures and style from itself."""
 
 
 def render(name: str, **values: object) -> str:
@@ -65,12 +65,17 @@ def number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) or (value.is_integer() and abs(value) > 1):
-        return f"{int(value):,}".replace(",", "\u202f")
+        return _signed(f"{int(value):,}".replace(",", "\u202f"))
     if 0 < abs(value) < 1e-4:
-        return f"{value:.1e}"
-    return f"{value:.4f}" if abs(value) < 2 else f"{value:.1f}"
+        return _signed(f"{value:.1e}")
+    return _signed(f"{value:.4f}" if abs(value) < 2 else f"{value:.1f}")
 
 
 def interval(ends: tuple[float, float]) -> str:
     """`0.713 to 0.774`."""
-    return " to ".join(f"{end:.3f}" if abs(end) < 2 else f"{end:.0f}" for end in ends)
+    return " to ".join(_signed(f"{end:.3f}" if abs(end) < 2 else f"{end:.0f}") for end in ends)
+
+
+def _signed(text: str) -> str:
+    """A number with a minus sign in place of the hyphen; that of an exponent stays."""
+    return f"−{text[1:]}" if text.startswith("-") else text

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -28,48 +26,31 @@ from benchmark.running.delivery import Delivery, deliver, kept
 from benchmark.running.delivery import keep as keep_result
 from benchmark.running.device import choose_device, prepare
 from benchmark.running.evaluate import Evaluation, Examination, evaluate
-from benchmark.running.job import Job, experiment_note
+from benchmark.running.job import Job, experiment_note, reopen_job
+from benchmark.running.outcome import ElsewhereError, Outcome
 from benchmark.running.result import RunResult
 from benchmark.running.run_files import write_artifacts
-from benchmark.running.states import State, reason_of, state_of
+from benchmark.running.states import STOPPED, reason_of, state_of
+from benchmark.running.task import Channel, Task
 from benchmark.seeds import seed_of
+from benchmark.signals import terminable
 from benchmark.supervision import Ledger, Supervision
 from benchmark.tracking.artifacts import slide_rows
 from benchmark.tracking.store import DatasetInput, LiveRun, StoredRun, Tracker
 
 WAIT_SECONDS = 2.0
-"""Between two looks at a run that another process does."""
+"""Between two looks at a run that another process is doing."""
 
 REFINER_SEES_LABELS = "the method is given the coarse annotation of the test slides, which tells positive units apart"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How one run ended."""
-
-    spec: RunSpec
-    state: State
-    reason: str = ""
-    run_id: str | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    error: BaseException | None = None
-    rows: Sequence[Mapping[str, Any]] = ()
-    """One per test slide, as `Summary.per_slide`."""
-    trace: str = ""
-
-
-class ElsewhereError(Exception):
-    """Another process, here or on another machine, is doing this very run."""
-
-
-@dataclass(frozen=True)
 class Way:
-    """How a run is to be done.
+    """How to do a run.
 
-    `force`: also when it is finished. `wait`: for another process that does it; else `ElsewhereError` is raised.
-    `opened` is told the number of the stored run as soon as there is one. `surveyed`: the store was looked through
-    just before, so that only what changed since has to be seen.
+    `force`: even if it is finished. `wait`: for another process that is doing it; else raise `ElsewhereError`.
+    `opened` is given the id of the stored run as soon as there is one. `surveyed`: the store was surveyed just before,
+    so only what changed since has to be looked up.
     """
 
     force: bool = False
@@ -78,8 +59,15 @@ class Way:
     opened: Callable[[str], None] = lambda run: None
 
 
+def run_task(task: Task, channel: Channel, *, force: bool) -> Outcome:
+    """Do one run in the process that was started for it; a `Work`."""
+    tracker = Tracker(task.store, cache=task.cache / "tracking")
+    way = Way(force=force, wait=False, surveyed=True, opened=channel.opened)
+    return run_one(reopen_job(task.spec, task.cache, task.known), tracker, channel.console, way)
+
+
 def run_one(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
-    """Do one run, unless its identity is finished already. Errors mark the stored run FAILED and are raised."""
+    """Do one run, unless its identity is finished. Errors mark the stored run FAILED and are raised."""
     reason = not_applicable(type(job.method), job.dataset)
     if reason is not None:
         return Outcome(job.spec, "not applicable", reason)
@@ -95,7 +83,7 @@ def run_one(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
 
 @contextmanager
 def _alone(job: Job, console: Console, way: Way) -> Iterator[None]:
-    """Keep two processes that share a cache from doing the same run at once."""
+    """Hold the run's lock, so that processes that share a cache never do the same run at once."""
     (job.cache / "runs").mkdir(parents=True, exist_ok=True)
     lock = FileLock(job.cache / "runs" / f"{job.identity}.lock")
     try:
@@ -103,7 +91,7 @@ def _alone(job: Job, console: Console, way: Way) -> Iterator[None]:
     except Timeout:
         if not way.wait:
             raise ElsewhereError from None
-        console.print("  another process is doing this run, waiting for it")
+        console.print("  another process is doing this run; waiting for it")
         lock.acquire()
     try:
         yield
@@ -119,7 +107,7 @@ def _run_alone(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcom
         if done is not None:
             return finished_before(spec, tracker, done)
     if spec.expected_data not in (None, job.data_digest):
-        console.print("  note: the data differ from those that this configuration was made with", highlight=False)
+        console.print("  note: the data are not those this configuration was made with", highlight=False)
     device = choose_device(spec.device)
     prepare(device, seed_of("run", spec.seed))
     began = time.perf_counter()
@@ -142,16 +130,16 @@ def _run_alone(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcom
             delivery = _work(job, live, device, console, home)
             deliver(live, delivery, home, logged=True)
         else:
-            console.print("  this result was computed before and is stored now")
+            console.print("  storing a result that was computed before")
             deliver(live, delivery, home, logged=False)
     seconds = time.perf_counter() - began
-    return Outcome(spec, "ok", "", live.id, delivery.summary, seconds, rows=delivery.rows)
+    return Outcome(spec, "ok", "", live.id, delivery.numbers, seconds, rows=delivery.rows)
 
 
 def _others(job: Job, tracker: Tracker, live: LiveRun, way: Way) -> StoredRun | None:
-    """Make sure that nobody else does this run on the same store: whoever opened it first does it.
+    """Make sure that no other process does this run on the same store: the one that opened it first does it.
 
-    Returns the finished run when somebody has just finished it. Raises `ElsewhereError` when somebody is at it.
+    Returns the finished run if another has just finished it. Raises `ElsewhereError` if another is doing it.
     """
     rivals = tracker.rivals(job.experiment, job.identity, live.id)
     done = None if way.force or rivals else tracker.finished(job.experiment, job.identity)
@@ -165,12 +153,12 @@ def _others(job: Job, tracker: Tracker, live: LiveRun, way: Way) -> StoredRun | 
 
 
 def finished_before(spec: RunSpec, tracker: Tracker, done: StoredRun) -> Outcome:
-    """The outcome of a run that was finished by an earlier command."""
+    """The outcome of a run that an earlier command finished."""
     return Outcome(spec, "finished before", run_id=done.id, metrics=done.metrics, rows=slide_rows(tracker, done))
 
 
 def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) -> Delivery:
-    """Fit, score, measure, draw; returns what the store is told, with all files kept at `home`."""
+    """Fit, score, measure, draw; returns what to store, with all files kept at `home`."""
     ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.dataset)
     context = context_of(job, ledger, reporter, device, examination)
     for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
@@ -222,14 +210,12 @@ def _delivery(result: RunResult, leaks: AuditReport) -> Delivery:
     tags = {**result.complete.tags(), "bench.state": "ok", "bench.audit": leaks.tag}
     if summary.absent:
         tags["bench.absent"] = ", ".join(sorted(summary.absent))
-    spreads = {f"{name}.std": spread for name, spread in summary.spreads.items()}
     return Delivery(
         numbers=result.numbers(),
         tags=tags,
         note=result.headline(),
         history=result.history,
         rows=summary.per_slide,
-        summary={**summary.values, **spreads},
     )
 
 
@@ -244,7 +230,7 @@ def _score(job: Job, ledger: Ledger, context: Context, folder: Path) -> tuple[Ev
 
 
 def fresh_folder(folder: Path) -> Path:
-    """An empty folder of our own in the cache; what an earlier attempt left there goes."""
+    """An empty folder in the cache; what an earlier attempt left there is deleted."""
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
@@ -253,35 +239,21 @@ def fresh_folder(folder: Path) -> Path:
 
 @contextmanager
 def kept_open(live: LiveRun) -> Iterator[None]:
-    """While a run is at work: SIGTERM ends it like Ctrl-C, and whatever ends it is written into the store."""
-    with _ended(live), _terminable():
+    """While a run is at work: SIGTERM ends it like Ctrl-C, and how it ends is stored."""
+    with _ended(live), terminable():
         yield
 
 
 @contextmanager
 def _ended(live: LiveRun) -> Iterator[None]:
-    """Never leave a run RUNNING: what goes wrong is written into the store, then raised."""
+    """Never leave a run RUNNING: store what went wrong, then raise it."""
     try:
         yield
     except ElsewhereError:
         raise
     except KeyboardInterrupt as error:
-        live.end("KILLED", "interrupted; the same command goes on from the last checkpoint", state_of(error))
+        live.end("KILLED", STOPPED, state_of(error))
         raise
     except Exception as error:
         live.end("FAILED", reason_of(error), state_of(error))
         raise
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that a stopped job ends as KILLED and can go on later."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

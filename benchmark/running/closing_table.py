@@ -1,4 +1,4 @@
-"""The tables before and after: what is to be run, how it ended, the numbers that matter, and how to go on."""
+"""The tables before and after a matrix: the plan; then states, headline metrics, and commands to type next."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.reporting.command import run_command
+from benchmark.reporting.command import command_text, run_command
+from benchmark.reporting.run_names import Component, distinct_names
+from benchmark.running.headlines import HEADLINES
 from benchmark.running.states import FAILURES
 
 if TYPE_CHECKING:
     from benchmark.config import RunRequest, RunSpec
-    from benchmark.running.attempt import Outcome
+    from benchmark.running.outcome import Outcome
     from benchmark.running.survey import Prospect
 
-HEADLINES = ("pixel/miou", "pixel/dice", "object/f1", "image/auc", "image/specificity_at_100")
-"""Shown when any run has them."""
-
 MOST_ROWS, MOST_COMMANDS = 60, 6
-"""A longer matrix lists only what did not end well, and so many commands to repeat it."""
+"""Rows of a table, beyond which it lists failures alone; commands that repeat failed runs."""
 
-_SHORT = ("mIoU", "Dice", "obj. F1", "AUC", "spec@100")
 _STATES = {"finished before": "finished", "not applicable": "n/a"}
 _COLOURS = {
     "ok": "green",
@@ -39,7 +37,7 @@ _COLOURS = {
 
 
 def plan_table(prospects: Sequence[Prospect], *, whole: bool) -> Group:
-    """What a matrix will do: the number of runs per state with the reasons and, if `whole`, a line for every run."""
+    """The plan: the number of runs per state with the reasons and, if `whole`, a row per run."""
     states = [_planned(prospect) for prospect in prospects]
     counts = Counter(states)
     text = ", ".join(f"{count} {_STATES.get(state, state)}" for state, count in counts.items())
@@ -51,8 +49,9 @@ def plan_table(prospects: Sequence[Prospect], *, whole: bool) -> Group:
     table.add_column("run", overflow="fold", min_width=16)
     for column in ("dataset", "state"):
         table.add_column(column, no_wrap=True)
-    for prospect, state in zip(prospects, states, strict=True):
-        table.add_row(_name(prospect.spec), prospect.spec.place, _coloured(state))
+    names = names_of([prospect.spec for prospect in prospects])
+    for name, prospect, state in zip(names, prospects, states, strict=True):
+        table.add_row(f"{name} seed {prospect.spec.seed}", prospect.spec.place, _coloured(state))
     return Group(table, *_reasons(outcomes), summary)
 
 
@@ -63,9 +62,9 @@ def _planned(prospect: Prospect) -> str:
 
 
 def closing_table(outcomes: Sequence[Outcome], request: RunRequest | None = None) -> Group:
-    """One row per run, a column per headline metric that at least one run has, reasons, and how to go on."""
+    """A row per run, a column per headline metric that any run has; reasons, and commands to type next."""
     shown = [name for name in HEADLINES if any(name in outcome.metrics for outcome in outcomes)]
-    titles = [_SHORT[HEADLINES.index(name)] for name in shown]
+    titles = [HEADLINES[name] for name in shown]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold", min_width=16)
     for column in ("dataset", "state"):
@@ -76,12 +75,12 @@ def closing_table(outcomes: Sequence[Outcome], request: RunRequest | None = None
     if several:
         table.add_column("id", no_wrap=True)
     listed = outcomes if len(outcomes) <= MOST_ROWS else [o for o in outcomes if o.state not in _WELL]
-    for outcome in listed:
+    for name, outcome in zip(names_of([outcome.spec for outcome in listed]), listed, strict=True):
         table.add_row(
-            _name(outcome.spec),
+            f"{name} seed {outcome.spec.seed}",
             outcome.spec.place,
             _coloured(outcome.state),
-            *(_number(outcome.metrics.get(name)) for name in shown),
+            *(_number(outcome.metrics.get(metric)) for metric in shown),
             f"{outcome.seconds:.0f}" if outcome.seconds else "",
             *([(outcome.run_id or "")[:ID]] if several else []),
         )
@@ -92,12 +91,15 @@ def closing_table(outcomes: Sequence[Outcome], request: RunRequest | None = None
 
 
 ID = 8
-"""So many characters of a run's id are shown; `bench compare` takes them."""
+"""Characters shown of a run's id; `bench compare` accepts them."""
 _WELL = frozenset({"ok", "finished before"})
 
 
-def _name(spec: RunSpec) -> str:
-    return " ".join(filter(None, (spec.method, spec.variant, spec.preset, f"seed {spec.seed}")))
+def names_of(specs: Sequence[RunSpec], *, preset: bool = True) -> list[str]:
+    """What the runs of one table are called, by what differs, without their seeds."""
+    runs = [Component(s.method, s.variant, s.preset if preset else "", refit=s.refit) for s in specs]
+    names = distinct_names(runs)
+    return [names[run] for run in runs]
 
 
 def _coloured(state: str) -> Text:
@@ -105,7 +107,7 @@ def _coloured(state: str) -> Text:
 
 
 def _reasons(outcomes: Sequence[Outcome]) -> list[Text]:
-    """Every reason once, with how many runs it concerns when there are several."""
+    """Every reason once, with the number of runs where there are several."""
     told: dict[tuple[str, str, str], int] = {}
     for outcome in outcomes:
         if outcome.reason:
@@ -120,32 +122,29 @@ def _reasons(outcomes: Sequence[Outcome]) -> list[Text]:
 def _hints(outcomes: Sequence[Outcome], request: RunRequest | None) -> list[Text]:
     hints = []
     if any(outcome.state == "finished before" for outcome in outcomes):
-        hints.append(Text("finished: was done before and is not done again; --force does it."))
+        hints.append(Text("finished: done by an earlier command; --force runs it again."))
     failed = [outcome for outcome in outcomes if outcome.state in FAILURES]
     if failed:
         commands = rerun_commands([outcome.spec for outcome in failed], request)
-        hints.append(Text("The same command does just what is missing. Only the failed ones:"))
-        # In one line each, however long: a command broken in two cannot be copied.
-        hints += [Text(f"  {c}", "cyan", no_wrap=True, overflow="ignore") for c in commands[:MOST_COMMANDS]]
+        hints.append(Text("Run the same command to do what is missing. The failed runs alone:"))
+        hints += [command_text(command) for command in commands[:MOST_COMMANDS]]
         if len(commands) > MOST_COMMANDS:
             hints.append(Text(f"  … and {len(commands) - MOST_COMMANDS} more"))
     if any(outcome.run_id for outcome in outcomes):
         ids = [outcome.run_id for outcome in outcomes if outcome.run_id]
         one = f"   (run {ids[0]}: summary.html, config.yaml, pictures, tables)" if len(ids) == 1 else ""
-        hints.append(
-            Text(f"Look at it: bench ui{one}" if one else "Look at it: bench leaderboard, bench report, bench ui")
-        )
+        hints.append(Text(f"Results: bench ui{one}" if one else "Results: bench leaderboard, bench report, bench ui"))
     return hints
 
 
 def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) -> list[str]:
-    """One command per method, dataset and settings that does those runs, with their seeds together."""
-    groups: dict[tuple[str, str, str, str, str, str | None, str], list[int]] = {}
+    """One command per method, dataset and settings, with all seeds of those runs."""
+    groups: dict[tuple[str, str, bool, str, str, str, str | None, str], list[int]] = {}
     for spec in specs:
-        key = (spec.method, spec.variant, spec.dataset, spec.settings, spec.preset, spec.data, spec.device)
+        key = (spec.method, spec.variant, spec.refit, spec.dataset, spec.settings, spec.preset, spec.data, spec.device)
         groups.setdefault(key, []).append(spec.seed)
     commands = []
-    for (method, variant, dataset, settings, preset, data, device), seeds in groups.items():
+    for (method, variant, refit, dataset, settings, preset, data, device), seeds in groups.items():
         extra = ["--data", data] if data else []
         extra += ["--device", device] if device != "auto" else []
         for option in ("store", "timeout", "memory"):
@@ -155,6 +154,7 @@ def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) 
             run_command(
                 method=method,
                 variant=variant,
+                refit=refit,
                 dataset=dataset,
                 settings=settings,
                 preset=preset,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmark.registry import methods
 from benchmark.reporting.paired import paired_table
+from benchmark.running.closing_table import names_of
 from benchmark.supervision import Supervision
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from benchmark.running.attempt import Outcome
+    from benchmark.running.outcome import Outcome
 
 METRICS = ("pixel/f1", "pixel/accuracy")
 """What LC-MIL's pairwise tests compare."""
@@ -41,10 +42,14 @@ def refinement_tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
         table.add_column("run", overflow="fold")
         for column in COLUMNS.values():
             table.add_column(column, justify="right", no_wrap=True)
-        for outcome in (outcome for outcome in refined if outcome.spec.place == dataset):
-            cells = [_cell(outcome.metrics, name, 1 if title.endswith("%") else 3) for name, title in COLUMNS.items()]
-            spec = outcome.spec
-            table.add_row(" ".join(filter(None, (spec.method, spec.variant, f"seed {spec.seed}"))), *cells)
+        shown = [outcome for outcome in refined if outcome.spec.place == dataset]
+        names = names_of([outcome.spec for outcome in shown], preset=False)
+        for name, outcome in zip(names, shown, strict=True):
+            digits = {column: 1 if heading.endswith("%") else 3 for column, heading in COLUMNS.items()}
+            table.add_row(
+                f"{name} seed {outcome.spec.seed}",
+                *(_cell(outcome.metrics, column, places) for column, places in digits.items()),
+            )
         yield table
 
 
@@ -62,15 +67,15 @@ def _refines(outcome: Outcome) -> bool:
 def comparisons(outcomes: Sequence[Outcome]) -> Iterator[Table]:
     """Paired tables of the runs that refine coarse annotations, one per dataset, seed and metric.
 
-    Runs of other methods are not among them: what tells those apart is no matter of single slides alone.
+    Other methods are left out: they do not differ slide by slide alone.
     """
-    groups: dict[tuple[str, int], dict[str, Sequence[Mapping[str, Any]]]] = {}
+    groups: dict[tuple[str, int], list[Outcome]] = {}
     for outcome in outcomes:
-        spec = outcome.spec
         if _refines(outcome):
-            label = " ".join(filter(None, (spec.method, spec.variant)))
-            groups.setdefault((spec.place, spec.seed), {})[label] = outcome.rows
-    for (dataset, seed), rows in groups.items():
+            groups.setdefault((outcome.spec.place, outcome.spec.seed), []).append(outcome)
+    for (dataset, seed), members in groups.items():
+        names = names_of([outcome.spec for outcome in members], preset=False)
+        rows = {name: outcome.rows for name, outcome in zip(names, members, strict=True)}
         for metric in METRICS:
             table = paired_table(rows, metric)
             if table is not None:

@@ -1,4 +1,4 @@
-"""Which slides a result stands on: expected against used. Figures over different slides are never ranked together."""
+"""Which slides a result covers, of those expected. Figures over different slides are never ranked together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Completeness:
 
     @property
     def expected(self) -> int:
-        """Slides that should have been there."""
+        """Number of slides that should be there."""
         return len(self.used) + len(self.missing)
 
     @property
@@ -63,7 +63,7 @@ def completeness(dataset: Dataset, split: Split, done: Evaluation) -> Completene
 
 
 def incomplete(dataset: Dataset, *splits: Split) -> list[str]:
-    """A line for every one of these splits of which slides cannot be used: how many are left, which are not, why."""
+    """A line for each of these splits with unusable slides: how many are left, which are missing, and why."""
     opened = {
         split: Completeness(tuple(slide.id for slide in dataset.slides(split)), dataset.missing(split))
         for split in splits

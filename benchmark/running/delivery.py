@@ -1,4 +1,4 @@
-"""A finished result on its way into the tracking store: kept whole on disk first, so that no failure loses it."""
+"""A finished result on its way to the tracking store: kept on disk first, so that no failure loses it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ _NOTE = "delivery.json"
 
 @dataclass(frozen=True)
 class Delivery:
-    """What the store is told of a finished run, beside the files of its folder."""
+    """What the store is told of a finished run, beside the files of its folder. `numbers` have their stored names."""
 
     numbers: Mapping[str, float]
     tags: Mapping[str, str]
     note: str
     history: Sequence[tuple[str, float, int | None]]
     rows: Sequence[Mapping[str, Any]]
-    summary: Mapping[str, float]
 
 
 def keep(folder: Path, delivery: Delivery, home: Path) -> Delivery:
@@ -41,7 +40,7 @@ def keep(folder: Path, delivery: Delivery, home: Path) -> Delivery:
 
 
 def kept(home: Path) -> Delivery | None:
-    """The result that an earlier attempt kept at `home` and could not store; None when there is none."""
+    """The result that an earlier attempt kept at `home` but could not store, or None."""
     note = home / _NOTE
     if not note.is_file() or not (home / "artifacts").is_dir():
         return None
@@ -53,7 +52,7 @@ def kept(home: Path) -> Delivery | None:
 def deliver(live: LiveRun, delivery: Delivery, home: Path, *, logged: bool) -> None:
     """Store a kept result, then delete what was kept.
 
-    `logged`: the history was already sent while it was made. Raises `NotStoredError` when the store does not take it.
+    `logged`: the history was logged during the run. Raises `NotStoredError` when the store refuses it.
     """
     try:
         if not logged:
@@ -67,5 +66,5 @@ def deliver(live: LiveRun, delivery: Delivery, home: Path, *, logged: bool) -> N
     except (TrackingError, OSError) as error:
         reason = error.what if isinstance(error, TrackingError) else str(error)
         what = f"the result was computed but not stored: {reason}"
-        raise NotStoredError(what, fix="the same command stores it (it is kept in the cache)") from error
+        raise NotStoredError(what, fix="run the same command to store it (it is kept in the cache)") from error
     shutil.rmtree(home)

@@ -8,7 +8,7 @@ from benchmark.errors import ConfigError
 
 
 def choose_device(wanted: str) -> str:
-    """`auto` becomes `cuda:0` when there is one, else `cpu`. A device that is not there is refused."""
+    """`auto` is `cuda:0` where there is one, else `cpu`. Raises `ConfigError` for a device that is not there."""
     import torch
 
     if wanted == "auto":
@@ -43,10 +43,10 @@ def cores() -> int:
 
 
 def threads() -> int:
-    """`OMP_NUM_THREADS` where it is set, else every core. Raises `ConfigError` when it is no number."""
+    """`OMP_NUM_THREADS` where it is set, else every core. Raises `ConfigError` when it is not a positive number."""
     told = os.environ.get("OMP_NUM_THREADS", "")
     if told and not (told.isdigit() and int(told)):
-        raise ConfigError(f"OMP_NUM_THREADS={told!r} is no number of threads", fix="unset OMP_NUM_THREADS")
+        raise ConfigError(f"OMP_NUM_THREADS={told!r} is not a number of threads", fix="unset OMP_NUM_THREADS")
     return int(told) if told else cores()
 
 

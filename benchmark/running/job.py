@@ -103,6 +103,7 @@ class Job:
             "bench.preset": self.spec.preset,
             "bench.seed": str(self.spec.seed),
             "bench.variant": self.spec.variant,
+            "bench.refit": "true" if self.spec.refit else "",
             "bench.settings": self.spec.settings,
             "bench.row": self.row,
             "bench.board": self.data_identity,
@@ -118,7 +119,7 @@ class Job:
         return {name: value for name, value in tags.items() if value}
 
     def trial_tags(self, device: str) -> dict[str, str]:
-        """The tags of a trial of a study, which is no result: nothing ranks it or takes it for finished."""
+        """The tags of a trial. It is not a result: nothing ranks it or counts it as finished."""
         own = {"bench.row", "bench.board", "bench.identity", "bench.metrics_schema"}
         return {name: value for name, value in self.tags(device).items() if name not in own}
 
@@ -151,7 +152,7 @@ class OpenData:
 
 @dataclass(frozen=True)
 class Known:
-    """What another process found out about a run: where the data lie, and the digests."""
+    """What the process that planned a run knows of it: where the data lie, and the digests."""
 
     root: Path
     content: str

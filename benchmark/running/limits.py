@@ -13,7 +13,7 @@ import psutil
 from benchmark.errors import ConfigError
 
 SHARE = 0.9
-"""Share of the machine's memory that all jobs together may hold, unless `--memory` says otherwise."""
+"""Share of the machine's memory for all jobs together, unless `--memory` is given."""
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"mb": 10**6, "gb": 10**9, "mib": 2**20, "gib": 2**30, "m": 2**20, "g": 2**30}
@@ -45,7 +45,7 @@ def read_seconds(text: str) -> float:
     """`90`, `90s`, `15m`, `2h`, `1d` in seconds. Raises `ConfigError` for anything else."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|)", text.strip().lower())
     if not found or not float(found[1]):
-        raise ConfigError(f"--timeout {text!r} is no time", fix="--timeout 90s, --timeout 15m or --timeout 2h")
+        raise ConfigError(f"--timeout {text!r} is not a duration", fix="--timeout 90s, --timeout 15m or --timeout 2h")
     return float(found[1]) * _SECONDS[found[2]]
 
 
@@ -53,7 +53,7 @@ def read_bytes(text: str) -> int:
     """`500MB`, `8GB`, `8GiB`, `8g` in bytes. Raises `ConfigError` for anything else, also without a unit."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(mb|gb|mib|gib|m|g)", text.strip().lower())
     if not found or not float(found[1]):
-        raise ConfigError(f"--memory {text!r} is no amount of memory", fix="--memory 8GB or --memory 500MB")
+        raise ConfigError(f"--memory {text!r} is not an amount of memory", fix="--memory 8GB or --memory 500MB")
     return int(float(found[1]) * _BYTES[found[2]])
 
 
@@ -73,7 +73,7 @@ def machine_memory() -> int:
 
 
 def memory_kills() -> int:
-    """How often the kernel has killed a process of this container for want of memory; 0 where it does not say."""
+    """How many processes of this container the kernel has killed for lack of memory; 0 where it does not say."""
     with suppress(OSError, ValueError):
         lines = (_CGROUP / "memory.events").read_text().split()
         return int(lines[lines.index("oom_kill") + 1])
@@ -81,7 +81,7 @@ def memory_kills() -> int:
 
 
 class MemoryWatch:
-    """Memory that a process and its children hold for themselves.
+    """The private memory of a process and its children.
 
     Pages of files (libraries, memory-mapped features) are left out: the system takes them back when it needs them.
     Who the children are is looked up once a second, for that means reading the whole process table.

@@ -1,15 +1,12 @@
-"""Many runs: every method on every dataset with every seed and setting. One that fails never stops the rest."""
+"""Many runs: every method on every dataset with every seed and setting. A failure never stops the rest."""
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,35 +15,41 @@ from rich.console import Console
 from benchmark.config import RunRequest, RunSpec
 from benchmark.datahome import cache_home
 from benchmark.errors import BenchError, ConfigError, TrackingError
-from benchmark.running.attempt import Outcome, Way, run_one
+from benchmark.reporting.command import show
+from benchmark.running.attempt import Way, run_one
 from benchmark.running.closing_table import closing_table, plan_table
 from benchmark.running.comparisons import comparisons, refinement_tables
-from benchmark.running.device import assigned_device, cores
-from benchmark.running.executors.local import Ended, LocalExecutor, warm_up
+from benchmark.running.executors.executor import Ended, Engine, Executor, no_curve
+from benchmark.running.executors.local import LOCAL
 from benchmark.running.limits import Limits, chosen_limits
+from benchmark.running.outcome import Outcome
 from benchmark.running.plan import plan
 from benchmark.running.states import FAILURES, ends_all, reason_of, state_of
 from benchmark.running.survey import Prospect, Survey, conclude, record
-from benchmark.running.worker import WIDTH, Task
+from benchmark.running.task import Tasks
+from benchmark.running.worker import WIDTH
+from benchmark.signals import terminable
 from benchmark.tracking.store import Tracker
 
 SUCCESS, UNEXPECTED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+RUN = "benchmark.running.attempt:run_task"
+"""What the task of a run names as its work."""
 LOOK_AGAIN = 2.0
 """Seconds before a run that another process does is looked at again."""
 
 
-def run_all(request: RunRequest) -> int:
+def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
     """Do all runs of the request and print the closing table.
 
-    Returns the exit code: 0 when no run failed, 2 when one failed by a mistake the user can mend or at a limit, 1 when
-    one failed unexpectedly, 130 when interrupted. A single run that fails raises its error instead.
+    Returns the exit code: 0 when no run failed, 2 when one failed by a user error or at a limit, 1 when one failed
+    unexpectedly, 130 when interrupted. A single run that fails raises its error instead.
     """
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     if request.jobs < 0:
         raise ConfigError(f"--jobs {request.jobs}: expected 0 or more", fix="--jobs 2")
     limits = chosen_limits(request.timeout, request.memory, request.jobs)
     if request.jobs and not request.dry_run:
-        warm_up()
+        engine.prepare()
     specs = plan(request)
     cache = writable(request.cache or cache_home())
     tracker = Tracker(request.store, cache=cache / "tracking")
@@ -58,35 +61,35 @@ def run_all(request: RunRequest) -> int:
         return SUCCESS
     if len(prospects) > 1 and request.jobs:
         console.print(f"{request.jobs} at a time, {limits.text}", highlight=False)
-    return _Matrix(request, prospects, cache, tracker, console, limits).run()
+    return _Matrix(request, engine, prospects, cache, tracker, console, limits).run()
 
 
 def run_specs(
-    specs: Sequence[RunSpec], request: RunRequest, cache: Path, tracker: Tracker, console: Console
+    specs: Sequence[RunSpec], request: RunRequest, cache: Path, tracker: Tracker, console: Console, engine: Engine
 ) -> list[Outcome]:
-    """Do these very runs, or find them finished; how each ended, in their order. Interrupted: `KeyboardInterrupt`."""
+    """How each of these runs ended, now or before, in their order. Raises `KeyboardInterrupt` when interrupted."""
     limits = chosen_limits(request.timeout, request.memory, request.jobs)
     prospects = Survey(cache, tracker, request.force, False).of(specs)
-    matrix = _Matrix(request, prospects, cache, tracker, console, limits)
+    matrix = _Matrix(request, engine, prospects, cache, tracker, console, limits)
     if matrix.work():
         raise KeyboardInterrupt
     return matrix.outcomes(False)
 
 
 def writable(cache: Path) -> Path:
-    """The cache folder, made and tried. Raises `ConfigError` when nothing can be written there."""
+    """The cache folder, created if need be. Raises `ConfigError` when it is not writable."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache):
             return cache
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        msg = f"the cache folder {cache} cannot be written: {reason}"
-        raise ConfigError(msg, fix="name another one with --cache DIR or BENCH_CACHE") from error
+        msg = f"the cache folder {cache} is not writable: {reason}"
+        raise ConfigError(msg, fix="choose another with --cache DIR or BENCH_CACHE") from error
 
 
 def _refuse_nothing(prospects: Sequence[Prospect]) -> None:
-    """One run that cannot begin, or data for none of them: that is an error, not a table."""
+    """Raise where a table would say nothing: the only run cannot start, or no run has data."""
     outcomes = [prospect.outcome for prospect in prospects]
     if len(outcomes) == 1 and outcomes[0] is not None and outcomes[0].error is not None:
         raise outcomes[0].error
@@ -96,23 +99,24 @@ def _refuse_nothing(prospects: Sequence[Prospect]) -> None:
 
 
 class _Matrix:
-    """The runs of one command, from the first to the closing table."""
+    """The runs of one command, up to the closing table."""
 
     def __init__(
         self,
         request: RunRequest,
+        engine: Engine,
         prospects: Sequence[Prospect],
         cache: Path,
         tracker: Tracker,
         console: Console,
         limits: Limits,
     ) -> None:
-        self._request, self._prospects, self._cache = request, prospects, cache
+        self._request, self._engine, self._prospects = request, engine, prospects
         self._tracker, self._console, self._limits = tracker, console, limits
         self._outcomes: dict[int, Outcome] = {}
         self._end = ""
-        self._environment, self._slots = dict(os.environ), set(range(max(request.jobs, 1)))
-        self._slot_of: dict[int, int] = {}
+        terminal = request.jobs == 1 and console.is_terminal
+        self._tasks = Tasks(tracker.uri, cache, request.jobs, debug=request.debug, terminal=terminal)
 
     def run(self) -> int:
         """Everything, and the closing tables; the exit code."""
@@ -123,7 +127,7 @@ class _Matrix:
         try:
             self._known()
             if self._request.jobs:
-                with terminated():
+                with terminable():
                     self._in_processes()
             else:
                 self._here()
@@ -133,10 +137,10 @@ class _Matrix:
 
     def outcomes(self, interrupted: bool) -> list[Outcome]:
         """How every run ended, in their order."""
-        return [self._outcomes.get(number) or self._unbegun(number, interrupted) for number in self._numbers]
+        return [self._outcomes.get(number) or self._unstarted(number, interrupted) for number in self._numbers]
 
     def _known(self) -> None:
-        """Take over what need not or cannot be done, and store it with its reason."""
+        """Note the runs that need not or cannot be done, and store their reasons."""
         for number, prospect in enumerate(self._prospects):
             if prospect.outcome is not None:
                 outcome = prospect.outcome
@@ -161,9 +165,9 @@ class _Matrix:
                 yield number, prospect
 
     def _in_processes(self) -> None:
-        """Every run in a process of its own, the next one as soon as there is room."""
+        """Every run in its own process, the next one as soon as there is room."""
         queue = deque((number, 0.0) for number, _ in self._waiting())
-        with LocalExecutor(self._request.jobs, self._limits, self._say) as executor:
+        with self._engine.executor(self._request.jobs, self._limits, self._say, no_curve) as executor:
             try:
                 while (queue and not self._end) or executor.busy:
                     self._feed(executor, queue)
@@ -173,7 +177,7 @@ class _Matrix:
                 for ended in executor.stop():
                     self._take(ended, queue)
 
-    def _feed(self, executor: LocalExecutor, queue: deque[tuple[int, float]]) -> None:
+    def _feed(self, executor: Executor, queue: deque[tuple[int, float]]) -> None:
         while queue and executor.free and not self._end:
             ready = next((entry for entry in queue if entry[1] <= time.monotonic()), None)
             if ready is None:
@@ -183,31 +187,13 @@ class _Matrix:
             queue.remove(ready)
             if not ready[1]:
                 self._announce(ready[0])
-            executor.start(ready[0], self._task(ready[0]))
-
-    def _task(self, number: int) -> Task:
-        prospect, request = self._prospects[number], self._request
-        assert prospect.job is not None
-        self._slot_of[number] = slot = min(self._slots)
-        self._slots.remove(slot)
-        told = self._environment.get("OMP_NUM_THREADS", "")
-        return Task(
-            spec=replace(prospect.spec, device=assigned_device(prospect.spec.device, slot, request.jobs)),
-            store=self._tracker.uri,
-            cache=self._cache,
-            known=prospect.job.known,
-            force=request.force,
-            debug=request.debug,
-            threads=int(told) if told.isdigit() and int(told) else max(cores() // request.jobs, 1),
-            terminal=request.jobs == 1 and self._console.is_terminal,
-            environment=self._environment,
-            folder=str(Path.cwd()),
-            path=tuple(sys.path),
-        )
+            job = self._prospects[ready[0]].job
+            assert job is not None
+            executor.start(ready[0], self._tasks.make(ready[0], job, RUN, force=self._request.force))
 
     def _take(self, ended: Ended, queue: deque[tuple[int, float]]) -> None:
-        """What became of a run: noted, stored where its process could not, or to be looked at again."""
-        self._slots.add(self._slot_of.pop(ended.number))
+        """Note how a run ended, storing it where its process could not, or queue it again."""
+        self._tasks.over(ended.number)
         prospect, outcome = self._prospects[ended.number], ended.outcome
         if outcome is None:
             queue.append((ended.number, time.monotonic() + LOOK_AGAIN))
@@ -230,7 +216,7 @@ class _Matrix:
 
     def _announce(self, number: int) -> None:
         spec = self._prospects[number].spec
-        title = f"{spec.title.replace(spec.method, f'{spec.method} on {spec.dataset}', 1)}"
+        title = spec.title.replace(spec.method, f"{spec.method} on {spec.dataset}", 1)
         self._console.print(f"[bold]\\[{number + 1}/{len(self._prospects)}] {title}[/bold]", highlight=False)
 
     def _say(self, number: int, text: str) -> None:
@@ -247,8 +233,8 @@ class _Matrix:
             if outcomes[0].error is not None:
                 raise outcomes[0].error
             if outcomes[0].state in FAILURES:
-                raise BenchError(outcomes[0].reason, fix="the same command goes on from the last checkpoint")
-        self._console.print(closing_table(outcomes, self._request))
+                raise BenchError(outcomes[0].reason, fix="run the same command to resume from the last checkpoint")
+        show(self._console, closing_table(outcomes, self._request))
         for table in (*refinement_tables(outcomes), *comparisons(outcomes)):
             self._console.print(table)
         if self._end:
@@ -261,23 +247,9 @@ class _Matrix:
     def _numbers(self) -> range:
         return range(len(self._prospects))
 
-    def _unbegun(self, number: int, interrupted: bool) -> Outcome:
-        reason = "not begun: interrupted" if interrupted else f"not begun: {self._end}"
+    def _unstarted(self, number: int, interrupted: bool) -> Outcome:
+        reason = "not started: interrupted" if interrupted else f"not started: {self._end}"
         return Outcome(self._prospects[number].spec, "skipped", reason)
-
-
-@contextmanager
-def terminated() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that the processes of a stopped matrix or sweep are ended too."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _exit_code(outcomes: Sequence[Outcome], ended_early: bool) -> int:

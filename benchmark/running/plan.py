@@ -1,4 +1,4 @@
-"""From what was asked for to the runs that are to be done."""
+"""From a request to its runs, fully resolved."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from benchmark.dataset import Dataset
 from benchmark.errors import ConfigError
 from benchmark.method import Method
 from benchmark.registry import datasets, methods
-from benchmark.reporting.command import REFIT
 
 SYNTHETIC_SLIDES = 24
 SYNTHETIC_SEED = 0
 
 
 def plan(request: RunRequest) -> list[RunSpec]:
-    """Every (method, dataset, seed) of the request, fully resolved. Raises `ConfigError` before anything runs."""
+    """Every (method, dataset, seed) of the request, resolved. Raises `ConfigError` before anything runs."""
     file = config.read_file(request.config) if request.config else RunFile()
     chosen_methods = _variants(request.method or file.method, "method", methods().names())
     chosen_datasets = _variants(request.dataset or file.dataset, "dataset", datasets().names())
@@ -44,7 +43,7 @@ def plan(request: RunRequest) -> list[RunSpec]:
 
 
 def _distinct(specs: list[RunSpec]) -> list[RunSpec]:
-    """Each run once: a method that lacks the parameter of a grid would come once per value."""
+    """Each run once: a method without a grid's parameter would come once per value."""
     found: list[RunSpec] = []
     for spec in specs:
         if spec not in found:
@@ -53,7 +52,7 @@ def _distinct(specs: list[RunSpec]) -> list[RunSpec]:
 
 
 def _check_device(device: str) -> None:
-    """Refuse a misspelt device before anything is loaded; whether it is there is known later."""
+    """Refuse a misspelt device early; whether it exists is checked later."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         msg = f"--device {device}: expected auto, cpu, cuda or cuda:N"
         raise ConfigError(msg, fix="bench doctor shows what there is")
@@ -61,7 +60,7 @@ def _check_device(device: str) -> None:
 
 def _variants(text: str | None, what: str, known: list[str]) -> list[Variant]:
     if not text:
-        raise ConfigError(f"no {what} was named", fix=f"bench run --{what} NAME (bench list shows the names)")
+        raise ConfigError(f"no {what} is given", fix=f"bench run --{what} NAME (bench list shows the names)")
     return config.read_variants(text, known)
 
 
@@ -97,7 +96,7 @@ def _resolve(
     refit = request.refit or file.refit
     if refit and not method(params).refits():
         what = f"{one.name} needs validation slides with these parameters, so it cannot be fitted on them too"
-        raise ConfigError(what, fix="leave --refit out")
+        raise ConfigError(what, fix="drop --refit")
     return RunSpec(
         method=one.name,
         params=params,
@@ -108,7 +107,7 @@ def _resolve(
         device=request.device or file.device or "auto",
         data=request.data or file.data,
         synthetic_slides=request.synthetic_slides or file.synthetic_slides or SYNTHETIC_SLIDES,
-        variant=f"{REFIT if refit else ''} {label_of(params, config.resolve(method, preset))}".strip(),
+        variant=label_of(params, config.resolve(method, preset)),
         refit=refit,
         settings=label_of(options, _defaults(dataset.Options)),
         expected_data=file.provenance.get("data_digest"),
@@ -120,13 +119,13 @@ def _defaults(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def label_of(chosen: BaseModel, usual: BaseModel | Mapping[str, Any]) -> str:
-    """The fields that differ from the usual ones: equal runs are called the same however they were asked for."""
+    """The fields that differ from the usual ones, so that equal runs have one name however they were requested."""
     before = dict(usual)
     return " ".join(f"{name}={_word(value)}" for name, value in chosen if value != before[name])
 
 
 def _word(value: Any) -> str:
-    """A value as it is typed after `--set name=`."""
+    """A value as typed after `--set name=`."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, list | tuple):

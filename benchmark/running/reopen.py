@@ -1,4 +1,4 @@
-"""The data of a run that was done before, from the `config.yaml` it left."""
+"""The data of an earlier run, from its `config.yaml`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def reopen(config: Path, digest: str, cache: Path, data: str | None = None) -> D
     dataset = dataset_class(root, options)
     found = content_digest(dataset.root, dataset.files())
     if found != digest:
-        msg = f"the data at {dataset.root} are not those that the run saw: digest {found[:16]}, expected {digest[:16]}"
+        msg = f"the data at {dataset.root} are not those of the run: digest {found[:16]}, expected {digest[:16]}"
         raise DataError(msg, fix="--data FOLDER   # where those data are")
     return dataset

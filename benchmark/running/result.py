@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from benchmark.identity import digest_of
 from benchmark.metrics.suite import METRICS, Summary
 from benchmark.resources import Meter
-from benchmark.running.closing_table import HEADLINES
 from benchmark.running.completeness import Completeness
+from benchmark.running.headlines import HEADLINES
 from benchmark.running.job import Job
 from benchmark.stages import StageRecord
 from benchmark.supervision import Ledger
+from benchmark.tracking.names import stored_name
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,14 @@ class RunResult:
 
         A metric of a subset comes as `testA/pixel/miou`; an interval as `pixel/miou.low` and `.high`.
         """
-        numbers = {stored_name(name): value for name, value in self.summary.values.items()}
-        for name, (low, high) in self.summary.intervals.items():
-            numbers[stored_name(name) + ".low"], numbers[stored_name(name) + ".high"] = low, high
-        numbers.update({f"{stored_name(name)}.std": value for name, value in self.summary.spreads.items()})
-        numbers.update(self.complete.numbers())
-        numbers.update(self.train)
-        numbers.update({f"labels/{name}": float(count) for name, count in self.ledger.totals().items()})
-        numbers.update(costs_of(self.stages, self.fitting, self.scoring))
-        return numbers
+        summary = self.summary
+        numbers = {metric_name(name): value for name, value in summary.values.items()}
+        for name, (low, high) in summary.intervals.items():
+            numbers[metric_name(name, ".low")], numbers[metric_name(name, ".high")] = low, high
+        numbers.update({metric_name(name, ".std"): value for name, value in summary.spreads.items()})
+        costs = costs_of(self.stages, self.fitting, self.scoring)
+        train = {stored_name(name): value for name, value in self.train.items()}
+        return {**numbers, **self.complete.numbers(), **train, **labels_of(self.ledger), **costs}
 
     def headline(self) -> str:
         """The numbers that matter, as Markdown for the run's page."""
@@ -74,8 +74,8 @@ def costs_of(stages: Sequence[StageRecord], fitting: Meter, scoring: Meter) -> d
         costs["cost/peak_gpu_memory_mib"] = gpu
         costs["cost/gpu_seconds"] = alone
     for stage in merged(stages):
-        costs[f"stage/{stage.name}_seconds"] = stage.seconds
-        costs[f"stage/{stage.name}_peak_mib"] = stage.peak_mib
+        costs[stored_name(f"stage/{stage.name}_seconds")] = stage.seconds
+        costs[stored_name(f"stage/{stage.name}_peak_mib")] = stage.peak_mib
     return costs
 
 
@@ -100,7 +100,15 @@ def merged(stages: Sequence[StageRecord]) -> list[StageRecord]:
     ]
 
 
-def stored_name(metric: str) -> str:
-    """`pixel/miou@testA` as the tracking store takes it: `testA/pixel/miou`."""
-    name, at, subset = metric.partition("@")
-    return f"{subset}/{name}" if at else name
+def labels_of(ledger: Ledger) -> dict[str, float]:
+    """The labels that a run used, per kind."""
+    return {f"labels/{name}": float(count) for name, count in ledger.totals().items()}
+
+
+def metric_name(metric: str, part: str = "") -> str:
+    """The name of a metric, or of a part of it (`.low`), in the tracking store.
+
+    The metrics of a subset stand together there: `pixel/miou@testA` is `testA/pixel/miou`.
+    """
+    name, _, subset = metric.partition("@")
+    return stored_name("/".join(filter(None, (subset, f"{name}{part}"))))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmark.slides import Slide
 
 OVERLAYS = 12
-"""At most so many slides are drawn: the best, the worst, and evenly between them."""
+"""Slides drawn at most: the best, the worst, and evenly between them."""
 
 OVERLAY_SIDE, SMALL = 1000, 320
 RANKED_BY = "pixel/dice"

@@ -1,4 +1,4 @@
-"""How a run can end, and which errors mean that going on makes no sense."""
+"""How a run can end, and which errors make all further runs pointless."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ State = Literal[
 ]
 
 FAILURES: frozenset[str] = frozenset({"failed", "timed out", "out of memory"})
-"""States that make a matrix end with another exit code than 0."""
+"""States that make the exit code of a matrix other than 0."""
+
+STOPPED = "interrupted; run the same command to resume from the last checkpoint"
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _GONE = ("cannot be reached", "disk is full", "no space left", "Max retries exceeded", "unable to open database")
 
 
 class NotStoredError(TrackingError):
-    """A result was computed and could not be stored; it is kept and stored by the next attempt."""
+    """A result was computed but not stored; it is kept, and the next attempt stores it."""
 
 
 def state_of(error: BaseException) -> State:
-    """The state that an error of a run stands for."""
+    """The state of a run that ended with this error."""
     torch = sys.modules.get("torch")
     kinds = (MemoryError, *((torch.OutOfMemoryError,) if torch is not None else ()))
     if isinstance(error, kinds) or "DefaultCPUAllocator: can't allocate memory" in str(error):
@@ -41,7 +43,7 @@ def state_of(error: BaseException) -> State:
 
 
 def reason_of(error: BaseException) -> str:
-    """One line that says what went wrong."""
+    """The error in one line."""
     if isinstance(error, BenchError):
         return error.what
     if isinstance(error, OSError) and error.errno in _FULL:
@@ -52,7 +54,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def ends_all(error: BaseException) -> bool:
-    """True when every further run would meet the same: a full disk, or a tracking store that is gone."""
+    """True for what every further run would meet too: a full disk, an unreachable tracking store."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     return isinstance(error, TrackingError) and (

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.metrics.suite import METRICS
 from benchmark.provenance import code_version
 from benchmark.reporting.run_facts import RunFacts, StageCost
-from benchmark.running.closing_table import HEADLINES
+from benchmark.running.headlines import HEADLINES
 from benchmark.running.result import RunResult, merged
 
 
@@ -26,7 +26,7 @@ def run_facts(result: RunResult, pictures: Mapping[str, Path], figures: Mapping[
         spreads=summary.spreads,
         absent=summary.absent,
         titles={name: info.title for name, info in METRICS.items()},
-        headlines=HEADLINES,
+        headlines=tuple(HEADLINES),
         train=result.train,
         ledger=result.ledger.totals(),
         stages=[StageCost(s.name, s.seconds, s.peak_mib, s.reused, s.peak_gpu_mib) for s in merged(result.stages)],

@@ -1,4 +1,4 @@
-"""Before a matrix starts: which runs are finished, which make no sense, which cannot be done, and which are to do."""
+"""Before a matrix starts: which runs are finished, not applicable, impossible, or to do."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from benchmark.errors import BenchError
 from benchmark.identity import digest_of, facts_of
 from benchmark.registry import datasets, methods
 from benchmark.running.applicable import not_applicable
-from benchmark.running.attempt import Outcome
 from benchmark.running.delivery import kept
 from benchmark.running.job import Job, OpenData, experiment_note, open_data, open_job
+from benchmark.running.outcome import Outcome
 from benchmark.stored import StoredRun
 from benchmark.supervision import Supervision
 from benchmark.tracking.artifacts import slide_rows
@@ -22,7 +22,7 @@ from benchmark.tracking.store import Tracker
 
 @dataclass(frozen=True)
 class Prospect:
-    """One planned run. `outcome` is set for what need not, or cannot, be done; `job` where data and method opened."""
+    """One planned run. `outcome` is set if it need not or cannot be done, `job` if data and method opened."""
 
     spec: RunSpec
     identity: str
@@ -30,9 +30,9 @@ class Prospect:
     job: Job | None = None
     outcome: Outcome | None = None
     before: tuple[StoredRun, ...] = ()
-    """Earlier stored runs of this identity, newest first, whatever became of them."""
+    """Stored runs of this identity, newest first, however they ended."""
     computed: bool = False
-    """An earlier attempt computed the result and could not store it."""
+    """An earlier attempt computed the result but could not store it."""
 
     @property
     def waiting(self) -> bool:
@@ -42,9 +42,9 @@ class Prospect:
 
 @dataclass
 class Survey:
-    """Looks at planned runs; every dataset is opened once, whatever the number of its runs.
+    """Surveys planned runs, opening every dataset once.
 
-    `lenient`: datasets were chosen by `all`, so those whose data are not there are skipped; else they have failed.
+    `lenient`: datasets were chosen by `all`, so those without data are skipped; else their runs have failed.
     """
 
     cache: Path
@@ -81,7 +81,7 @@ class Survey:
         return Prospect(spec, job.identity, job.experiment, job, outcome)
 
     def _stored(self, prospects: Sequence[Prospect]) -> dict[str, list[StoredRun]]:
-        """Identity → its stored runs. Marks those of dead processes first, so that none counts as at work."""
+        """Identity → its stored runs. First closes those of dead processes, so that none counts as running."""
         self.tracker.connect()
         experiments = list(dict.fromkeys(prospect.experiment for prospect in prospects))
         for experiment in experiments:
@@ -106,7 +106,7 @@ class Survey:
 
 
 def record(prospect: Prospect, outcome: Outcome, tracker: Tracker) -> str | None:
-    """Store how a run ended that never began, unless the store knows it already; returns the stored run's number."""
+    """Store why a run never started, unless the store has it already; returns the id of the stored run."""
     for run in prospect.before:
         if run.tags.get("bench.state") == outcome.state and run.tags.get("bench.reason") == outcome.reason:
             return run.id
@@ -119,7 +119,7 @@ def record(prospect: Prospect, outcome: Outcome, tracker: Tracker) -> str | None
 
 
 def conclude(prospect: Prospect, outcome: Outcome, tracker: Tracker) -> str | None:
-    """Write the end of a run whose process could not do it any more; returns the stored run's number."""
+    """Store the end of a run whose process could not; returns the id of the stored run."""
     if outcome.run_id is None:
         return record(prospect, outcome, tracker)
     stopped = outcome.state in ("timed out", "interrupted")
@@ -138,6 +138,7 @@ def _tags(prospect: Prospect) -> dict[str, str]:
         "bench.preset": spec.preset,
         "bench.seed": str(spec.seed),
         "bench.variant": spec.variant,
+        "bench.refit": "true" if spec.refit else "",
         "bench.settings": spec.settings,
         "bench.identity": prospect.identity,
         "bench.supervision": "+".join(sorted(methods().load(spec.method).supervision)) or "none",

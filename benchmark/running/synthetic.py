@@ -12,9 +12,9 @@ from benchmark.provenance import code_digest
 
 
 def synthetic_root(dataset: type[Dataset], cache: Path, *, slides: int, seed: int) -> Path:
-    """The folder of a miniature of `dataset` with so many slides; made when it is not there yet.
+    """The folder of a miniature of `dataset` with that many slides, made when it is not there yet.
 
-    Its name holds a digest of the adapter's code: another painter makes another miniature.
+    Its name holds a digest of the dataset's code: another painter makes another miniature.
     """
     root = cache / "synthetic" / f"{dataset.name}-{slides}-{seed}-{code_digest(dataset)[:8]}"
     root.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The process that does one run: started for it, ended with it, and heard through a pipe.
+"""The process that does one task: started for it, ended with it, and heard through a pipe.
 
 It is forked from a server process that has the libraries loaded already, so that it starts in some milliseconds. It
 sits in a session of its own, so that Ctrl-C reaches the matrix alone and all processes it starts can be ended together.
@@ -8,84 +8,68 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import signal
 import sys
 import threading
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
+from functools import cached_property
+from importlib import import_module
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from benchmark.config import RunSpec
-from benchmark.running.job import Known
-from benchmark.tuning.task import TrialTask
+from benchmark.running.outcome import ElsewhereError, Outcome
+from benchmark.running.states import reason_of, state_of
+from benchmark.running.task import Task, Work
 
 if TYPE_CHECKING:
-    from benchmark.running.attempt import Outcome
+    from rich.console import Console
 
 WIDTH = 110
 
 
-@dataclass(frozen=True)
-class Task:
-    """All that a process has to know to do one run."""
-
-    spec: RunSpec
-    store: str
-    cache: Path
-    known: Known
-    force: bool
-    debug: bool
-    threads: int
-    terminal: bool
-    """True: progress bars go straight to the terminal; False: lines go through the pipe."""
-    environment: dict[str, str]
-    folder: str
-    path: tuple[str, ...]
-    trial: TrialTask | None = None
-    """Set where this is no run of its own but a trial of a study."""
-
-
 def work(task: Task, pipe: Connection) -> None:
-    """Do the run of `task`; tells `("run", id)`, `("say", text)` and at last `("end", outcome)` or `("elsewhere", "")`.
+    """Do a task and tell of it through the pipe.
 
-    A trial tells `("curve", (step, value))` besides.
-
-    Never returns an exception: what goes wrong is in the outcome.
+    The messages: `("run", id)`, `("say", text)`, `("curve", (step, value))`, and at last `("end", outcome)` or
+    `("elsewhere", None)`. An error is an outcome too, never raised.
     """
     _settle(task)
-    watcher = threading.Thread(target=_watch, args=(pipe,), name="matrix-watch", daemon=True)
-    watcher.start()
-    sender = _Sender(pipe)
+    threading.Thread(target=_watch, args=(pipe,), name="matrix-watch", daemon=True).start()
+    channel = _PipeChannel(pipe, task.terminal)
     try:
-        _tell(sender, "end", _outcome(task, sender))
-    except _Elsewhere:
-        _tell(sender, "elsewhere", "")
+        channel.tell("end", _outcome(task, channel))
+    except ElsewhereError:
+        channel.tell("elsewhere", None)
     sys.stdout.flush()
 
 
-class _Elsewhere(Exception):
-    pass
-
-
-class _Sender:
+class _PipeChannel:
     """Messages of several threads through one pipe."""
 
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._lock = pipe, threading.Lock()
+    def __init__(self, pipe: Connection, terminal: bool) -> None:
+        self._pipe, self._lock, self._terminal = pipe, threading.Lock(), terminal
 
-    def send(self, kind: str, content: object) -> None:
-        with self._lock:
+    @cached_property
+    def console(self) -> Console:
+        from rich.console import Console
+
+        if self._terminal:
+            return Console()
+        return Console(file=cast("IO[str]", _Lines(self)), width=WIDTH, force_terminal=False)
+
+    def opened(self, run: str) -> None:
+        self.tell("run", run)
+
+    def curve(self, step: int, value: float) -> None:
+        self.tell("curve", (step, value))
+
+    def tell(self, kind: str, content: Any) -> None:
+        # A matrix that is gone does not listen; the stored run says how it ended.
+        with suppress(BrokenPipeError, ConnectionResetError), self._lock:
             self._pipe.send((kind, content))
-
-
-def _tell(sender: _Sender, kind: str, content: Any) -> None:
-    # A matrix that is gone does not listen; the stored run says how it ended.
-    with suppress(BrokenPipeError, ConnectionResetError):
-        sender.send(kind, content)
 
 
 def _settle(task: Task) -> None:
@@ -109,37 +93,24 @@ def _watch(pipe: Connection) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _outcome(task: Task, sender: _Sender) -> Outcome:
-    from benchmark.running.attempt import ElsewhereError, Outcome, Way, run_one
-    from benchmark.running.job import reopen_job
-    from benchmark.running.states import reason_of, state_of
-    from benchmark.tracking.store import Tracker
-
-    tracker = Tracker(task.store, cache=task.cache / "tracking")
-    way = Way(force=task.force, wait=False, surveyed=True, opened=lambda run: sender.send("run", run))
+def _outcome(task: Task, channel: _PipeChannel) -> Outcome:
+    """What the function that the task names gives, or the outcome of its error. Raises `ElsewhereError`."""
     try:
-        job = reopen_job(task.spec, task.cache, task.known)
-        if task.trial is not None:
-            from benchmark.tuning.trial import run_trial
-
-            tell = partial(_tell, sender, "curve")
-            done = run_trial(job, tracker, _console(task, sender), task.trial, way.opened, tell)
-        else:
-            done = run_one(job, tracker, _console(task, sender), way)
+        module, _, name = task.work.partition(":")
+        function: Work = getattr(import_module(module), name)
+        done = function(task, channel, **task.arguments)
     except ElsewhereError:
-        raise _Elsewhere from None
+        raise
     except (Exception, KeyboardInterrupt) as error:
         trace = traceback.format_exc()
         if task.debug and not isinstance(error, KeyboardInterrupt):
-            _tell(sender, "say", trace)
+            channel.tell("say", trace)
         return Outcome(task.spec, state_of(error), reason_of(error), error=_portable(error), trace=trace)
     return replace(done, spec=task.spec)
 
 
 def _portable(error: BaseException) -> BaseException:
     """The error, or a plain one with its words where its class cannot travel between processes."""
-    import pickle
-
     try:
         again = pickle.loads(pickle.dumps(error))
     except Exception:
@@ -147,22 +118,14 @@ def _portable(error: BaseException) -> BaseException:
     return error if str(again) == str(error) else RuntimeError(f"{type(error).__name__}: {error}")
 
 
-def _console(task: Task, sender: _Sender) -> Any:
-    from rich.console import Console
-
-    if task.terminal:
-        return Console()
-    return Console(file=cast("IO[str]", _Lines(sender)), width=WIDTH, force_terminal=False)
-
-
 class _Lines(io.TextIOBase):
     """A text stream whose lines go to the matrix, which prints them."""
 
-    def __init__(self, sender: _Sender) -> None:
-        self._sender, self._rest = sender, ""
+    def __init__(self, channel: _PipeChannel) -> None:
+        self._channel, self._rest = channel, ""
 
     def write(self, text: str) -> int:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            _tell(self._sender, "say", line)
+            self._channel.tell("say", line)
         return len(text)

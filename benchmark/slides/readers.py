@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.slides.contents import check_contents
+from benchmark.slides.tiff_contents import check_contents
 
 if TYPE_CHECKING:
     import openslide

@@ -158,11 +158,11 @@ class DatasetContract(Contract):
         victim.path.unlink()
         try:
             dataset = kind(copy, kind.Options())
+            missing = {slide: why for split in Split for slide, why in dataset.missing(split).items()}
         except DataError as error:
             assert victim.path.stem in str(error)
             return
-        missing = {slide: why for split in Split for slide, why in dataset.missing(split).items()}
-        assert missing.get(victim.id), "a slide that is not there is neither refused nor listed as missing"
+        assert missing.get(victim.id), "an absent slide is neither refused nor listed as missing"
         assert not missing.keys() & {slide.id for split in Split for slide in dataset.slides(split)}
 
     def test_tissue_is_told_for_every_cell(self, dataset: Dataset) -> None:

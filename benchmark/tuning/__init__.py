@@ -1,1 +1,1 @@
-"""Studies: the sweep file, its search space, and what is stored of a study."""
+"""Tuning with Optuna: sweep files, search spaces, studies, trials, the closing test. Start with README.md."""

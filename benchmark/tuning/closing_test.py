@@ -1,4 +1,4 @@
-"""The end of a sweep: the winner and the published setting, each tested once per seed, side by side."""
+"""The closing test of a sweep: the winner and the first trial's setting, each tested once per seed."""
 
 from __future__ import annotations
 
@@ -6,27 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
 from benchmark.config import RunRequest, RunSpec
-from benchmark.describe import in_words
 from benchmark.registry import methods
-from benchmark.reporting.command import REFIT
-from benchmark.running.attempt import Outcome
+from benchmark.running.executors.executor import Engine
 from benchmark.running.job import Job
 from benchmark.running.matrix import run_specs
+from benchmark.running.outcome import Outcome
 from benchmark.tracking.store import Tracker
-from benchmark.tuning.request import Tuned
-from benchmark.tuning.study import Study, Trial
+from benchmark.tuning.request import Sweep
+from benchmark.tuning.stored_study import Trial
+from benchmark.tuning.study import Study
 from benchmark.tuning.trials import spec_with
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the closing table. `test`: metric → its value per seed, empty where it was not tested."""
+    """One row of the closing table. `test`: metric → its value per seed, empty where not tested."""
 
     name: str
     trial: Trial
@@ -36,98 +33,75 @@ class Setting:
     reasons: Sequence[str] = ()
 
 
-def settings_of(what: Tuned, study: Study) -> list[Setting]:
-    """The winner, best in the first objective, and the published setting; one row where they are the same."""
+def settings_of(sweep: Sweep, study: Study) -> list[Setting]:
+    """The winner, best in the first objective, and the first trial; one row where they are the same."""
     trials = {trial.number: trial for trial in study.trials()}
     best = study.best()
     rows = []
     if best:
-        rows.append(Setting("winner", best[0], final_spec(what, best[0]), {}))
+        rows.append(Setting("winner", best[0], final_spec(sweep, best[0]), {}))
     if 0 in trials and (not best or best[0].number != 0):
-        rows.append(Setting(what.start, trials[0], final_spec(what, trials[0]), {}))
+        rows.append(Setting(sweep.start, trials[0], final_spec(sweep, trials[0]), {}))
     if len(rows) == 1 and best:
-        rows = [replace(rows[0], name=f"winner = {what.start}" if best[0].number == 0 else "winner")]
+        rows = [replace(rows[0], name=f"winner = {sweep.start}" if best[0].number == 0 else "winner")]
     return rows
 
 
-def final_spec(what: Tuned, trial: Trial) -> RunSpec:
-    """The run that tests a trial's setting: fitted on training and validation slides where the method says so."""
-    spec = spec_with(what, trial.params)
+def final_spec(sweep: Sweep, trial: Trial) -> RunSpec:
+    """The run that tests a trial's setting, fitted on training and validation slides where the method allows it."""
+    spec = spec_with(sweep, trial.params)
     refit = methods().load(spec.method)(spec.params).refits()
-    return replace(spec, refit=refit, variant=f"{REFIT if refit else ''} {spec.variant}".strip())
+    return replace(spec, refit=refit)
 
 
-def tested(
+def run_closing_test(
     rows: Sequence[Setting],
-    what: Tuned,
+    sweep: Sweep,
     job: Job,
     tracker: Tracker,
     console: Console,
     request: RunRequest,
+    engine: Engine,
 ) -> list[Setting]:
-    """The rows with the test of each: ordinary runs, stored among all others, once per seed."""
-    seeds = what.file.seeds
+    """The rows with their tests: ordinary runs, one per seed, stored among all others."""
+    seeds = sweep.file.seeds
     specs = [replace(row.spec, seed=seed) for row in rows for seed in seeds]
     console.print(
         f"test: {' and '.join(row.name for row in rows)}, seeds {', '.join(map(str, seeds))}", highlight=False
     )
-    outcomes = run_specs(specs, replace(request, timeout=None), job.cache, tracker, console)
-    found = []
-    for place, row in enumerate(rows):
-        part = outcomes[place * len(seeds) : (place + 1) * len(seeds)]
-        found.append(_filled(row, part, what))
-    return found
+    outcomes = run_specs(specs, replace(request, timeout=None), job.cache, tracker, console, engine)
+    return [
+        _with_outcomes(row, outcomes[place * len(seeds) : (place + 1) * len(seeds)], sweep)
+        for place, row in enumerate(rows)
+    ]
 
 
-def _filled(row: Setting, outcomes: Sequence[Outcome], what: Tuned) -> Setting:
+def _with_outcomes(row: Setting, outcomes: Sequence[Outcome], sweep: Sweep) -> Setting:
     test = {
-        one.metric: [outcome.metrics[one.metric] for outcome in outcomes if one.metric in outcome.metrics]
-        for one in what.file.objectives
+        metric: [outcome.metrics[metric] for outcome in outcomes if metric in outcome.metrics]
+        for metric in (objective.metric for objective in sweep.file.objectives)
     }
     runs = [outcome.run_id for outcome in outcomes if outcome.run_id]
     return replace(row, test=test, runs=runs, reasons=[outcome.reason for outcome in outcomes if outcome.reason])
 
 
-def closing_table(rows: Sequence[Setting], what: Tuned, study: Study, validation_slides: int) -> Group:
-    """Validation and test beside each other, and what to think of the difference."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("setting", no_wrap=True)
-    table.add_column("trial", justify="right")
-    table.add_column("parameters", overflow="fold")
-    for one in what.file.objectives:
-        table.add_column(f"{one.metric}\nvalidation", justify="right")
-        table.add_column(f"{one.metric}\ntest", justify="right")
-    for row in rows:
-        cells = []
-        for place, one in enumerate(what.file.objectives):
-            cells += [
-                f"{row.trial.values[place]:.4f}" if row.trial.values else "–",
-                spread(row.test.get(one.metric, ())),
-            ]
-        table.add_row(row.name, str(row.trial.number), in_words(row.trial.params), *cells)
-    reasons = dict.fromkeys(reason for row in rows for reason in row.reasons)
-    return Group(
-        table, Text(selection_note(study, what, validation_slides, rows)), *(Text(reason) for reason in reasons)
-    )
-
-
-def selection_note(study: Study, what: Tuned, slides: int, rows: Sequence[Setting]) -> str:
-    """How far to trust the winner's validation value, and what the test is."""
+def selection_note(study: Study, sweep: Sweep, slides: int, rows: Sequence[Setting]) -> str:
+    """How far to trust the winner's validation value, and how often it was tested."""
     trials = study.trials()
     complete = sum(trial.state == "complete" for trial in trials)
     tests = max((len(row.runs) for row in rows), default=0)
     front = study.best()
-    first = what.file.objectives[0]
+    first = sweep.file.objectives[0]
     text = (
-        f"The winner is the best of {complete} complete trials on {slides} validation slides, so its validation value "
-        "is too good by selection. No trial saw a test slide; "
+        f"The winner is the best of {complete} complete trials on {slides} validation slides: selection makes its "
+        "validation value optimistic. No trial saw a test slide; "
     )
-    if len(what.file.objectives) > 1:
-        others = f"{len(front)} trials ({', '.join(str(one.number) for one in front)}) are not beaten in all objectives"
-        text = f"{others}; the first of them by {first.metric} is called the winner. {text}"
+    if len(sweep.file.objectives) > 1:
+        numbers = ", ".join(str(trial.number) for trial in front)
+        text = f"Pareto front: trials {numbers}; the winner is the best of them in {first.metric}. {text}"
     if not tests:
-        return f"{text}nothing was tested (--no-test; the same command without it does)."
-    return f"{text}the test is {'of 1 seed' if tests == 1 else f'the mean ± standard deviation of {tests} seeds'}."
+        return f"{text}nothing was tested (--no-test; run the same command without it to test)."
+    return f"{text}test: {'1 seed' if tests == 1 else f'mean ± standard deviation over {tests} seeds'}."
 
 
 def spread(values: Sequence[float]) -> str:

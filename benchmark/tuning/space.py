@@ -1,205 +1,207 @@
-"""From the `space` of a sweep file to what can be searched, checked against the parameters of the method."""
+"""A search space: dimensions, each an Optuna distribution with what Optuna has no place for.
+
+Optuna's distributions carry bounds, `log` and `step`. Added here: the condition `when` (Optuna's spaces are conditional
+by the objective's control flow alone), the paper's symbol, and choices that are lists (Optuna stores scalars).
+"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
 from pydantic import BaseModel
 
-from benchmark import config
-from benchmark.errors import ConfigError
-from benchmark.method import Method
-from benchmark.tuning.derived_space import derived_space
-from benchmark.tuning.dimension import Dimension, Space
-from benchmark.tuning.legal_values import Legal
-from benchmark.tuning.lines import Key
-from benchmark.tuning.sweep_file import DimensionSpec, LoadedSweep
+from benchmark.describe import plain
+from benchmark.errors import StudyError
 
-__all__ = ["Dimension", "Space", "base_of", "derived_space", "space_of"]
+Label = str | int | float | bool | None
+Distribution = FloatDistribution | IntDistribution | CategoricalDistribution
+
+_NEAR = 1e-8
+"""How far, in steps, a value may be from a step and still stand on it; Optuna's tolerance."""
 
 
-def base_of(loaded: LoadedSweep, method: type[Method]) -> BaseModel:
-    """The preset with the fixed `params`: the published setting. Raises `ConfigError` with the line."""
-    file, reader = loaded.file, _Reader(loaded, method, {})
-    try:
-        config.resolve(method, file.preset)
-    except ConfigError as error:
-        raise loaded.error(error.what, "preset", fix=error.fix) from None
-    for name, value in file.params.items():
-        reader.plain(reader.legal(reader.field(name, "params", name)), value, name, "params", name)
-    try:
-        return config.resolve(method, file.preset, file.params)
-    except ConfigError as error:
-        raise loaded.error(error.what, "params", fix=error.fix) from None
+@dataclass(frozen=True)
+class Dimension:
+    """One parameter that is searched; `categorical` makes those with choices.
 
-
-def space_of(loaded: LoadedSweep, method: type[Method], base: BaseModel) -> Space:
-    """The space of a sweep file, or the derived one where it writes none.
-
-    Args:
-        loaded: the file; its `space` names parameters by field or by the paper's symbol.
-        method: whose `Params` say what is legal.
-        base: the published setting, which is the first trial and so must lie in the space.
-
-    Raises:
-        ConfigError: with the line: an unknown name, one that is fixed or there twice, a wrong type, a bound or choice
-            that is not legal, a condition that cannot hold, or a published value outside.
+    `choices` are plain JSON values, so a tuple is a list here; the distribution has their labels, in the same order.
+    `when`: the values of other parameters for which the dimension is active; elsewhere it keeps the preset's value.
     """
-    reader = _Reader(loaded, method, base.model_dump(mode="json"))
-    if loaded.file.space is None:
-        fixed = {reader.field(name, "params", name) for name in loaded.file.params}
-        return derived_space(method, base, fixed=fixed)
-    return reader.space(loaded.file.space)
+
+    name: str
+    distribution: Distribution
+    choices: tuple[Any, ...] = ()
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    symbol: str = ""
+
+    def label(self, choice: Any) -> Any:
+        """What Optuna stores: of a choice its label, numbers as they are. Raises `ValueError` for no choice."""
+        if not isinstance(self.distribution, CategoricalDistribution):
+            return choice
+        return self.distribution.choices[_index(_as_json(choice), self.choices)]
+
+    def value(self, label: Any) -> Any:
+        """The choice behind a label; numbers as they are. Raises `ValueError` for no label."""
+        if not isinstance(self.distribution, CategoricalDistribution):
+            return label
+        return self.choices[_index(label, self.distribution.choices)]
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value lies in the range, on a step where there are steps. Optuna's own check is private."""
+        distribution = self.distribution
+        if isinstance(distribution, CategoricalDistribution):
+            return any(_same(_as_json(value), choice) for choice in self.choices)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if not distribution.low <= value <= distribution.high:
+            return False
+        if isinstance(distribution, IntDistribution) and value != int(value):
+            return False
+        steps = 0.0 if distribution.step is None else (value - distribution.low) / distribution.step
+        return math.isclose(steps, round(steps), rel_tol=0, abs_tol=_NEAR)
+
+    @property
+    def title(self) -> str:
+        """The name with the paper's symbol: `reweight_constant (V)`."""
+        return f"{self.name} ({self.symbol})" if self.symbol else self.name
+
+    @property
+    def text(self) -> str:
+        """The range in words: `0.1 … 0.8`, `4 … 64 (log)`, `none | cc when scope=image`."""
+        distribution = self.distribution
+        if isinstance(distribution, CategoricalDistribution):
+            words = " | ".join(map(plain, self.choices))
+        else:
+            unstepped = 1 if isinstance(distribution, IntDistribution) else None
+            step = "" if distribution.step == unstepped else f" (step {plain(distribution.step)})"
+            scale = " (log)" if distribution.log else step
+            words = f"{plain(distribution.low)} … {plain(distribution.high)}{scale}"
+        conditions = ", ".join(f"{name}={' | '.join(map(plain, values))}" for name, values in self.when.items())
+        return f"{words} when {conditions}" if conditions else words
+
+    def facts(self) -> dict[str, Any]:
+        """All that decides what can be drawn, as plain JSON; `dimension_of` is the inverse, without the symbol."""
+        return {
+            "name": self.name,
+            "distribution": json.loads(distribution_to_json(self.distribution)),
+            "choices": list(self.choices),
+            "when": {name: list(values) for name, values in sorted(self.when.items())},
+        }
 
 
-class _Reader:
-    """One reading of a `space`; keeps how each field was written, for the lines."""
+def categorical(
+    name: str, choices: Sequence[Any], when: Mapping[str, tuple[Any, ...]] | None = None, symbol: str = ""
+) -> Dimension:
+    """A dimension with choices, whose labels have to differ."""
+    return Dimension(
+        name, CategoricalDistribution(list(map(choice_label, choices))), tuple(choices), when or {}, symbol
+    )
 
-    def __init__(self, loaded: LoadedSweep, method: type[Method], base: Mapping[str, Any]) -> None:
-        self.loaded = loaded
-        self.method = method
-        self.base = base
-        self.fields = method.Params.model_fields
-        self.written: dict[str, str] = {}
 
-    def space(self, specs: Mapping[str, DimensionSpec]) -> Space:
-        """Check all and put parents before children."""
-        params = {self.field(name, "params", name): name for name in self.loaded.file.params}
-        for name in specs:
-            field = self.field(name, "space", name)
-            if field in params:
-                raise self.wrong(f"{name} is fixed under `params` and searched here; keep one", "space", name)
-            if field in self.written:
-                raise self.wrong(f"{name} is {self.written[field]}, which is searched already", "space", name)
-            self.written[field] = name
-        found = {field: self._dimension(field, specs[name]) for field, name in self.written.items()}
-        space = Space(self._ordered(found), self.base)
-        for dimension in space:
-            self._check_reachable(dimension, found)
-        self._check_published(space)
-        return space
+def choice_label(choice: Any) -> Label:
+    """What Optuna stores for a choice: scalars as they are, lists and mappings as JSON text."""
+    if choice is None or isinstance(choice, str | int | float):
+        return choice
+    return json.dumps(choice, ensure_ascii=False, sort_keys=True)
 
-    def field(self, name: str, *keys: Key) -> str:
-        """The field behind a name or symbol. Raises `ConfigError` with the nearest."""
-        symbols = config.symbols_of(self.method.Params)
-        if name in self.fields:
-            return name
-        if name in symbols:
-            return symbols[name]
-        several = [field for field in self.fields if self.legal(field).symbol == name]
-        if several:
-            raise self.wrong(f"{name} is the symbol of {' and '.join(several)}; write the one that is meant", *keys)
-        close = difflib.get_close_matches(name, [*self.fields, *symbols], n=1, cutoff=0.5)
-        nearest = symbols.get(close[0], close[0]) if close else ""
-        hint = f"; the nearest is {close[0]!r} ({self.legal(nearest).range})" if close else ""
-        raise self.wrong(f"{self.method.name} has no parameter {name!r}{hint}", *keys)
 
-    def legal(self, field: str) -> Legal:
-        """What a field may hold."""
-        return Legal(field, self.fields[field])
+def dimension_of(facts: Mapping[str, Any]) -> Dimension:
+    """A dimension from its facts. Raises `StudyError` for facts of before Optuna's distributions were kept in them."""
+    if "distribution" not in facts:
+        message = "the storage has a study of an earlier version, which cannot be read"
+        raise StudyError(message, fix="--storage URL, for another storage")
+    distribution = json_to_distribution(json.dumps(facts["distribution"]))
+    assert isinstance(distribution, FloatDistribution | IntDistribution | CategoricalDistribution)
+    when = {name: tuple(values) for name, values in facts["when"].items()}
+    return Dimension(facts["name"], distribution, tuple(facts["choices"]), when)
 
-    def wrong(self, what: str, *keys: Key) -> ConfigError:
-        """A mistake at the line of these keys."""
-        return self.loaded.error(what, *keys, fix=f"bench info {self.method.name}")
 
-    def plain(self, legal: Legal, value: Any, what: str, *keys: Key) -> Any:
-        """The value as JSON has it, or the `ConfigError` that it is not legal."""
-        try:
-            return legal.plain(value)
-        except ValueError as error:
-            switch = isinstance(value, bool) and set(legal.values or ()) & {"yes", "no", "on", "off"}
-            hint = "; YAML reads yes, no, on and off as true and false: quote them" if switch else ""
-            raise self.wrong(f"{what}: {error}{hint}", *keys) from None
+@dataclass(frozen=True)
+class Space:
+    """The dimensions, parents before children, and the preset's values of all parameters as plain JSON."""
 
-    def _dimension(self, field: str, spec: DimensionSpec) -> Dimension:
-        legal, when = self.legal(field), self._conditions(field, spec)
-        if spec.type == "categorical":
-            choices = self._choices(legal, spec)
-            return Dimension(field, "categorical", choices=choices, when=when, symbol=legal.symbol)
-        name = self.written[field]
-        if legal.number is None or (legal.number == "int" and spec.type == "float"):
-            fitting = "type = int" if legal.number else "type = categorical"
-            what = f"{name} is {legal.range}, which type = {spec.type} does not fit; expected {fitting}"
-            raise self.wrong(what, "space", name, "type")
-        number = int if spec.type == "int" else float
-        low, high = number(spec.low or 0), number(spec.high or 0)
-        for key, end in (("low", low), ("high", high)):
-            self.plain(legal, end, f"{key} of {name}", "space", name, key)
-        step = None if spec.step is None else number(spec.step)
-        self._check_multiple(legal, step, name)
-        return Dimension(field, spec.type, low, high, log=spec.log, step=step, when=when, symbol=legal.symbol)
+    dimensions: tuple[Dimension, ...]
+    base: Mapping[str, Any]
 
-    def _check_multiple(self, legal: Legal, step: float | None, name: str) -> None:
-        multiple = legal.bounds.get("multipleOf")
-        if multiple is not None and (step is None or abs(step / multiple - round(step / multiple)) > 1e-9):
-            what = f"{name} is {legal.range}; expected a step that is a multiple of {multiple:g}"
-            raise self.wrong(what, "space", name, *(() if step is None else ("step",)))
+    def __iter__(self) -> Iterator[Dimension]:
+        return iter(self.dimensions)
 
-    def _choices(self, legal: Legal, spec: DimensionSpec) -> tuple[Any, ...]:
-        name = self.written[legal.name]
-        found: list[Any] = []
-        for place, choice in enumerate(spec.choices or ()):
-            found.append(self.plain(legal, choice, f"the choice for {name}", "space", name, "choices", place))
-            labels = Dimension(legal.name, "categorical", choices=tuple(found)).labels
-            if labels[-1] in labels[:-1]:
-                what = f"the choice {choice!r} of {name} cannot be told from one before it"
-                raise self.wrong(what, "space", name, "choices", place)
-        return tuple(found)
+    def __len__(self) -> int:
+        return len(self.dimensions)
 
-    def _conditions(self, field: str, spec: DimensionSpec) -> dict[str, tuple[Any, ...]]:
-        name, found = self.written[field], {}
-        for parent, values in spec.when.items():
-            keys = ("space", name, "when", parent)
-            owner = self.field(parent, *keys)
-            if owner == field:
-                raise self.wrong(f"{name} is made conditional on itself", *keys)
-            if owner in found:
-                raise self.wrong(f"{parent} stands twice in one condition", *keys)
-            found[owner] = tuple(
-                self.plain(self.legal(owner), value, f"the condition {parent} of {name}", *keys, place)
-                for place, value in enumerate(values)
-            )
-        return found
+    def __getitem__(self, name: str) -> Dimension:
+        """The dimension of that name. Raises `KeyError`."""
+        return {dimension.name: dimension for dimension in self.dimensions}[name]
 
-    def _ordered(self, found: Mapping[str, Dimension]) -> tuple[Dimension, ...]:
-        """In the order of the file, each after its parents."""
-        left, ordered = dict(found), dict[str, Dimension]()
-        while left:
-            ready = next((field for field, one in left.items() if not set(one.when) & set(left)), None)
-            if ready is None:
-                field = next(iter(left))
-                circle = ", ".join(self.written[one] for one in left)
-                what = f"the conditions of {circle} wait for each other"
-                raise self.wrong(what, "space", self.written[field], "when")
-            ordered[ready] = left.pop(ready)
-        return tuple(ordered.values())
+    def __contains__(self, name: object) -> bool:
+        return any(dimension.name == name for dimension in self.dimensions)
 
-    def _check_reachable(self, dimension: Dimension, found: Mapping[str, Dimension]) -> None:
-        """Refuse a condition that names a value its parent is never given here."""
+    def active(self, dimension: Dimension, chosen: Mapping[str, Any]) -> bool:
+        """Whether a dimension is active, given the values chosen so far.
+
+        A parent outside the space has its fixed value; a parent in it that is inactive makes its children inactive.
+        """
+        return self._active(dimension, chosen, self.base)
+
+    def published(self, base: BaseModel) -> dict[str, Any]:
+        """The values that `base` has in the dimensions that are active there: the first trial."""
+        return self.point_of(base.model_dump(mode="json"))
+
+    def point_of(self, base: Mapping[str, Any]) -> dict[str, Any]:
+        """As `published`, of parameters as plain JSON."""
+        point: dict[str, Any] = {}
+        for dimension in self.dimensions:
+            if self._active(dimension, point, base):
+                value = base[dimension.name]
+                whole = isinstance(dimension.distribution, IntDistribution) and dimension.holds(value)
+                point[dimension.name] = int(value) if whole else value
+        return point
+
+    def facts(self) -> list[dict[str, Any]]:
+        """All that decides what can be drawn, as plain JSON; part of a study's identity.
+
+        The fixed value of a parameter that a condition names is not among it: it is one of the trial's settings.
+        """
+        return [dimension.facts() for dimension in self.dimensions]
+
+    def table(self) -> list[tuple[str, str, str]]:
+        """Name with symbol, range in words, the preset's value (– where the dimension is inactive)."""
+        point = self.point_of(self.base)
+        return [
+            (dimension.title, dimension.text, plain(point[dimension.name]) if dimension.name in point else "–")
+            for dimension in self.dimensions
+        ]
+
+    def _active(self, dimension: Dimension, chosen: Mapping[str, Any], base: Mapping[str, Any]) -> bool:
         for parent, values in dimension.when.items():
-            name, owner = self.written[dimension.name], found.get(parent)
-            written = next(one for one in (self.loaded.file.space or {})[name].when if self.field(one) == parent)
-            keys = ("space", name, "when", written)
-            fixed = Dimension(parent, "categorical", choices=(self.base[parent],))
-            if owner is None and not any(map(fixed.holds, values)):
-                what = f"{name} would never count: {written} is {self.base[parent]!r} here and not searched"
-                raise self.wrong(what, *keys)
-            for place, value in enumerate(values):
-                if owner is not None and not owner.holds(value):
-                    what = (
-                        f"{name} is to count for {written} = {value!r}, which is not searched; {written}: {owner.text}"
-                    )
-                    raise self.wrong(what, *keys, place)
+            known = chosen if parent in self else base
+            if parent not in known or not any(_same(_as_json(known[parent]), value) for value in values):
+                return False
+        return True
 
-    def _check_published(self, space: Space) -> None:
-        point = space.point_of(self.base)
-        for dimension in (one for one in space if one.name in point):
-            value = point[dimension.name]
-            if not dimension.holds(value):
-                name = self.written[dimension.name]
-                how = "; write type: categorical with null among the choices" if value is None else ""
-                has = f"which the preset {self.loaded.file.preset} has: the first trial{how}"
-                what = f"{name} ({dimension.text}) must hold {value!r}, {has}"
-                raise self.wrong(what, "space", name)
+
+def _as_json(value: Any) -> Any:
+    return [_as_json(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Equality in which true is not 1."""
+    return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
+
+
+def _index(wanted: Any, values: Sequence[Any]) -> int:
+    for index, value in enumerate(values):
+        if _same(wanted, value):
+            return index
+    raise ValueError(f"{wanted!r} is none of {list(values)}")

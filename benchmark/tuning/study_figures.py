@@ -1,4 +1,4 @@
-"""Optuna's own figures of a study: interactive ones for a page (plotly), still ones for a paper (matplotlib)."""
+"""Optuna's own figures of a study: interactive for the page (plotly), static for a paper (matplotlib)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.visualization import matplotlib as still
+from optuna.visualization import matplotlib as static
 
 MOST_PARAMS, MOST_PANELS = 5, 3
-"""Parameters by importance that a figure shows; a contour figure has a panel per pair of them."""
+"""How many parameters, by importance, a figure shows, and how many a contour figure pairs."""
 
 Draw = Callable[[Any], Any]
 
 
 @dataclass
 class Figures:
-    """What could be drawn: name → HTML fragment, name → PNG file; and what not, with the reason."""
+    """Name → HTML fragment, name → PNG file, and name → reason of those that could not be drawn."""
 
     pages: dict[str, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
@@ -32,9 +32,9 @@ def draw(
 ) -> Figures:
     """All figures of a study. `params`: the parameters by importance, the first of which the contours show.
 
-    The first fragment brings plotly's script with it, so that a page of all of them needs no network.
+    The first fragment includes plotly's script, so a page of all of them needs no network.
     """
-    found = Figures()
+    figures = Figures()
     logging.getLogger("optuna").setLevel(logging.ERROR)
     for name, (plotly, matplotlib) in _kinds(study, metrics, list(params)[:MOST_PARAMS]).items():
         try:
@@ -42,14 +42,14 @@ def draw(
             figure.update_layout(width=None, autosize=True, **_size(name, len(params)))
             if name.startswith("curves") and watch:
                 figure.update_yaxes(title=watch)
-            script = not found.pages
-            found.pages[name] = str(figure.to_html(full_html=False, include_plotlyjs=script))
+            script = not figures.pages
+            figures.pages[name] = str(figure.to_html(full_html=False, include_plotlyjs=script))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found.files[name] = _saved(matplotlib(still), folder / f"{name}.png", name)
+                figures.files[name] = _saved(matplotlib(static), folder / f"{name}.png", name)
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
-            found.absent[name] = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return found
+            figures.absent[name] = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return figures
 
 
 def _kinds(study: optuna.Study, metrics: Sequence[str], params: list[str]) -> Mapping[str, tuple[Draw, Draw]]:
@@ -57,13 +57,13 @@ def _kinds(study: optuna.Study, metrics: Sequence[str], params: list[str]) -> Ma
     kinds: dict[str, tuple[Draw, Draw]] = {}
     for place, metric in enumerate(metrics):
         end = "" if len(metrics) == 1 else f"_{metric.replace('/', '_')}"
-        one: dict[str, Any] = {"target_name": metric}
+        target: dict[str, Any] = {"target_name": metric}
         if len(metrics) > 1:
-            one["target"] = lambda trial, place=place: trial.values[place]
+            target["target"] = lambda trial, place=place: trial.values[place]
 
-        def both(function: str, chosen: dict[str, Any] = one, **more: Any) -> tuple[Draw, Draw]:
+        def both(function: str, target: dict[str, Any] = target, **more: Any) -> tuple[Draw, Draw]:
             def make(library: Any) -> Any:
-                return getattr(library, function)(study, **chosen, **more)
+                return getattr(library, function)(study, **target, **more)
 
             return make, make
 

@@ -1,13 +1,11 @@
-"""The page of a study and its files: table of trials, importances, figures, the winner's run file."""
+"""The artifacts of a study: its page, table of trials, importances, figures, the winner's run file."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -16,34 +14,36 @@ from benchmark.describe import plain
 from benchmark.registry import methods
 from benchmark.reporting import templating
 from benchmark.tuning.closing_test import Setting, selection_note, spread
+from benchmark.tuning.stored_study import as_csv, frame_of
 
 if TYPE_CHECKING:
-    from benchmark.tuning.request import Tuned
-    from benchmark.tuning.study import Study, Trial
+    from benchmark.tuning.request import Sweep
+    from benchmark.tuning.stored_study import Trial
+    from benchmark.tuning.study import Study
     from benchmark.tuning.study_figures import Figures
 
 
-def write_study(folder: Path, study: Study, what: Tuned, rows: Sequence[Setting], slides: int) -> None:
-    """Everything a reader of the study wants, under `folder`: study.html, trials.csv, best.yaml, figures, the sweep."""
+def write_study(folder: Path, study: Study, sweep: Sweep, rows: Sequence[Setting], slides: int) -> None:
+    """Write study.html, trials.csv, importances.json, best.yaml, sweep.yaml and the figures into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = study.figures(folder)
-    importances = {one.metric: study.importances(place) for place, one in enumerate(what.file.objectives)}
-    trials, metrics = study.trials(), [one.metric for one in what.file.objectives]
+    trials, metrics = study.trials(), [objective.metric for objective in sweep.file.objectives]
+    importances = {metric: study.importances(place) for place, metric in enumerate(metrics)}
     (folder / "importances.json").write_text(json.dumps(importances, indent=1) + "\n", encoding="utf-8")
-    (folder / "trials.csv").write_text(as_csv(trials, metrics, [one.name for one in what.space]), encoding="utf-8")
-    (folder / "sweep.yaml").write_text(what.loaded.path.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "trials.csv").write_text(as_csv(frame_of(trials, metrics, sweep.space)), encoding="utf-8")
+    (folder / "sweep.yaml").write_text(sweep.loaded.path.read_text(encoding="utf-8"), encoding="utf-8")
     winner = next((row for row in rows if row.name.startswith("winner")), None)
     if winner is not None:
         text = as_run_file(study.published_run, study.name, winner.trial, len(trials))
         (folder / "best.yaml").write_text(text, encoding="utf-8")
-    page = render(study, what, rows, slides, figures, importances, trials)
+    page = render(study, sweep, rows, slides, figures, importances, trials)
     (folder / "study.html").write_text(page, encoding="utf-8")
 
 
 def as_run_file(run: str, study: str, trial: Trial, trials: int) -> str:
-    """The YAML that `bench run --config` repeats: `run`, that of the published setting, with a trial's values.
+    """The run file for `bench run --config`: `run`, that of the first trial, with another trial's values.
 
-    Where the method is fitted on training and validation slides in the end, so is this run.
+    It is fitted on training and validation slides where the method allows it, as in the closing test.
     """
     content = yaml.safe_load(run)
     content["params"].update(trial.params)
@@ -54,26 +54,9 @@ def as_run_file(run: str, study: str, trial: Trial, trials: int) -> str:
     return str(yaml.safe_dump(content, sort_keys=False, width=120))
 
 
-def as_csv(trials: Sequence[Trial], metrics: Sequence[str], names: Sequence[str]) -> str:
-    """One line per trial."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["trial", "state", *metrics, *names, "seconds", "run", "reason"])
-    for one in trials:
-        values = [repr(value) for value in one.values] or [""] * len(metrics)
-        params = [json.dumps(one.params[name]) if name in one.params else "" for name in names]
-        table.writerow([one.number, one.state, *values, *params, round(one.seconds, 1), one.run, one.reason])
-    return text.getvalue()
-
-
-def as_facts(trials: Sequence[Trial]) -> list[dict[str, Any]]:
-    """The trials as plain JSON, nothing rounded."""
-    return [{**vars(one), "params": dict(one.params), "curve": dict(one.curve)} for one in trials]
-
-
 def render(
     study: Study,
-    what: Tuned,
+    what: Sweep,
     rows: Sequence[Setting],
     slides: int,
     figures: Figures,

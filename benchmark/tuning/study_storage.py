@@ -1,7 +1,8 @@
-"""Where Optuna keeps studies: a database or a journal file. Failures become one clear message."""
+"""Where Optuna keeps studies: a database or a journal file. Its failures become `StudyError`s."""
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,23 +28,28 @@ DEFAULT = "sqlite:///studies.db"
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
+def storage_of(chosen: str | None) -> str:
+    """The storage of `--storage`, else `BENCH_STUDIES`, else `./studies.db`."""
+    return chosen or os.environ.get("BENCH_STUDIES") or DEFAULT
+
+
 def open_storage(address: str, *, make: bool = True) -> optuna.storages.BaseStorage:
     """A journal file (`*.journal`, `*.log`) or a database (any SQLAlchemy URL).
 
-    Raises `StudyError`, also for a file that is not there yet unless `make`.
+    Raises `StudyError`, without `make` also for a file that does not exist.
     """
     file = _file(address)
     if not make and not exists(address):
         raise StudyError(f"there is no study storage {file}", fix="bench sweep list --storage URL, or BENCH_STUDIES")
     if "://" not in address:
         if file is None or file.suffix not in (".journal", ".log") or not file.parent.is_dir():
-            what = f"--storage {address}: expected a URL such as {DEFAULT}, or NAME.journal in a folder that is there"
-            raise StudyError(what, fix=f"--storage {DEFAULT}")
+            message = f"--storage {address}: expected a URL such as {DEFAULT}, or NAME.journal in an existing folder"
+            raise StudyError(message, fix=f"--storage {DEFAULT}")
         backend = optuna.storages.journal.JournalFileBackend(str(file))
-        return tried(lambda: optuna.storages.JournalStorage(backend), address)
+        return try_storage(lambda: optuna.storages.JournalStorage(backend), address)
     if file is not None and not file.parent.is_dir():
-        what = f"the study storage {file} needs the folder {file.parent}, which is not there"
-        raise StudyError(what, fix=f"mkdir -p {file.parent}")
+        message = f"the study storage {file} needs the folder {file.parent}, which does not exist"
+        raise StudyError(message, fix=f"mkdir -p {file.parent}")
     local = {"connect_args": {"timeout": BUSY_SECONDS}} if file is not None else {"pool_pre_ping": True}
 
     def connect() -> optuna.storages.BaseStorage:
@@ -56,11 +62,11 @@ def open_storage(address: str, *, make: bool = True) -> optuna.storages.BaseStor
         )
 
     with quiet(), lock_of(address, "tables"):
-        return tried(connect, address)
+        return try_storage(connect, address)
 
 
 def exists(address: str) -> bool:
-    """Whether the file of a storage is there; True for what is no file."""
+    """Whether the file of a storage exists; True for a database that is no file."""
     file = _file(address)
     return file is None or file.is_file()
 
@@ -71,7 +77,7 @@ def _file(address: str) -> Path | None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without Optuna's warnings that its heartbeat is experimental, and meant for `optimize` (`Study.beat` does it)."""
+    """Silence Optuna's warnings that the heartbeat is experimental and made for `optimize`; `Study.beat` sends it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")
@@ -79,7 +85,7 @@ def quiet() -> Iterator[None]:
 
 
 def lock_of(address: str, name: str) -> FileLock:
-    """Between processes of this machine; those of others are told apart by the database."""
+    """A lock between processes of this machine; between machines the database's own transactions have to do."""
     path = _file(address)
     if path is None:
         folder = cache_home() / "studies"
@@ -88,19 +94,19 @@ def lock_of(address: str, name: str) -> FileLock:
     return FileLock(path.with_name(f".{path.name}.lock"), timeout=BUSY_SECONDS * 5)
 
 
-def tried(function: Callable[[], T], address: str) -> T:
-    """Call the storage; wait while it is locked, and turn every failure into a `StudyError`."""
+def try_storage(function: Callable[[], T], address: str) -> T:
+    """Call a function of the storage; wait while it is locked, and turn every failure into a `StudyError`."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             return function()
         except ImportError as error:
             driver = getattr(error.__cause__, "name", None) or error.name or "its driver"
-            what = f"the study storage {shown(address)} needs the Python package {driver}"
-            raise StudyError(what, fix=f"pip install {driver}") from error
+            message = f"the study storage {shown(address)} needs the Python package {driver}"
+            raise StudyError(message, fix=f"pip install {driver}") from error
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
             text = str(error.__cause__ or error).splitlines()[0]
             if "locked" not in text or time.monotonic() > deadline:
-                what = f"the study storage {shown(address)} cannot be used: {text}"
-                raise StudyError(what, fix=f"--storage {DEFAULT}") from error
+                message = f"the study storage {shown(address)} cannot be used: {text}"
+                raise StudyError(message, fix=f"--storage {DEFAULT}") from error
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Studies and trials as tables for a terminal."""
+"""A sweep's tables for the terminal: the space, the studies, the trials, the closing test."""
 
 from __future__ import annotations
 
@@ -13,45 +13,87 @@ from rich.text import Text
 from benchmark.describe import in_words
 
 if TYPE_CHECKING:
-    from benchmark.tuning.study import StoredStudy
+    from benchmark.tuning.closing_test import Setting
+    from benchmark.tuning.request import Sweep
+    from benchmark.tuning.stored_study import StoredStudy
 
 STATES = ("complete", "pruned", "failed", "running", "waiting")
 
 
+def table_of_space(sweep: Sweep) -> Group:
+    """One line per searched parameter, under the sweep's file and above its goal."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("parameter", "range", sweep.start):
+        table.add_column(column, overflow="fold")
+    for row in sweep.space.table():
+        table.add_row(*row)
+    file, spec = sweep.file, sweep.spec
+    head = f"{sweep.loaded.path}: {spec.method} on {spec.place}, preset {spec.preset}"
+    pruner = file.pruner.kind if file.pruner.kind == "none" else f"{file.pruner.kind} on {file.pruner.watch}"
+    foot = f"{goals_of(sweep)}; {file.trials} trials, sampler {file.sampler.kind}, pruner {pruner}"
+    return Group(Text(head), table, Text(foot))
+
+
+def goals_of(sweep: Sweep) -> str:
+    """`maximize pixel/miou, minimize cost/seconds`."""
+    return ", ".join(f"{objective.direction} {objective.metric}" for objective in sweep.file.objectives)
+
+
 def table_of_studies(studies: Sequence[StoredStudy]) -> Table:
-    """One line per study: what it tunes, how far it is, its best values."""
+    """One line per study: what it tunes, its trials by state, its best values."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("study", overflow="fold", max_width=40)
     for column in ("method", "dataset", "objective", "trials", "best"):
         table.add_column(column, overflow="fold", min_width=10)
-    for one in studies:
-        counts = ", ".join(f"{one.count(state)} {state}" for state in STATES if one.count(state))
-        best = ", ".join(f"{value:.4f}" for value in one.best[0].values) if one.best else "–"
-        table.add_row(one.name, one.facts["method"], one.facts["dataset"], ", ".join(one.metrics), counts, best)
+    for study in studies:
+        counts = ", ".join(f"{study.count(state)} {state}" for state in STATES if study.count(state))
+        best = ", ".join(f"{value:.4f}" for value in study.best[0].values) if study.best else "–"
+        facts = study.facts
+        table.add_row(study.name, facts["method"], facts["dataset"], ", ".join(study.metrics), counts, best)
     return table
 
 
 def table_of_trials(study: StoredStudy) -> Group:
-    """One line per trial; a star marks those that none is better than."""
+    """One line per trial, a star before the best; under it why trials ended early."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("trial", justify="right")
     table.add_column("state")
     for metric in study.metrics:
         table.add_column(metric, justify="right")
     table.add_column("parameters", overflow="fold")
-    table.add_column("s", justify="right")
+    table.add_column("seconds", justify="right")
     table.add_column("run")
     best = {trial.number for trial in study.best}
-    for one in study.trials:
-        values = [f"{value:.4f}" for value in one.values] or ["–"] * len(study.metrics)
-        number = f"{'* ' if one.number in best else ''}{one.number}"
-        seconds = f"{one.seconds:.0f}" if one.seconds else ""
-        table.add_row(number, one.state, *values, in_words(one.params), seconds, one.run[:8])
-    reasons: dict[str, list[str]] = {}
-    for one in study.trials:
-        if one.reason:
-            reasons.setdefault(one.reason, []).append(str(one.number))
-    told = [Text(f"trial {', '.join(numbers)}: {reason}") for reason, numbers in reasons.items()]
+    numbers_of_reason: dict[str, list[str]] = {}
+    for trial in study.trials:
+        values = [f"{value:.4f}" for value in trial.values] or ["–"] * len(study.metrics)
+        number = f"{'* ' if trial.number in best else ''}{trial.number}"
+        seconds = f"{trial.seconds:.0f}" if trial.seconds else ""
+        table.add_row(number, trial.state, *values, in_words(trial.params), seconds, trial.run[:8])
+        if trial.reason:
+            numbers_of_reason.setdefault(trial.reason, []).append(str(trial.number))
+    reasons = [Text(f"trial {', '.join(numbers)}: {reason}") for reason, numbers in numbers_of_reason.items()]
     facts = study.facts
     head = Text(f"{study.name}: {facts['method']} on {facts['dataset']}, trial 0 is the preset {facts['preset']}")
-    return Group(head, table, *told)
+    return Group(head, table, *reasons)
+
+
+def closing_table(rows: Sequence[Setting], sweep: Sweep, note: str) -> Group:
+    """One line per tested setting, validation beside test; under it how far to trust the difference."""
+    from benchmark.tuning.closing_test import spread
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("setting", no_wrap=True)
+    table.add_column("trial", justify="right")
+    table.add_column("parameters", overflow="fold")
+    for objective in sweep.file.objectives:
+        table.add_column(f"{objective.metric}\nvalidation", justify="right")
+        table.add_column(f"{objective.metric}\ntest", justify="right")
+    for row in rows:
+        cells = []
+        for place, objective in enumerate(sweep.file.objectives):
+            cells.append(f"{row.trial.values[place]:.4f}" if row.trial.values else "–")
+            cells.append(spread(row.test.get(objective.metric, ())))
+        table.add_row(row.name, str(row.trial.number), in_words(row.trial.params), *cells)
+    reasons = dict.fromkeys(reason for row in rows for reason in row.reasons)
+    return Group(table, Text(note), *map(Text, reasons))

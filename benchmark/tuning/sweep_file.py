@@ -1,132 +1,220 @@
-"""The sweep file: what is searched, for which goal, how and how long. Every mistake is told with its line."""
+"""The fields of a sweep file and which of them go together; `sweep_reader` reports what is refused here with its line.
+
+Bounds, `log` and `step` are checked here rather than by Optuna's distributions: those name no field, and lower `high`
+without a word where the steps do not lead to it.
+"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from benchmark.describe import legal_range
-from benchmark.errors import ConfigError
-from benchmark.tuning.lines import Key, Lines, line_of, read_yaml
-from benchmark.tuning.sweep_models import DimensionSpec, Direction, Objective, Pruner, Sampler, SweepFile
-
-__all__ = [
-    "DimensionSpec",
-    "Direction",
-    "LoadedSweep",
-    "Objective",
-    "Pruner",
-    "Sampler",
-    "SweepFile",
-    "read_sweep",
-    "shipped",
-    "shipped_names",
-    "sweep_path",
-]
-
-SHIPPED = "benchmark.sweeps"
+Direction = Literal["maximize", "minimize"]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Seed = Annotated[int, Field(strict=True, ge=0)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
 
 
-@dataclass(frozen=True)
-class LoadedSweep:
-    """A sweep file with the place of everything in it: `lines` maps a path of keys to its line, from 1."""
+class Part(BaseModel):
+    """Base of all parts of a sweep file: unknown fields are refused, values are frozen."""
 
-    file: SweepFile
-    path: Path
-    name: str
-    lines: Lines
-
-    def line(self, *keys: Key) -> int:
-        """The line of what stands under these keys, or of the nearest thing around it."""
-        return line_of(self.lines, keys)
-
-    def error(self, what: str, *keys: Key, fix: str | None = None) -> ConfigError:
-        """A mistake at the line of these keys."""
-        return ConfigError(f"{self.path}, line {self.line(*keys)}: {what}", fix=fix)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def read_sweep(path: Path) -> LoadedSweep:
-    """Read and check a sweep file.
+class Objective(Part):
+    """A metric and its better direction."""
 
-    Raises:
-        ConfigError: the file is absent, is not YAML, or says something that cannot be; one line per mistake.
+    metric: Name
+    direction: Direction
+
+
+class Sampler(Part):
+    """What chooses the next point; the first `startup` points are random."""
+
+    kind: Literal["tpe", "random", "qmc", "nsga2"] = "tpe"
+    seed: Seed = 0
+    startup: Count = 10
+
+
+class Pruner(Part):
+    """What stops a trial early, by the curve `watch` that the method logs. `direction` None: that of the objective.
+
+    Nothing is pruned before `startup` trials are complete, nor before a trial's step `warmup`.
     """
-    content, lines = read_yaml(path)
-    if not isinstance(content, dict):
-        held = "nothing" if content is None else type(content).__name__
-        raise ConfigError(f"{path}, line 1: the file holds {held}, expected `method:`, `objectives:`, `space:` …")
-    try:
-        return LoadedSweep(SweepFile.model_validate(content), path, path.stem, lines)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}, {text}" for text in _mistakes(error, lines))) from None
+
+    kind: Literal["none", "median", "hyperband"] = "none"
+    watch: Name | None = None
+    direction: Direction | None = None
+    startup: Annotated[int, Field(strict=True, ge=0)] = 5
+    warmup: Annotated[int, Field(strict=True, ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _watches_something(self) -> Self:
+        if self.kind != "none" and self.watch is None:
+            raise wrong("kind", f"kind = {self.kind} needs `watch`, the name of a logged curve")
+        return self
 
 
-def shipped(name: str) -> Path | None:
-    """The shipped sweep of that name, or None."""
-    return Path(str(files(SHIPPED))) / f"{name}.yaml" if name in shipped_names() else None
+class DimensionSpec(Part):
+    """The values to search of one parameter. `when`: only where other parameters have one of these values."""
+
+    type: Literal["float", "int", "categorical"]
+    low: Number | None = None
+    high: Number | None = None
+    log: Annotated[bool, Field(strict=True)] = False
+    step: Number | None = None
+    choices: list[Any] | None = None
+    when: dict[str, list[Any]] = Field(default_factory=dict)
+
+    @field_validator("choices")
+    @classmethod
+    def _choices_differ(cls, choices: list[Any] | None) -> list[Any] | None:
+        for place, choice in enumerate(choices or ()):
+            if not _is_plain(choice):
+                raise ValueError(
+                    f"the choice {choice!r} is neither a finite number, text, true, false, null nor a list"
+                )
+            if choice in (choices or ())[:place]:
+                raise ValueError(f"the choice {choice!r} is given twice")
+        if choices is not None and len(choices) < 2:
+            raise ValueError(f"{len(choices)} of them: nothing to choose from")
+        return choices
+
+    @field_validator("when")
+    @classmethod
+    def _can_hold(cls, when: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for name, values in when.items():
+            if not values or not all(map(_is_plain, values)):
+                raise ValueError(
+                    f"{name} has no values, or none that YAML and JSON both have; write {name}: [value, …]"
+                )
+        return when
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if self.type == "categorical":
+            self._check_categorical()
+        else:
+            self._check_numeric()
+        return self
+
+    def _check_categorical(self) -> None:
+        given = [name for name in ("low", "high", "log", "step") if name in self.model_fields_set]
+        if given:
+            raise wrong(given[0], f"type = categorical has `choices`, no `{given[0]}`")
+        if self.choices is None:
+            raise wrong("type", "type = categorical needs `choices`, a list of two or more")
+
+    def _check_numeric(self) -> None:
+        if self.choices is not None:
+            raise wrong("choices", f"type = {self.type} has `low` and `high`, no `choices`")
+        if self.low is None or self.high is None:
+            raise wrong("type", f"type = {self.type} needs `{'low' if self.low is None else 'high'}`")
+        if self.low == self.high:
+            raise wrong("high", f"low and high are both {self.low:g}: nothing to search; give the value under `params`")
+        if self.low > self.high:
+            raise wrong("low", f"low = {self.low:g} is above high = {self.high:g}: the bounds are reversed")
+        if self.log and self.low <= 0:
+            raise wrong("low", f"low = {self.low:g} with log: expected more than 0")
+        if self.log and self.step is not None:
+            raise wrong("step", "log and step exclude each other")
+        if self.type == "int":
+            self._check_whole()
+        if self.step is not None:
+            self._check_step(self.low, self.high, self.step)
+
+    def _check_whole(self) -> None:
+        for name, value in (("low", self.low), ("high", self.high), ("step", self.step)):
+            if value is not None and value != int(value):
+                raise wrong(name, f"{name} = {value:g} with type = int: expected a whole number")
+
+    def _check_step(self, low: float, high: float, step: float) -> None:
+        if step <= 0:
+            raise wrong("step", f"step = {step:g}: expected more than 0")
+        steps = (high - low) / step
+        if not math.isclose(steps, round(steps), rel_tol=0, abs_tol=1e-8) or round(steps) < 1:
+            raise wrong("step", f"steps of {step:g} do not lead from low = {low:g} to high = {high:g}")
 
 
-def shipped_names() -> list[str]:
-    """The names of all shipped sweeps."""
-    return sorted(path.name.removesuffix(".yaml") for path in files(SHIPPED).iterdir() if path.name.endswith(".yaml"))
+class SweepFile(Part):
+    """The YAML file. `space` None: derived from the ranges that the method declares.
+
+    `params` are fixed settings of the method, `options` of the dataset; `seed` is that of every trial, `seeds` those of
+    the closing test.
+    """
+
+    method: Name
+    dataset: Name | None = None
+    preset: Name = "paper"
+    about: str = ""
+    objectives: tuple[Objective, ...]
+    params: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
+    space: dict[str, DimensionSpec] | None = None
+    sampler: Sampler = Sampler()
+    pruner: Pruner = Pruner()
+    trials: Count = 50
+    seed: Seed = 0
+    seeds: tuple[Seed, ...] = (0,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_objective(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or "objective" not in content:
+            return content
+        if "objectives" in content:
+            raise wrong("objective", "`objective` and `objectives` are both given; keep one")
+        rest = {name: value for name, value in content.items() if name != "objective"}
+        return {**rest, "objectives": [content["objective"]]}
+
+    @field_validator("objectives")
+    @classmethod
+    def _metrics_differ(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        _check_distinct("a metric", [objective.metric for objective in objectives])
+        return objectives
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        _check_distinct("a seed", seeds)
+        return seeds
+
+    @field_validator("space")
+    @classmethod
+    def _space_is_not_empty(cls, space: dict[str, DimensionSpec] | None) -> dict[str, DimensionSpec] | None:
+        if space is not None and not space:
+            raise ValueError("empty space: name a parameter, or leave `space` out to have it derived")
+        return space
+
+    @model_validator(mode="after")
+    def _can_prune(self) -> Self:
+        if self.pruner.kind != "none" and len(self.objectives) > 1:
+            raise wrong("pruner", f"pruning needs a single objective, there are {len(self.objectives)}")
+        return self
 
 
-def sweep_path(name: str) -> Path:
-    """The file of a shipped sweep, or of one's own. Raises `ConfigError` with what there is."""
-    path = Path(name).expanduser()
-    if (found := shipped(name)) is not None:
-        return found
-    if path.is_file():
-        return path
-    known = shipped_names()
-    close = difflib.get_close_matches(path.stem, known, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    what = "file" if path.suffix or len(path.parts) > 1 else "sweep"
-    raise ConfigError(f"there is no {what} {name!r}; {hint}shipped are: {', '.join(known)}", fix="or name a YAML file")
+def wrong(field: str, message: str) -> PydanticCustomError:
+    """A mistake between several fields, reported at the line of one of them."""
+    return PydanticCustomError("sweep", "{message}", {"message": message, "field": field})
 
 
-def _mistakes(error: ValidationError, lines: Lines) -> Iterator[str]:
-    """Every mistake as `line N: …`, by line."""
-    found = {}
-    for mistake in error.errors():
-        keys = mistake["loc"]
-        if "field" in mistake.get("ctx", {}):
-            keys = (*keys, mistake["ctx"]["field"])
-        found[_words(mistake)] = line_of(lines, keys)
-    yield from (f"line {line}: {words}" for words, line in sorted(found.items(), key=lambda item: item[1]))
+def _is_plain(value: Any) -> bool:
+    """Whether YAML and JSON both have such a value, and it is finite."""
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(part) for key, part in value.items())
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _words(mistake: ErrorDetails) -> str:
-    *above, last = mistake["loc"] or ("",)
-    place, model = ".".join(map(str, mistake["loc"])), _owner(tuple(above))
-    what = mistake["msg"].removeprefix("Value error, ")
-    field = model.model_fields.get(str(last))
-    if mistake["type"] == "sweep":
-        return f"{place}: {what}" if place else what
-    if mistake["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(last), model.model_fields, n=1, cutoff=0.5)
-        return f"there is no field {place!r}; {f'the nearest is {close[0]!r}' if close else 'remove it'}"
-    if mistake["type"] == "missing":
-        return f"{place} is missing"
-    if mistake["type"] == "model_type":
-        return f"{place} = {mistake['input']!r} is not legal; expected {', '.join(_owner((*above, last)).model_fields)}"
-    if field is None or mistake["type"] == "value_error":
-        return f"{place}: {what}"
-    return f"{place} = {mistake['input']!r} is not legal: {what}; expected {legal_range(field)}"
-
-
-def _owner(keys: tuple[Key, ...]) -> type[BaseModel]:
-    """The part of the file that the field behind these keys belongs to."""
-    parts: Mapping[Key, type[BaseModel]] = {
-        "sampler": Sampler,
-        "pruner": Pruner,
-        "objectives": Objective,
-        "space": DimensionSpec,
-    }
-    return parts.get(keys[0], SweepFile) if keys else SweepFile
+def _check_distinct(noun: str, values: Sequence[Any]) -> None:
+    if not values:
+        raise ValueError(f"empty; expected {noun} or more")
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ValueError(f"{value} is given twice")

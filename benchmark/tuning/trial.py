@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.console import Console
@@ -12,25 +13,43 @@ from benchmark.dataset import Split
 from benchmark.errors import DataError
 from benchmark.metrics.suite import summarise
 from benchmark.resources import Meter
-from benchmark.running.attempt import Outcome, context_of, hidden_of, kept_open
+from benchmark.running.attempt import context_of, hidden_of, kept_open
 from benchmark.running.console import RunReporter
 from benchmark.running.device import choose_device, prepare
 from benchmark.running.evaluate import Evaluation, Examination, evaluate
-from benchmark.running.job import Job, experiment_note
-from benchmark.running.result import costs_of
+from benchmark.running.job import Job, experiment_note, reopen_job
+from benchmark.running.outcome import Outcome
+from benchmark.running.result import costs_of, labels_of, metric_name
+from benchmark.running.task import Channel, Task
 from benchmark.seeds import seed_of
 from benchmark.supervision import Ledger
 from benchmark.tracking.store import DatasetInput, LiveRun, Tracker
-from benchmark.tuning.task import TrialTask
 
 T = TypeVar("T")
 RESAMPLES = 20
 """Bootstrap draws: a trial needs values, not intervals."""
 
 
+@dataclass(frozen=True)
+class TrialTask:
+    """What the process of a trial is told. `parent`: the study's stored run. `watch`: the curve that may prune."""
+
+    study: str
+    number: int
+    parent: str
+    watch: str | None = None
+
+
 def experiment_of(job: Job) -> str:
     """Studies have an experiment of their own, so that no trial stands among the results."""
     return f"{job.experiment}-sweeps"
+
+
+def trial_task(task: Task, channel: Channel, *, trial: TrialTask) -> Outcome:
+    """Do one trial in the process that was started for it; a `benchmark.running.task.Work`."""
+    tracker = Tracker(task.store, cache=task.cache / "tracking")
+    job = reopen_job(task.spec, task.cache, task.known)
+    return run_trial(job, tracker, channel.console, trial, channel.opened, lambda point: channel.curve(*point))
 
 
 def run_trial(
@@ -86,8 +105,8 @@ def _validation(job: Job, live: LiveRun, reporter: _Watched, device: str) -> Map
         found = evaluate(job.method, job.dataset, slides, labels, context, what="validation")
         _require(found, job)
     summary = summarise(found.evidence, hidden=hidden_of(job), resamples=RESAMPLES, seed=0)
-    used = {f"labels/{name}": float(count) for name, count in ledger.totals().items()}
-    return {**summary.values, **used, **costs_of(context.records, fitting, scoring)}
+    metrics = {metric_name(name): value for name, value in summary.values.items()}
+    return {**metrics, **labels_of(ledger), **costs_of(context.records, fitting, scoring)}
 
 
 def _require(found: Evaluation, job: Job) -> None:

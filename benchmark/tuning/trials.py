@@ -1,13 +1,10 @@
-"""The trials of a study: asked for, done in processes of their own, told to the study; stopped and gone on with."""
+"""The trials of a study: asked for, run each in a process of its own, told to the study; stopped and resumed."""
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,49 +15,52 @@ from benchmark.describe import in_words
 from benchmark.errors import BenchError, ConfigError
 from benchmark.provenance import code_digest
 from benchmark.registry import methods
-from benchmark.running.attempt import Outcome
-from benchmark.running.device import assigned_device, cores
-from benchmark.running.executors.local import Ended, LocalExecutor
+from benchmark.running.executors.executor import Ended, Engine
 from benchmark.running.job import Job
 from benchmark.running.limits import Limits
+from benchmark.running.outcome import Outcome
 from benchmark.running.plan import label_of
 from benchmark.running.states import ends_all
-from benchmark.running.worker import Task
+from benchmark.running.task import Tasks
 from benchmark.tracking.store import Tracker
-from benchmark.tuning.request import Tuned
-from benchmark.tuning.study import CODE, Asked, Study
-from benchmark.tuning.task import TrialTask
+from benchmark.tuning.request import Sweep
+from benchmark.tuning.stored_study import CODE
+from benchmark.tuning.study import Asked, Study
+from benchmark.tuning.trial import TrialTask
+
+TRIAL = "benchmark.tuning.trial:trial_task"
+"""What the task of a trial names as its work."""
 
 
 class Tuning:
-    """Does trials until there are as many as wanted, or the time is over."""
+    """Runs trials until there are as many as asked for, or the time is up."""
 
     def __init__(
         self,
-        what: Tuned,
+        sweep: Sweep,
         study: Study,
         job: Job,
         tracker: Tracker,
         console: Console,
         *,
+        engine: Engine,
         parent: str,
         jobs: int,
         limits: Limits,
         seconds: float | None,
         debug: bool,
     ) -> None:
-        self._what, self._study, self._job, self._tracker = what, study, job, tracker
+        self._sweep, self._study, self._job, self._tracker = sweep, study, job, tracker
         self._console, self._parent, self._jobs, self._limits = console, parent, jobs, limits
         self._until = float("inf") if seconds is None else time.monotonic() + seconds
         self._debug, self._end, self._watched = debug, "", False
-        self._slots, self._slot_of = set(range(jobs)), dict[int, int]()
-        self._environment = dict(os.environ)
+        self._engine, self._tasks = engine, Tasks(tracker.uri, job.cache, jobs, debug=debug)
         self._error: BenchError | None = None
 
     def run(self) -> None:
-        """Do the trials. Raises what makes going on senseless: no such objective, a full disk, a store that is gone."""
+        """Run the trials. Raises what ends all of them: a missing objective, a full disk, a lost store."""
         self._remember_code()
-        with LocalExecutor(self._jobs, self._limits, self._say, self._curve) as executor:
+        with self._engine.executor(self._jobs, self._limits, self._say, self._curve) as executor:
             self._executor = executor
             try:
                 while self._error is None:
@@ -77,83 +77,63 @@ class Tuning:
             raise self._error
 
     def _remember_code(self) -> None:
-        now = code_digest(methods().load(self._what.spec.method))
-        if self._study.note(CODE, now) != now:
+        now = code_digest(methods().load(self._sweep.spec.method))
+        if self._study.set_default(CODE, now) != now:
             self._console.print("  note: the method's code has changed since this study began", highlight=False)
 
     def _feed(self) -> None:
         while self._executor.free and not self._end and self._error is None:
             if time.monotonic() > self._until:
-                self._end = "the time is over"
-                self._console.print("  the time is over: no further trial is begun", highlight=False)
+                self._end = "the time is up"
+                self._console.print("  the time is up: no further trial is started", highlight=False)
                 return
-            asked = self._study.ask(self._what.file.trials)
+            asked = self._study.ask(self._sweep.file.trials)
             if asked is None:
                 return
             self._begin(asked)
 
     def _begin(self, asked: Asked) -> None:
         try:
-            spec = spec_with(self._what, asked.params)
+            spec = spec_with(self._sweep, asked.params)
         except ConfigError as error:
-            self._study.ended(asked.number, "failed", error.what, 0.0)
+            self._study.give_up(asked.number, "failed", error.what, 0.0)
             self._announce(asked.number, f"failed: {error.what}")
             return
-        self._announce(asked.number, self._what.start if asked.number == 0 else in_words(asked.params))
-        slot = min(self._slots)
-        self._slots.remove(slot)
-        self._slot_of[asked.number] = slot
-        told = self._environment.get("OMP_NUM_THREADS", "")
-        task = TrialTask(
+        self._announce(asked.number, self._sweep.start if asked.number == 0 else in_words(asked.params))
+        trial = TrialTask(
             study=self._study.name,
             number=asked.number,
             parent=self._parent,
-            watch=self._what.file.pruner.watch if self._what.file.pruner.kind != "none" else None,
+            watch=self._sweep.file.pruner.watch if self._sweep.file.pruner.kind != "none" else None,
         )
-        self._executor.start(
-            asked.number,
-            Task(
-                spec=replace(spec, device=assigned_device(spec.device, slot, self._jobs)),
-                store=self._tracker.uri,
-                cache=self._job.cache,
-                known=self._job.known,
-                force=False,
-                debug=self._debug,
-                threads=int(told) if told.isdigit() and int(told) else max(cores() // self._jobs, 1),
-                terminal=False,
-                environment=self._environment,
-                folder=str(Path.cwd()),
-                path=tuple(sys.path),
-                trial=task,
-            ),
-        )
+        self._executor.start(asked.number, self._tasks.make(asked.number, self._job, TRIAL, spec=spec, trial=trial))
 
     def _curve(self, number: int, step: int, value: float) -> None:
         """A point of the watched curve; the pruner may end the trial."""
         self._watched = True
         if self._study.report(number, step, value):
-            watch = self._what.file.pruner.watch
+            watch = self._sweep.file.pruner.watch
             self._executor.give_up(number, "pruned", f"pruned at step {step}: {watch} = {value:.4g}")
 
     def _take(self, ended: Ended) -> None:
         """Tell the study, and the store where the trial's process could not, how a trial ended."""
         number = ended.number
-        self._slots.add(self._slot_of.pop(number))
+        self._tasks.over(number)
         outcome = ended.outcome
         if outcome is None:
             self._study.release(number)
             return
         if outcome.run_id is not None:
-            self._study.told_run(number, outcome.run_id)
+            self._study.set_run(number, outcome.run_id)
             if not ended.stored:
                 why = {"bench.state": outcome.state, "bench.reason": outcome.reason}
                 broken = outcome.state in ("failed", "out of memory")
                 self._tracker.conclude(outcome.run_id, "FAILED" if broken else "KILLED", why)
         if outcome.state == "ok":
             self._complete(number, outcome)
-            if self._what.file.pruner.kind != "none" and not self._watched:
+            if self._sweep.file.pruner.kind != "none" and not self._watched:
                 self._watched = True
-                watch = self._what.file.pruner.watch
+                watch = self._sweep.file.pruner.watch
                 self._console.print(
                     f"  note: trial {number} logged no curve {watch!r}: nothing is pruned", markup=False
                 )
@@ -161,28 +141,27 @@ class Tuning:
             self._study.release(number)
         else:
             reason = outcome.reason or outcome.state
-            self._study.ended(number, "pruned" if outcome.state == "pruned" else "failed", reason, outcome.seconds)
+            self._study.give_up(number, "pruned" if outcome.state == "pruned" else "failed", reason, outcome.seconds)
             self._announce(number, f"{outcome.state}: {reason}")
         if outcome.error is not None and ends_all(outcome.error) and isinstance(outcome.error, BenchError):
             self._error = outcome.error
 
     def _complete(self, number: int, outcome: Outcome) -> None:
-        names = [one.metric for one in self._what.file.objectives]
+        names = [objective.metric for objective in self._sweep.file.objectives]
         missing = [name for name in names if name not in outcome.metrics]
         if not missing:
             values = [float(outcome.metrics[name]) for name in names]
-            self._study.done(number, values, outcome.seconds)
+            self._study.complete(number, values, outcome.seconds)
             shown = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, values, strict=True))
             self._announce(number, f"{shown} ({outcome.seconds:.0f} s)")
             return
-        what = f"{missing[0]} is not among what {self._what.spec.method} on {self._what.spec.place} gives"
-        self._study.ended(number, "failed", what, outcome.seconds)
-        self._announce(number, f"failed: {what}")
+        reason = f"{self._sweep.spec.method} on {self._sweep.spec.place} has no metric {missing[0]}"
+        self._study.give_up(number, "failed", reason, outcome.seconds)
+        self._announce(number, f"failed: {reason}")
         if number == 0:
-            first = [name for name in outcome.metrics if name.partition("/")[0] in ("pixel", "image", "object")][:6]
-            line = self._what.loaded.line("objectives")
-            told = f"{self._what.loaded.path}, line {line}: {what}; it gives, among others: {', '.join(sorted(first))}"
-            self._error = ConfigError(told, fix="choose another objective")
+            some = [name for name in outcome.metrics if name.partition("/")[0] in ("pixel", "image", "object")][:6]
+            message = f"{reason}; it has, among others: {', '.join(sorted(some))}"
+            self._error = self._sweep.loaded.error(message, "objectives", fix="choose another objective")
 
     def _announce(self, number: int, text: str) -> None:
         self._console.print(f"[trial {number}] {text}", highlight=False, markup=False, soft_wrap=True)
@@ -192,10 +171,10 @@ class Tuning:
             self._console.print(f"  {text.strip()}", highlight=False, markup=False, soft_wrap=True)
 
 
-def spec_with(what: Tuned, values: Mapping[str, Any]) -> RunSpec:
-    """The run of a trial: the preset with other values. Raises `ConfigError` for what is not legal together."""
+def spec_with(sweep: Sweep, values: Mapping[str, Any]) -> RunSpec:
+    """The run of a trial: the preset with other values. Raises `ConfigError` where they do not go together."""
     from benchmark.config import resolve
 
-    method = methods().load(what.spec.method)
-    params: BaseModel = validated(method.Params, {**dict(what.spec.params), **values}, what.spec.method)
-    return replace(what.spec, params=params, variant=label_of(params, resolve(method, what.spec.preset)))
+    method = methods().load(sweep.spec.method)
+    params: BaseModel = validated(method.Params, {**dict(sweep.spec.params), **values}, sweep.spec.method)
+    return replace(sweep.spec, params=params, variant=label_of(params, resolve(method, sweep.spec.preset)))

@@ -86,13 +86,13 @@ def read_cases(folder: Path) -> tuple[list[Case], tuple[str, ...]]:
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
-    """Stem → file of every image and label image. Raises `DataError` when one is there twice."""
+    """Stem → file of every image and label image. Raises `DataError` when one appears twice."""
     pictures: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() not in SUFFIXES or not _NAME.fullmatch(file.stem.removesuffix("_anno")):
             continue
         if twin := pictures.get(file.stem):
-            msg = f"{folder} holds both {twin.name} and {file.name}: which one is meant?"
+            msg = f"{folder} holds both {twin.name} and {file.name}"
             raise DataError(msg, fix=f"remove one of the two from {folder}")
         pictures[file.stem] = file
     return pictures

@@ -15,8 +15,8 @@ class GlasOptions(Options):
 
     target: Literal["gland", "malignant"] = Field(
         "gland",
-        description="gland: which pixels are gland (a unit is a crop); malignant: is the image malignant "
-        "(a unit is the whole image), and where are its glands",
+        description="gland: which pixels are gland (a unit is a crop); malignant: whether the image is malignant "
+        "(a unit is the whole image) and where its glands are",
     )
     unit_side: int = Field(
         112, ge=16, le=430, description="side of a unit, target=gland only", json_schema_extra={"source": "OEEM code"}
@@ -37,27 +37,30 @@ class GlasOptions(Options):
         "official", description="official: 85 train, 80 test, not by patient; patient: folds of whole patients"
     )
     folds: int = Field(5, ge=2, le=16, description="number of folds, protocol=patient only")
-    fold: int = Field(0, ge=0, le=15, description="the fold that is the test part, protocol=patient only")
+    fold: int = Field(0, ge=0, le=15, description="index of the fold that is tested, protocol=patient only")
     validation: float = Field(
-        0.15, ge=0, le=0.5, description="share of the training images set aside, by patient; 0: none, as in the papers"
+        0.15,
+        ge=0,
+        le=0.5,
+        description="share of the training images held out for validation, by patient; 0: none, as in the papers",
     )
-    split_seed: int = Field(0, ge=0, description="another seed, other folds and another validation part")
-    coarse_cell: int = Field(16, ge=1, le=256, description="cell on which the truth is coarsened")
+    split_seed: int = Field(0, ge=0, description="seed of the folds and of the validation split")
+    coarse_cell: int = Field(16, ge=1, le=256, description="side of a cell of the simulated coarse annotation, px")
     coarse_dilation: int = Field(2, ge=0, le=100, description="half-width of the dilating square, cells")
     coarse_hull: bool = Field(True, description="take the convex hull of each region")
-    coarse_keep: Literal["largest", "all"] = Field("largest", description="which regions of the truth are kept")
+    coarse_keep: Literal["largest", "all"] = Field("largest", description="regions of the truth to keep")
     coarse_halve: Literal["auto", "never", "always"] = Field(
         "auto", description="cut a region in half by a random line; auto: if it is the only one"
     )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        for what, stride, side in (
+        for name, stride, side in (
             ("unit", self.unit_stride, self.unit_side),
             ("patch", self.patch_stride, self.patch_side),
         ):
             if stride > side:
-                msg = f"{what}_stride = {stride} leaves gaps between {what}s; expected at most {what}_side = {side}"
+                msg = f"{name}_stride = {stride} leaves gaps between {name}s; expected at most {name}_side = {side}"
                 raise ValueError(msg)
         if self.protocol == "official" and self.fold:
             raise ValueError(f"fold = {self.fold} has no meaning with protocol=official; expected protocol=patient")

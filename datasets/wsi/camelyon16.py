@@ -43,7 +43,7 @@ class Camelyon16(WsiDataset):
         layout="training/normal/normal_*.tif, training/tumor/tumor_*.tif, training/lesion_annotations/tumor_*.xml, "
         "testing/images/test_*.tif, testing/lesion_annotations/test_*.xml, testing/reference.csv. Files are found by "
         "name in any folder, so the flat layout (images/, annotations/, reference.csv anywhere) is read as well; "
-        "masks and everything else are passed over. The folder itself, or the one above CAMELYON16/, is the root.",
+        "masks and everything else are ignored. The folder itself, or the one above CAMELYON16/, is the root.",
     )
     nominal_mpp = 0.25
     listed = LCMIL_CAMELYON16

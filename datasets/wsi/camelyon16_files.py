@@ -55,7 +55,7 @@ def read_index(root: Path, patients: Mapping[str, str]) -> Index:
 
     Slides, annotations and the table are found by name in any folder below the root, so the layout of the
     challenge (`training/`, `testing/`) and the flat one (`images/`, `annotations/`) are both read. Raises
-    `DataError` when no slide is found, or one is there twice.
+    `DataError` when no slide is found, or one appears twice.
     """
     folder = data_root(root, "camelyon16", "CAMELYON16")
     images: dict[str, Path] = {}
@@ -75,7 +75,7 @@ def read_index(root: Path, patients: Mapping[str, str]) -> Index:
         msg = f"data root {root} holds no normal_001.tif, tumor_001.tif or test_001.tif in any folder"
         raise DataError(msg, fix="bench data info camelyon16   (the layout that is expected)")
     withdrawn = [name for name in WITHDRAWN if images.pop(name, None)]
-    notes = [f"{name} is passed over: {WITHDRAWN[name]}" for name in withdrawn]
+    notes = [f"{name} is ignored: {WITHDRAWN[name]}" for name in withdrawn]
     if zipped and not annotations:
         notes.append("lesion_annotations.zip is not unpacked")
     table = tables.get(TABLE)
@@ -92,7 +92,7 @@ def _case(name: str, image: Path | None, annotation: Path | None, kinds: Mapping
     lesion = kinds.get(name) if kind == "test" else kind == "tumor"
     fault = pairing_fault(image, annotation, lesion)
     if fault and lesion is None and image:
-        fault = f"{image.name} has no row in {TABLE}, so nothing says whether it holds a lesion"
+        fault = f"{image.name} has no row in {TABLE}, so its label is not known"
     if lesion is False and annotation is not None:
         fault = f"{annotation.name} outlines a lesion, but the slide counts as normal"
     return Case(
@@ -117,7 +117,7 @@ def _read_table(path: Path) -> tuple[dict[str, bool], tuple[str, ...]]:
         name = slide_id(Path(row["slide"]).stem)
         if name is None:
             if number > 0:
-                raise DataError(f"{row.where}, column 1: {row['slide']!r} is no slide; expected test_001 …", fix=fix)
+                raise DataError(f"{row.where}, column 1: {row['slide']!r} is not a slide; expected test_001 …", fix=fix)
             continue  # some copies begin with a header
         kind = row["type"].lower()
         if kind not in kinds:

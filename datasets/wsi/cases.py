@@ -44,7 +44,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Index:
-    """A whole data folder. `tables`: further files that are read. `notes`: what was passed over or mended."""
+    """A whole data folder. `tables`: further files that are read. `notes`: what was ignored or mended."""
 
     root: Path
     cases: tuple[Case, ...]
@@ -53,7 +53,7 @@ class Index:
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """Every file at most `DEPTH` folders below `root`, in a fixed order; hidden ones are passed over."""
+    """Every file at most `DEPTH` folders below `root`, in a fixed order; hidden ones are ignored."""
     for folder, inner, names in os.walk(root):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         if len(Path(folder).relative_to(root).parts) >= DEPTH:
@@ -79,22 +79,20 @@ def data_root(root: Path, name: str, folder: str) -> Path:
     return root / folder if (root / folder).is_dir() else root
 
 
-def keep_one(found: dict[str, Path], name: str, file: Path) -> None:
-    """Enter `file` under `name`. Raises `DataError` when there is one already: which one is meant?"""
-    if twin := found.get(name):
-        raise DataError(
-            f"{name} is there twice: {twin} and {file}; which one is meant?", fix=f"move one of {name} away"
-        )
-    found[name] = file
+def keep_one(files: dict[str, Path], name: str, file: Path) -> None:
+    """Enter `file` under `name`. Raises `DataError` when there is one already."""
+    if twin := files.get(name):
+        raise DataError(f"{name} appears twice: {twin} and {file}", fix=f"move one of {name} away")
+    files[name] = file
 
 
 def pairing_fault(image: Path | None, annotation: Path | None, lesion: bool | None) -> str | None:
     """Why a slide and its annotation cannot be used together; None when they can."""
     if image is None:
         beside = f", though its annotation {annotation.name} is there" if annotation else ""
-        return f"the slide file is not there{beside}"
+        return f"the slide file does not exist{beside}"
     if lesion is None:
-        return f"{image.name}: nothing says whether it holds a lesion"
+        return f"{image.name}: its label is not known"
     if lesion and annotation is None:
         return f"{image.name} has no annotation"
     return None
@@ -122,5 +120,5 @@ def read_mark(root: Path, name: str) -> Mapping[str, str]:
         raise DataError(f"{mark} is not the mark of a miniature: {error}", fix=fix) from error
     patients = content.get("patients") if isinstance(content, dict) else None
     if not isinstance(patients, dict) or not all(isinstance(value, str) for value in patients.values()):
-        raise DataError(f"{mark} names no patients: it is no miniature of {name}", fix=fix)
+        raise DataError(f"{mark} names no patients: it is not a miniature of {name}", fix=fix)
     return patients

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from benchmark.annotations import Annotation, Polygons, read_annotation, read_sav
 from benchmark.errors import DataError
 
+from .manifest_paths import nfc
+
 if TYPE_CHECKING:
     from .wsi_options import WsiOptions
 
@@ -62,10 +64,10 @@ class CoarseFiles:
     @cached_property
     def _published(self) -> Mapping[str, Mapping[str, Polygons]]:
         """Slide → version → annotation. A file of one slide that does not name it is named after the slide."""
-        found = dict(read_sav(self._path))
-        if "" in found:
-            found[self._path.stem] = found.pop("")
-        return found
+        slides = dict(read_sav(self._path))
+        if "" in slides:
+            slides[self._path.stem] = slides.pop("")
+        return slides
 
     @cached_property
     def _folder(self) -> Path:
@@ -77,17 +79,17 @@ class CoarseFiles:
 
     @cached_property
     def _files(self) -> Mapping[str, list[Path]]:
-        found: dict[str, list[Path]] = {}
+        files: dict[str, list[Path]] = {}
         for file in sorted(self._folder.iterdir()):
             if file.suffix.lower() in SUFFIXES:
-                found.setdefault(file.stem, []).append(file)
-        return found
+                files.setdefault(nfc(file.stem), []).append(file)
+        return files
 
     def _drawn(self, slide: str) -> Path | None:
         files = self._files.get(slide, [])
         if len(files) > 1:
             msg = f"slide {slide!r} has {len(files)} coarse annotations: {', '.join(file.name for file in files)}"
-            raise DataError(f"{msg}; which one is meant?", fix=f"leave one of them in {self._folder}")
+            raise DataError(f"{msg}", fix=f"leave one of them in {self._folder}")
         return files[0] if files else None
 
 

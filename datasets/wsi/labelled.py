@@ -83,7 +83,7 @@ class LabelledSlides(WsiDataset):
 
     def not_annotated(self, slide: Slide) -> DataError:
         """Why the truth of a slide is not known, as an error."""
-        return DataError(f"slide {slide.id!r} ({slide.path}) has no annotation: nobody outlined what it holds")
+        return DataError(f"slide {slide.id!r} ({slide.path}) has no annotation")
 
     def _expert(self, slide: Slide) -> Annotation:
         case = self.cases[slide.id]

@@ -46,7 +46,7 @@ def read_manifest(root: Path, name: str | None, negative: str | None, positive: 
 
     Raises `DataError` naming file, line and column for all that cannot be meant: a column or cell that is lacking, an
     unknown label or split, a path outside `root`, a file name in other case than on the disk, an id that is no file
-    name, an annotation that is not there, an implausible resolution, a slide or id that is there twice, splits for
+    name, an annotation that does not exist, an implausible resolution, a slide or id that appears twice, splits for
     some rows only, a patient in two splits or written in two ways.
     """
     path = find_manifest(root, name)
@@ -65,13 +65,13 @@ def read_manifest(root: Path, name: str | None, negative: str | None, positive: 
         raise DataError(msg, fix=f"{edit}: paths are relative to {root}")
     notes = [*table.notes, *(f"{path.name}: {note}" for note in (*labels.notes, *_decimal_commas(table.rows)))]
     unknown = [column for column in table.columns if column not in COLUMNS]
-    notes += [f"{path.name}: columns passed over: {', '.join(unknown)}"] if unknown else []
+    notes += [f"{path.name}: columns ignored: {', '.join(unknown)}"] if unknown else []
     cases = sorted(cases, key=lambda case: case.id)
     return Manifest(root, tuple(cases), (path,), tuple(notes), path, table.form, labels.classes)
 
 
 def find_manifest(root: Path, name: str | None) -> Path:
-    """The manifest's path. Raises `DataError` when it is not there, or two are and none is named."""
+    """The manifest's path. Raises `DataError` when it does not exist, or two are and none is named."""
     if name is not None:
         path = inside(root, name)
         if path is None or path.suffix.lower() not in SUFFIXES:
@@ -79,16 +79,14 @@ def find_manifest(root: Path, name: str | None) -> Path:
             raise DataError(msg, fix="--set manifest=manifest.csv")
         path = on_disk(root, path)
         if not path.is_file():
-            raise DataError(f"the manifest {path} is not there", fix=f"ls {path.parent}")
+            raise DataError(f"the manifest {path} does not exist", fix=f"ls {path.parent}")
         return path
     present = [root / known for known in NAMES if (root / known).is_file()]
     if not present:
         msg = f"data root {root} holds no {' or '.join(NAMES)}"
         raise DataError(msg, fix=f"bench data init slides {root}   (writes one to complete), or --set manifest=FILE")
     if len(present) > 1:
-        raise DataError(
-            f"{root} holds both {' and '.join(NAMES)}; which one is meant?", fix="--set manifest=manifest.csv"
-        )
+        raise DataError(f"{root} holds both {' and '.join(NAMES)}", fix="--set manifest=manifest.csv")
     return present[0]
 
 
@@ -97,7 +95,7 @@ def _entry(root: Path, path: Path, row: Row, positive: bool) -> _Entry:
     assert image is not None
     there = image.is_file()
     if annotation is not None and not annotation.is_file():
-        msg = f"{row.where}: the annotation {annotation} is not there"
+        msg = f"{row.where}: the annotation {annotation} does not exist"
         raise DataError(msg, fix=f"edit {path}: name another file, or leave the cell empty")
     case = Case(
         id=_id(path, row, image),
@@ -106,7 +104,7 @@ def _entry(root: Path, path: Path, row: Row, positive: bool) -> _Entry:
         patient=row["patient"],
         part=_split(path, row),
         lesion=positive,
-        fault=None if there else f"the slide file {image} is not there ({row.where})",
+        fault=None if there else f"the slide file {image} does not exist ({row.where})",
         mpp=_mpp(path, row),
         where=row.where,
     )
@@ -122,7 +120,7 @@ def _file(root: Path, path: Path, row: Row, column: str) -> Path | None:
         raise DataError(msg, fix=f"edit {path}: a link inside {root} to another disk is read")
     file = on_disk(root, file)
     if not file.is_file() and (near := other_case(root, file)) is not None:
-        msg = f"{row.where}: the {column} {row[column]} is not there, but {near.relative_to(root)} is"
+        msg = f"{row.where}: the {column} {row[column]} does not exist, but {near.relative_to(root)} is"
         raise DataError(msg, fix=f"edit {path}: write upper and lower case as in the name of the file")
     return file
 
@@ -169,11 +167,11 @@ def _check_once(entries: Sequence[_Entry], path: Path) -> None:
         case = entry.case
         twin = files.setdefault(nfc(str(entry.path.resolve())), case)
         if twin is not case:
-            msg = f"{case.where}: the slide {entry.path.name} is there twice, also in {twin.where}"
+            msg = f"{case.where}: the slide {entry.path.name} appears twice, also in {twin.where}"
             raise DataError(msg, fix=f"edit {path}: leave one of the two rows")
         twin = ids.setdefault(case.id, case)
         if twin is not case:
-            msg = f"{case.where}: the id {case.id!r} is there twice, also in {twin.where}"
+            msg = f"{case.where}: the id {case.id!r} appears twice, also in {twin.where}"
             raise DataError(msg, fix=f"edit {path}: give each slide an id of its own in the column id")
 
 

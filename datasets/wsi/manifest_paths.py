@@ -23,6 +23,11 @@ def is_id(text: str) -> bool:
     return bool(text) and not dots and not _FORBIDDEN.search(text) and len(text.encode()) <= LONGEST
 
 
+def proper_id(text: str) -> str:
+    """An id as near to the text as can be: characters that no file name may hold become underscores."""
+    return _FORBIDDEN.sub("_", nfc(text)).strip(". ").encode()[:LONGEST].decode(errors="ignore") or "_"
+
+
 def inside(root: Path, text: str) -> Path | None:
     """The path below `root` that `text` names, absolute or relative to it; None for one that lies elsewhere.
 

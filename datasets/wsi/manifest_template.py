@@ -1,4 +1,4 @@
-"""A manifest proposed for a folder of slides: what names and folders tell, and nothing else."""
+"""A draft of the manifest of a folder of slides, from the names of files and folders alone."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .cases import walk
 from .coarse_files import SUFFIXES as DRAWN
 from .label_words import known_word
 from .manifest import COLUMNS, NAMES
+from .manifest_paths import is_id, nfc, proper_id
 from .tcga_files import patient_of
 
 IMAGES = (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".svslide", ".bif", ".czi")
@@ -40,7 +41,7 @@ class Template:
     """A table that a user completes: its columns and rows.
 
     `unreadable`: file → why, for images that cannot be opened; they have no row. `lacks`: what is still missing, in
-    words, with the number of rows. `notes`: what was guessed or passed over.
+    words, with the number of rows. `notes`: what was guessed or ignored.
     """
 
     columns: tuple[str, ...]
@@ -53,25 +54,25 @@ class Template:
 def propose(root: Path) -> Template:
     """A row per slide below `root` that OpenSlide opens. Raises `DataError` when there is none."""
     if not root.is_dir():
-        raise DataError(f"{root} is no folder; expected one that holds slides", fix="name the folder of the slides")
+        raise DataError(f"{root} is not a folder; expected one that holds slides", fix="name the folder of the slides")
     if (root / NAMES[1]).is_file():
-        raise DataError(f"{root} has a manifest already, {NAMES[1]}; two would be one too many", fix="move it away")
+        raise DataError(f"{root} already has a manifest, {NAMES[1]}", fix="move it away")
     files = list(walk(root))
     images = _images(files)
     with ThreadPoolExecutor(OPENERS) as pool:
         looked = list(pool.map(_look, images))
-    facts = {file: found for file, found in zip(images, looked, strict=True) if isinstance(found, SlideFacts)}
-    slides = [file for file, found in facts.items() if found.vendor is not None]
+    facts = {file: own for file, own in zip(images, looked, strict=True) if isinstance(own, SlideFacts)}
+    slides = [file for file, own in facts.items() if own.vendor is not None]
     unreadable = {_name(root, file): str(why) for file, why in zip(images, looked, strict=True) if file not in facts}
     if not slides:
         more = f"; {len(unreadable)} images cannot be read, the first: {next(iter(unreadable))}" if unreadable else ""
         msg = f"{root} holds no slide that OpenSlide opens (looked for {', '.join(IMAGES)}){more}"
         raise DataError(msg, fix="name the folder of the slides, at most 4 folders above them")
     drawn = _annotations(files, slides)
-    same = Counter(file.stem for file in slides)
-    rows = tuple(_row(root, file, drawn.get(file, []), twin=same[file.stem] > 1) for file in slides)
+    same = Counter(nfc(file.stem) for file in slides)
+    rows = tuple(_row(root, file, drawn.get(file, []), twin=same[nfc(file.stem)] > 1) for file in slides)
     plain = len(facts) - len(slides)
-    notes = [f"{plain} plain TIFF images are passed over; add a row for each that is a slide"] if plain else []
+    notes = [f"{plain} plain TIFF images are ignored; add a row for each that is a slide"] if plain else []
     guessed = sum(patient_of(file.stem) is None for file in slides)
     if guessed:
         notes.append(f"the patient of {guessed} slides is the name of the file: slides of one patient need one name")
@@ -103,14 +104,14 @@ def _annotations(files: Sequence[Path], slides: Sequence[Path]) -> dict[Path, li
     candidates: dict[str, list[Path]] = {}
     for file in files:
         if file.suffix.lower() in DRAWN and file not in taken:
-            candidates.setdefault(file.stem, []).append(file)
-    alone = Counter(file.stem for file in slides)
-    found = {}
+            candidates.setdefault(nfc(file.stem), []).append(file)
+    alone = Counter(nfc(file.stem) for file in slides)
+    chosen = {}
     for slide in slides:
-        named = candidates.get(slide.stem, [])
+        named = candidates.get(nfc(slide.stem), [])
         beside = [file for file in named if file.parent == slide.parent]
-        found[slide] = beside or (named if alone[slide.stem] == 1 else [])
-    return found
+        chosen[slide] = beside or (named if alone[nfc(slide.stem)] == 1 else [])
+    return chosen
 
 
 def _row(root: Path, file: Path, drawn: Sequence[Path], *, twin: bool) -> dict[str, str]:
@@ -122,8 +123,15 @@ def _row(root: Path, file: Path, drawn: Sequence[Path], *, twin: bool) -> dict[s
         "split": next((SPLITS[folder] for folder in folders if folder in SPLITS), ""),
         "annotation": _name(root, drawn[0]) if len(drawn) == 1 else "",
         "mpp": "",
-        "id": "_".join(file.relative_to(root).with_suffix("").parts) if twin else "",
+        "id": _id(root, file, twin),
     }
+
+
+def _id(root: Path, file: Path, twin: bool) -> str:
+    """Empty where the name of the file will do: it is the only one of its name, and an id."""
+    if not twin and is_id(nfc(file.stem)):
+        return ""
+    return proper_id("_".join(file.relative_to(root).with_suffix("").parts) if twin else file.stem)
 
 
 def _lacks(rows: Sequence[Mapping[str, str]], silent: int) -> tuple[tuple[int, str], ...]:

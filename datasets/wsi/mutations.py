@@ -19,7 +19,7 @@ WORDS: Mapping[str, bool | None] = {
     **dict.fromkeys(("1", "mutated", "mutant", "mut"), True),
     **dict.fromkeys(("", "na", "nan", "n/a", "not profiled"), None),
 }
-"""Cell → mutated or not; None where nobody looked."""
+"""Cell → mutated or not; None where the gene was not profiled."""
 
 FIX = "columns patient,EGFR,KRAS,STK11,TP53 with 0 or 1; bench data info tcga-luad tells where the mutations are"
 
@@ -36,13 +36,11 @@ class Mutations:
 def read_mutations(path: Path, gene: str) -> Mutations:
     """Read the column of a gene. The key column is `patient` or `slide`, any barcode in it.
 
-    Raises `DataError` when the table is not there, has no such column, a cell that is no label, a key that is no
+    Raises `DataError` when the table does not exist, has no such column, a cell that is no label, a key that is no
     barcode, or rows of one patient that contradict each other.
     """
     if not path.is_file():
-        msg = (
-            f"the label table {path} is not there: slides of {path.parent.name} say nothing about {gene} by themselves"
-        )
+        msg = f"the label table {path} does not exist; the slides alone do not say whether {gene} is mutated"
         raise DataError(msg, fix=f"write {TABLE}: {FIX}")
     table = read_table(path, (gene,), fix=FIX)
     key = next((column for column in ("patient", "slide") if column in table.columns), None)
@@ -54,7 +52,7 @@ def read_mutations(path: Path, gene: str) -> Mutations:
 
 def _mutated(table: Table, key: str, gene: str) -> dict[str, bool]:
     edit, column = f"edit {table.path}", gene.lower()
-    bad = [f"{row.where}: {row[key]!r} is no TCGA barcode" for row in table.rows if patient_of(row[key]) is None]
+    bad = [f"{row.where}: {row[key]!r} is not a TCGA barcode" for row in table.rows if patient_of(row[key]) is None]
     refuse_rows(bad, f"{edit}: barcodes such as TCGA-05-4244")
     odd = [f"{row.where}: {gene} is {row[column]!r}" for row in table.rows if _word(row[column]) not in WORDS]
     refuse_rows(odd, f"{edit}: expected 0 or wildtype, 1 or mutated, nothing where it is not known")

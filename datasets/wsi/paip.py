@@ -35,11 +35,11 @@ class PaipOptions(WsiOptions):
         "for the annotations of the challenge's test part are not public",
     )
     folds: int = Field(5, ge=2, le=16, description="number of folds of whole patients, protocol=official only")
-    fold: int = Field(0, ge=0, le=15, description="the fold that is the test part, protocol=official only")
+    fold: int = Field(0, ge=0, le=15, description="index of the fold that is tested, protocol=official only")
     unit_cells: int = Field(4, ge=1, le=256, description="side of a unit, cells: a region that is positive or not")
     tissue_mode: Mode = Field(
         "rgb",
-        description="how tissue is told from glass; rgb is the provider's rule, rgb-released that of LC-MIL's code",
+        description="how tissue is separated from glass; rgb: the provider's rule; rgb-released: LC-MIL's code",
     )
 
     @model_validator(mode="after")
@@ -98,8 +98,8 @@ def read_index(
     """Every slide the folder should have: the `expected` ones, then all others whose name fits `pattern`.
 
     Slides and annotations are found by name in any folder below the root: one folder per slide, as PAIP2019 is
-    distributed, or all in one. A slide outside `expected` without an annotation is passed over (the challenges'
-    validation and test parts have none). Raises `DataError` when nothing is found, or a slide is there twice.
+    distributed, or all in one. A slide outside `expected` without an annotation is ignored (the challenges'
+    validation and test parts have none). Raises `DataError` when nothing is found, or a slide appears twice.
     """
     folder = data_root(root, name, name.upper())
     images: dict[str, Path] = {}
@@ -113,7 +113,7 @@ def read_index(
     wanted = list(patients or expected)
     others = sorted((images.keys() | annotations.keys()) - set(wanted))
     silent = [slide for slide in others if slide not in annotations]
-    notes = [f"{len(silent)} slides without annotation are passed over, from {silent[0]} on"] if silent else []
+    notes = [f"{len(silent)} slides without annotation are ignored, from {silent[0]} on"] if silent else []
     names = sorted([*wanted, *(slide for slide in others if slide in annotations)])
     return Index(folder, tuple(_case(slide, images, annotations) for slide in names), (), tuple(notes))
 

@@ -58,7 +58,7 @@ class Paip2019(PaipDataset):
         obtain="Register on the homepage, download the slides, and name the folder with --data.",
         layout="01_01_0083.svs (or .SVS) with the ImageScope file 01_01_0083.xml, each pair in a folder of its own "
         "(Training_phase_1_001/ …) or all in one; layer 1 is the whole tumour, layer 2 the viable tumour. The masks "
-        "(*_whole.tif, *_viable.tif) are passed over. The folder itself, or the one above PAIP2019/, is the root.",
+        "(*_whole.tif, *_viable.tif) are ignored. The folder itself, or the one above PAIP2019/, is the root.",
     )
     nominal_mpp = 0.5
     coarse_microns = 128.0

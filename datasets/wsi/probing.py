@@ -47,7 +47,7 @@ def _probe(case: Case, lack: Callable[[Case], str | None]) -> SlideFacts | str:
     if fault is not None:
         return fault
     if case.image is None:
-        return "the slide file is not there"
+        return "the slide file does not exist"
     if case.annotation is not None and case.annotation.stat().st_size == 0:
         return f"{case.annotation.name} is empty"
     fault = probe(Slide(case.id, case.image, case.patient))

@@ -32,7 +32,8 @@ class SlidesOptions(LabelledOptions):
     """Which manifest is read and how; how slides are split where it does not say."""
 
     manifest: str | None = Field(
-        None, description="the manifest, a .csv or .parquet file inside the root; null: manifest.csv or .parquet"
+        None,
+        description="the manifest: a .csv, .tsv, .txt or .parquet file inside the root; null: manifest.csv or .parquet",
     )
     negative: str | None = Field(
         None, description="the label of the negative class; null: normal, negative, benign or 0"
@@ -42,16 +43,19 @@ class SlidesOptions(LabelledOptions):
         description="the label of the positive class; null: tumor, tumour, positive, malignant, lesion, cancer or 1",
     )
     test: float = Field(
-        0.3, gt=0, lt=1, description="share of the slides that test, by patient, where the manifest names no splits"
+        0.3,
+        gt=0,
+        lt=1,
+        description="share of the slides held out for testing, by patient, where the manifest names no splits",
     )
     validation: float = Field(
         0.15,
         ge=0,
         le=0.5,
-        description="share of the training slides set aside, by patient, where the manifest names no validation "
-        "slides; 0: none",
+        description="share of training slides held out for validation, by patient, where the manifest names none; "
+        "0: none",
     )
-    split_seed: int = Field(0, ge=0, description="another seed, another test and validation part")
+    split_seed: int = Field(0, ge=0, description="seed of the test and validation splits")
 
 
 class Slides(LabelledSlides):
@@ -65,10 +69,11 @@ class Slides(LabelledSlides):
         licence="yours",
         citation="yours",
         size="any number of slides that OpenSlide opens",
-        obtain="bench data init slides DIR writes a manifest from what lies in DIR and says what is missing.",
+        obtain="bench data init slides DIR drafts a manifest of the slides in DIR and lists what is missing.",
         layout="manifest.csv or manifest.parquet with the columns slide (path relative to the root), patient, label, "
         "split (train, validation or test; empty everywhere: cut by patient), and where known annotation (path of a "
         "GeoJSON, ASAP or ImageScope XML, or label image), mpp (wins over the file's), id (default: the file's name). "
+        "Separator and encoding are recognised. "
         "A positive slide without annotation counts by its label alone.",
     )
     nominal_mpp = 0.25
@@ -123,7 +128,7 @@ class Slides(LabelledSlides):
         return DataError(msg, fix="name the file that outlines its lesions in the column annotation")
 
     def check_counts(self, report: VerifyReport) -> None:
-        """There is no official count: what the manifest names is said."""
+        """There is no official count: note what the manifest names."""
         positive = [case for case in self.cases.values() if case.lesion]
         outlined = sum(case.annotation is not None for case in positive)
         names = f"{len(self.cases) - len(positive)} {self.classes[0]}, {len(positive)} {self.classes[1]}"

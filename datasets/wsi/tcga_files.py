@@ -84,7 +84,7 @@ class Download:
             if self.partial is not None:
                 return f"the download is partial: {self.partial}{of} bytes{where}"
             name = self.expected.name if self.expected else self.barcode.text
-            return f"the slide file {name} is not there{where}"
+            return f"the slide file {name} does not exist{where}"
         size = self.file.stat().st_size
         if self.expected is not None and size != self.expected.size:
             return f"{self.file.name} has {size}{of} bytes{where}: the download is partial or another file"
@@ -114,7 +114,7 @@ def read_downloads(root: Path) -> Downloads:
     """Every slide of the folder and of its manifests, not yet as cases.
 
     Slides are found by name in any folder (`<uuid>/<barcode>.<uuid>.svs`, or all in one). Raises `DataError` when
-    one is there twice, or a manifest cannot be read.
+    one appears twice, or a manifest cannot be read.
     """
     files: dict[str, Path] = {}
     partial: dict[str, int] = {}
@@ -150,7 +150,7 @@ def read_downloads(root: Path) -> Downloads:
 
 
 def _read_manifest(path: Path) -> tuple[Mapping[str, Expected], tuple[str, ...]]:
-    """Barcode → what is expected, and notes; files that are no slides are passed over."""
+    """Barcode → what is expected, and notes; files that are no slides are ignored."""
     fix = f"download {path.name} again from the GDC portal: cart, Download Cart, Manifest"
     expected: dict[str, Expected] = {}
     table = read_table(path, COLUMNS[:4], fix=fix)

@@ -1,4 +1,4 @@
-"""TCGA-LUAD: mutations of lung adenocarcinoma, told from the slide."""
+"""TCGA-LUAD: mutations of lung adenocarcinoma, predicted from the slide."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _WRITTEN = re.compile(r"[0-9a-f-]{36}/TCGA-05-\d{4}-01Z-00-DX1\.[0-9A-F-]{36}\.s
 class TcgaLuadOptions(LabelledOptions):
     """Which gene, which slides, and the folds."""
 
-    target: Literal["EGFR", "KRAS", "STK11", "TP53"] = Field("EGFR", description="the gene whose mutation is told")
+    target: Literal["EGFR", "KRAS", "STK11", "TP53"] = Field("EGFR", description="the gene whose mutation is predicted")
     slides: Literal["diagnostic", "all"] = Field(
         "diagnostic", description="diagnostic: slides of fixed tissue (DX); all: frozen sections of the tumour as well"
     )
     folds: int = Field(5, ge=2, le=16, description="number of folds of whole patients, alike in their labels")
-    fold: int = Field(0, ge=0, le=15, description="the fold that is the test part")
-    fold_seed: int = Field(0, ge=0, description="another seed, other folds")
+    fold: int = Field(0, ge=0, le=15, description="index of the fold that is tested")
+    fold_seed: int = Field(0, ge=0, description="seed of the folds")
 
     @model_validator(mode="after")
     def _fold_exists(self) -> Self:
@@ -115,12 +115,12 @@ class TcgaLuad(LabelledSlides):
         return max(self.own.fold + 1, 2, min(self.own.folds, patients)) if self.synthetic else self.own.folds
 
     def annotated(self, slide: Slide) -> bool:
-        """False: where on a slide a mutation shows, nobody knows."""
+        """False: where on a slide a mutation shows is not known."""
         return False
 
     def not_annotated(self, slide: Slide) -> DataError:
         """There is no outline of a mutation."""
-        msg = f"slide {slide.id!r}: nobody outlined where {self.own.target} shows; the label is the patient's alone"
+        msg = f"slide {slide.id!r}: it has no outline of where {self.own.target} shows; only the patient has a label"
         return DataError(msg, fix="use a method that learns from image labels: bench list methods")
 
     def check_counts(self, report: VerifyReport) -> None:
@@ -189,7 +189,7 @@ def _left_out(
     strangers = [name for name, slide in chosen.items() if listed and slide.expected is None]
     sections = "frozen sections and " if options.slides == "diagnostic" else ""
     lines = (
-        (passed, f"{len(passed)} {sections}slides of normal tissue are passed over"),
+        (passed, f"{len(passed)} {sections}slides of normal tissue are ignored"),
         (bare, f"{len(bare)} patients have no {options.target} label in {TABLE} and are left out"),
         (absent, f"{len(absent)} patients of {TABLE} have no slide here"),
         (strangers, f"{len(strangers)} slides are in no GDC manifest: only opened, not compared"),
@@ -217,7 +217,7 @@ def _write(folder: Path, slide: Planned, composed: Picture) -> None:
 
 
 def _write_tables(folder: Path, planned: Sequence[Planned], seed: int) -> None:
-    """The first gene is the tissue's, the others are drawn by lot."""
+    """The first gene is the tissue's, the others are random."""
     listed = []
     for path in sorted(folder.glob("*/*.svs")):
         content = path.read_bytes()

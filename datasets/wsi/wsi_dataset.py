@@ -107,7 +107,7 @@ class WsiDataset(Dataset):
 
     @cached_property
     def parts(self) -> Mapping[str, Split]:
-        """Id → split, before a part of the training slides is set aside. Slides that are not here have one too."""
+        """Id → split, before validation slides are taken from train. Missing slides have one too."""
         cases = list(self.cases.values())
         return lcmil_split(cases, self.expected_listed) if self.lcmil else self.split(cases)
 

@@ -28,9 +28,9 @@ class WsiOptions(Options):
         "all other annotated slides train",
     )
     validation: float = Field(
-        0.15, ge=0, le=0.5, description="share of the training slides set aside, by patient; 0: none"
+        0.15, ge=0, le=0.5, description="share of the training slides held out for validation, by patient; 0: none"
     )
-    split_seed: int = Field(0, ge=0, description="another seed, another validation part")
+    split_seed: int = Field(0, ge=0, description="seed of the validation split")
     inclusion: Literal["all", "lcmil"] = Field(
         "all",
         description="lcmil: only slides that are exhaustively annotated and whose lesion covers 10 to 90 % of the "
@@ -52,7 +52,7 @@ class WsiOptions(Options):
         json_schema_extra={"source": "LC-MIL code"},
     )
     tissue_mode: Mode = Field(
-        "hsv-otsu", description="how tissue is told from glass; the modes named released repeat LC-MIL's code"
+        "hsv-otsu", description="how tissue is separated from glass; the modes named released repeat LC-MIL's code"
     )
     label_rule: Literal["centre", "released"] = Field(
         "centre",
@@ -71,7 +71,7 @@ class WsiOptions(Options):
     coarse_version: str | None = Field(
         None, description="published: top1 (the default), pathologist_1 …; drawn: a folder inside coarse_path"
     )
-    coarse_seed: int = Field(0, ge=0, description="another seed, other random lines and other noise")
+    coarse_seed: int = Field(0, ge=0, description="seed of the random lines and of the noise")
     coarse_cell: int | None = Field(
         None,
         ge=1,
@@ -89,17 +89,21 @@ class WsiOptions(Options):
         json_schema_extra={"source": "LC-MIL data"},
     )
     coarse_hull: bool = Field(True, description="take the convex hull of each region")
-    coarse_keep: Literal["largest", "all"] = Field("largest", description="which regions of the truth are kept")
+    coarse_keep: Literal["largest", "all"] = Field("largest", description="regions of the truth to keep")
     coarse_halve: Literal["auto", "never", "always"] = Field(
         "never", description="cut a region in half by a random line; auto: if it is the only one"
     )
-    noise_flip_positive: float = Field(0.1, ge=0, le=1, description="share of lesion cells marked normal, coarse=noise")
-    noise_flip_negative: float = Field(
-        0.05, ge=0, le=1, description="share of normal cells marked lesion, coarse=noise"
+    noise_flip_positive: float = Field(
+        0.1, ge=0, le=1, description="share of lesion cells flipped to normal, coarse=noise only"
     )
-    noise_shift: float = Field(0, ge=-50, le=50, description="cells the outline is moved outwards, coarse=noise")
-    noise_missed: float = Field(0, ge=0, le=1, description="share of the lesions left out, coarse=noise")
-    noise_invented: int = Field(0, ge=0, le=100, description="number of lesions invented, coarse=noise")
+    noise_flip_negative: float = Field(
+        0.05, ge=0, le=1, description="share of normal cells flipped to lesion, coarse=noise only"
+    )
+    noise_shift: float = Field(
+        0, ge=-50, le=50, description="cells by which outlines are moved outwards, coarse=noise only"
+    )
+    noise_missed: float = Field(0, ge=0, le=1, description="share of lesions left out, coarse=noise only")
+    noise_invented: int = Field(0, ge=0, le=100, description="number of false lesions added, coarse=noise only")
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -35,7 +35,7 @@ def check_usable(
             report.check(False, f"{slide}: {why}")
     if absent:
         first = missing[absent[0]] if len(absent) == 1 else f"the first: {missing[absent[0]]}"
-        report.check(False, f"{len(absent)} expected slides are not there: {named(absent)}; {first}")
+        report.check(False, f"{len(absent)} expected slides are missing: {named(absent)}; {first}")
     total = sum(map(len, usable.values()))
     parts = ", ".join(f"{len(slides)} {split}" for split, slides in usable.items())
     report.check(total > 0, f"{total} slides can be read: {parts}")

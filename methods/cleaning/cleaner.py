@@ -1,4 +1,4 @@
-"""What LC-MIL and DkNN share: the encoder, the cells of a slide, and one model per slide or for all of them."""
+"""What LC-MIL and DkNN share: encoder, cells of a slide, and one model per slide or for all slides."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Cleaner(Method[K]):
         self._model: dict[str, Any] | None = None
 
     def fit(self, train: View, validation: View, context: Context) -> None:
-        """What all slides share: a self-supervised encoder, if asked for, and with scope=cohort the model."""
+        """The stages "encoder" (self-supervised, if asked for) and, with scope=cohort, "cohort" (the model)."""
         after: tuple[str, ...] = ()
         if self.params.encoder_training == "self-supervised":
             uses = (*PLACE_FIELDS, *ENCODER_FIELDS)

@@ -38,7 +38,7 @@ States = list[Mapping[str, Any]]
 
 @dataclass
 class Round:
-    """What one round ends in. `loss`: L2, the stage-2 loss over the training units. `scored`: what θ1 saw on them."""
+    """The result of a round. `loss`: L2, the stage-2 loss over the training units. `scored`: θ1's scan of them."""
 
     theta1: States
     theta2: Mapping[str, Any]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Patch:
-    """One patch on its way to a mask: slide, corner, pixels p × p × 3, classes present (None: not told)."""
+    """One patch: slide, corner, pixels p × p × 3, classes present (None: without label)."""
 
     slide: str
     x: int
@@ -36,7 +36,7 @@ class Patch:
 
     @property
     def single(self) -> bool:
-        """Whether its label leaves one class only, so that its mask is a constant whatever the CAM says."""
+        """Whether its label has one class only, so that its mask is constant whatever its CAM."""
         return self.present is not None and int(self.present.sum()) == 1
 
 
@@ -149,7 +149,7 @@ class Merger:
         self.sizes[slide.id] = (width, height)
 
     def constant(self, patch: Patch) -> None:
-        """Add a patch with a single label, whose CAM need not be known: for a sum only the exclusions matter."""
+        """Add a patch with a single label, without its CAM: in a sum only the exclusions matter."""
         assert patch.present is not None
         if self.params.cam_merge == "vote":
             self._area(patch)[int(patch.present.argmax())] += 1

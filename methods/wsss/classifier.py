@@ -76,7 +76,7 @@ def create_classifier(params: ClassifierParams, classes: int, *, initialise: boo
 
 
 def train_classifier(train: View, validation: View, params: ClassifierParams, context: Context) -> dict[str, Tensor]:
-    """Train on patch labels and return the weights, on the CPU: binary cross entropy per class, SGD.
+    """Train on patch labels and return the weights, on the CPU: binary cross-entropy per class, SGD.
 
     `cls_select` "best" compares the epochs by the loss on the patch labels of `validation`, never on masks or test
     slides (D20). Raises `ConfigError` when there is nothing to train on or to select by.
@@ -110,7 +110,7 @@ def epoch_steps(params: ClassifierParams, patches: int) -> int:
 
 
 def released_rate(step: int, epochs: int, base: float) -> float:
-    """What the published code does (D1): poly 0.9 over as many steps as there are epochs, then constant."""
+    """The rate of the released code (D1): poly 0.9 over as many steps as there are epochs, then constant."""
     return poly_rate(min(step, epochs - 1), epochs, base)
 
 
@@ -160,7 +160,7 @@ def _validation(net: CamNet, validation: View, params: ClassifierParams, context
 
 @torch.inference_mode()
 def validation_loss(net: CamNet, patches: PatchSet, params: ClassifierParams, context: Context) -> float:
-    """Mean binary cross entropy on whole patches, without augmentation. The net is left in training mode."""
+    """Mean binary cross-entropy on whole patches, without augmentation. The net is left in training mode."""
     net.eval()
     total = 0.0
     for start in range(0, len(patches), params.cls_batch):

@@ -1,4 +1,4 @@
-"""Training patches: views of whole images in memory, their labels, and how they reach the classifier (paper §2.2)."""
+"""Training patches: views of whole images in memory, their labels, and their augmentation (paper §2.2)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ OWN = ("resnet38",)
 
 @cache
 def timm_names() -> frozenset[str]:
-    """The names of timm's models, with and without the tag of their weights, read from its files: timm is not loaded."""
+    """The names of timm's models, with and without the tag of their weights; read from its files, without timm."""
     spec = importlib.util.find_spec("timm")
     names: set[str] = set()
     if spec is None or spec.origin is None:

@@ -1,4 +1,4 @@
-"""What frozen encoders made of patches, computed once and kept on disk for all methods, seeds, trials and processes.
+"""Features of frozen encoders, computed once and kept on disk for all methods, seeds, trials and processes.
 
 One folder per key. The key covers the slide's content, lattice, cells, reader and level, encoder (architecture,
 weights, transform, precision). A folder is written under a temporary name and renamed, under a lock of its own: what
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 VALUES, CELLS, FACTS = "values.npy", "cells.npy", "key.json"
 VERSION = 1
-"""Raised when the same key would hold something else."""
+"""Raise it whenever the same key would hold something else."""
 WHOLE = 16_000_000
 """Slides of up to so many bytes are read whole for their digest: plain images of one size differ in little."""
 
@@ -78,8 +78,8 @@ class FeatureCache:
         wanted = np.ones(grid.shape, np.bool_) if where is None else where
         facts = _facts(slide, grid, wanted, encoder)
         home = self.folder / facts["key"][:2] / facts["key"]
-        if (found := _load(home, facts, wanted)) is not None:
-            return found
+        if (features := _load(home, facts, wanted)) is not None:
+            return features
         try:
             home.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(home.with_suffix(".lock"))
@@ -87,8 +87,8 @@ class FeatureCache:
         except OSError as error:
             raise _unwritable(home, error) from error
         try:
-            if (found := _load(home, facts, wanted)) is not None:
-                return found
+            if (features := _load(home, facts, wanted)) is not None:
+                return features
             if home.exists():
                 text = f"{home} is damaged: the features of slide {slide.id!r} ({encoder.name}) are computed again"
                 warnings.warn(text, stacklevel=2)
@@ -99,16 +99,16 @@ class FeatureCache:
                 number = -(-int(np.count_nonzero(wanted)) // batch)
                 batches = track(batches, f"features of {slide.id} ({encoder.name})", number)
             _compute(home, facts, wanted, encoder, batches)
-            found = _load(home, facts, wanted)
+            features = _load(home, facts, wanted)
         finally:
             lock.release()
-        if found is None:
+        if features is None:
             raise DataError(f"the features just written to {home} cannot be read", fix="bench cache info")
-        return found
+        return features
 
 
 def _facts(slide: Slide, grid: Grid, wanted: NDArray[np.bool_], encoder: FrozenEncoder) -> dict[str, Any]:
-    """What the key is made of, in words a person can read; `key` is the digest of the rest."""
+    """The facts behind the key, in readable form; `key` is the digest of the others."""
     facts: dict[str, Any] = {
         "version": VERSION,
         "content": _content(slide),
@@ -158,7 +158,7 @@ def _compute(
 def _write_values(
     path: Path, shape: tuple[int, int], dtype: np.dtype[Any], encoder: FrozenEncoder, batches: Iterable[Any]
 ) -> None:
-    """Batch after batch into one .npy file. Plain writes, not a memory map: a full disk is an error, not a crash."""
+    """Write batch after batch to one .npy file. Not through a memory map, where a full disk would crash the process."""
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     with path.open("wb") as stream:
         np.lib.format.write_array_header_2_0(stream, header)
@@ -169,7 +169,7 @@ def _write_values(
 
 
 def _load(home: Path, facts: dict[str, Any], wanted: NDArray[np.bool_]) -> Features | None:
-    """What is kept at `home`; None when it is not there or is not what was asked for."""
+    """The features kept at `home`; None when they are missing or are others than were asked for."""
     cells = np.argwhere(wanted)
     try:
         kept = np.load(home / CELLS)
@@ -186,5 +186,5 @@ def _load(home: Path, facts: dict[str, Any], wanted: NDArray[np.bool_]) -> Featu
 
 
 def _unwritable(home: Path, error: OSError) -> DataError:
-    what = f"cannot keep features in {home.parent}: {error.strerror or error}"
-    return DataError(what, fix="make room: bench cache prune --max-size 10, or name another folder: BENCH_CACHE=DIR")
+    problem = f"cannot keep features in {home.parent}: {error.strerror or error}"
+    return DataError(problem, fix="make room: bench cache prune --max-size 10, or name another folder: BENCH_CACHE=DIR")

@@ -36,7 +36,7 @@ def architectures_of(state: Mapping[str, Tensor]) -> list[str]:
 
 def _pattern(state: Mapping[str, Tensor]) -> str:
     """A wildcard of timm names for the family that the tensors' names and shapes suggest."""
-    if "pos_embed" in state or "patch_embed.proj.weight" in state and "cls_token" in state:
+    if "pos_embed" in state or ("patch_embed.proj.weight" in state and "cls_token" in state):
         embedding = state.get("cls_token", state.get("pos_embed"))
         width = 0 if embedding is None else int(embedding.shape[-1])
         size = {192: "tiny", 384: "small", 768: "base", 1024: "large", 1280: "huge", 1408: "giant", 1536: "giant"}

@@ -31,7 +31,7 @@ PRETRAINED_ON: Mapping[str, str] = {
     "resnet": "ImageNet-1k",
     "vit": "ImageNet-21k or another large set: see the model's card",
 }
-"""What the downloadable weights of a family of encoders have seen; for all others it is unknown."""
+"""Training data of the downloadable weights, by family of encoders; for all others it is unknown."""
 
 
 def pretrained_on(name: str, *, pretrained: bool, weights: Path | None) -> str:
@@ -113,7 +113,8 @@ def create_encoder(
 
     An entry of the catalogue brings its own weights and transform; `pretrained` false takes its architecture alone.
 
-    Raises `ConfigError` for a name that neither the catalogue nor timm has, `WeightsError` when weights cannot be loaded or do not fit.
+    Raises `ConfigError` for a name that neither the catalogue nor timm has, `WeightsError` when weights cannot be
+    loaded or do not fit.
     """
     entry = catalogue_entry(name)
     if entry is not None and (pretrained or weights is not None):
@@ -176,7 +177,7 @@ def entry_encoder(
 
 
 def wrap_encoder(module: nn.Module, *, name: str, dim: int, side: int, device: str) -> FrozenEncoder:
-    """A network of our own (images n × 3 × side × side, normalised as ImageNet's → n × dim) as a frozen encoder."""
+    """Any network (images n × 3 × side × side, normalised as ImageNet's → n × dim) as a frozen encoder."""
     return FrozenEncoder(module, name=name, dim=dim, side=side, device=device)
 
 
@@ -197,8 +198,9 @@ def vgg16_head(*, pretrained: bool, weights: Path | None) -> tuple[Tensor, ...] 
     )
     names = next((layout for layout in layouts if f"{layout[0]}.weight" in state), None)
     if names is None:
-        what = f"{weights} holds no fully connected layers of VGG16 (classifier.0 or pre_logits.fc1)"
-        raise WeightsError(what, fix="give torchvision's or timm's whole vgg16 file, or --set encoder_pretrained=false")
+        problem = f"{weights} holds no fully connected layers of VGG16 (classifier.0 or pre_logits.fc1)"
+        fix = "give torchvision's or timm's complete vgg16 file, or --set encoder_pretrained=false"
+        raise WeightsError(problem, fix=fix)
     tensors = [state[f"{layer}.{kind}"] for layer in names for kind in ("weight", "bias")]
     return tuple(tensor.flatten(1) if tensor.ndim > 1 else tensor for tensor in tensors)
 
@@ -231,7 +233,7 @@ def _model(name: str, *, pretrained: bool, side: int, part: Part, seed: int, cla
 
 
 def _bare_trunk(name: str) -> nn.Module:
-    """A VGG whose convolutions alone are drawn: its fully connected layers, nine tenths of it, stay without memory."""
+    """A VGG with random convolutions; its fully connected layers, nine tenths of its weights, take no memory."""
     import timm
 
     with torch.device("meta"):

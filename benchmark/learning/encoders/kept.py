@@ -1,4 +1,4 @@
-"""What lies in the cache, and how to make room in it. Never touches what the cache did not write, or what is in use."""
+"""The contents of the cache, and how to make room. Nothing in use or of other origin is ever touched."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Entry:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Every whole entry below `folder`, the one used longest ago first."""
-    found = []
+    """Every complete entry below `folder`, least recently used first."""
+    whole = []
     for facts_file in sorted(folder.glob(f"??/*/{FACTS}")):
         home = facts_file.parent
         try:
@@ -46,19 +46,19 @@ def entries(folder: Path) -> list[Entry]:
             told = (str(facts["slide"]), str(facts["encoder_name"]), int(facts["patches"]), float(facts["seconds"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        found.append(Entry(home, told[0], told[1], told[2], size, told[3], used))
-    return sorted(found, key=lambda entry: (entry.used, entry.home))
+        whole.append(Entry(home, told[0], told[1], told[2], size, told[3], used))
+    return sorted(whole, key=lambda entry: (entry.used, entry.home))
 
 
 def leftovers(folder: Path) -> list[Path]:
     """Unfinished entries of writers that died, and entries that lost their facts; none that is being written."""
-    found = sorted(path for path in folder.glob("??/*") if path.is_dir() and KEY.fullmatch(path.stem))
-    broken = [path for path in found if path.suffix == ".part" or not (path / FACTS).is_file()]
+    folders = sorted(path for path in folder.glob("??/*") if path.is_dir() and KEY.fullmatch(path.stem))
+    broken = [path for path in folders if path.suffix == ".part" or not (path / FACTS).is_file()]
     return [path for path in broken if _only_ours(path) and not _held(_lock_of(path))]
 
 
 def chosen(
-    found: Sequence[Entry],
+    candidates: Sequence[Entry],
     *,
     older_than: float | None = None,
     max_bytes: float | None = None,
@@ -74,14 +74,14 @@ def chosen(
     now = time.time() if now is None else now
     removed = [
         entry
-        for entry in found
+        for entry in candidates
         if everything
         or (older_than is not None and now - entry.used > older_than * DAY)
         or (encoder is not None and encoder in (entry.encoder, entry.encoder.partition(":")[0]))
     ]
     if max_bytes is not None:
         gone = {entry.home for entry in removed}
-        rest = [entry for entry in found if entry.home not in gone]
+        rest = [entry for entry in candidates if entry.home not in gone]
         left = sum(entry.bytes for entry in rest)
         for entry in rest:
             if left <= max_bytes:
@@ -92,7 +92,7 @@ def chosen(
 
 
 def remove(home: Path) -> bool:
-    """Remove an entry or a leftover; False when it is in use or holds a file that is not the cache's."""
+    """Remove an entry or a leftover; False when it is in use or holds a file that the cache did not write."""
     try:
         with FileLock(_lock_of(home), timeout=0):
             if not _only_ours(home):

@@ -100,7 +100,7 @@ def build(architecture: str) -> tuple[nn.Module, int]:
 
 
 def frozen(architecture: str, state: dict[str, Tensor], *, side: int, device: str) -> FrozenEncoder:
-    """The encoder that `pretrain` returned the weights of."""
+    """The frozen encoder with the weights that `pretrain` returned."""
     model, dim = build(architecture)
     model.load_state_dict(state)
     return wrap_encoder(model, name=f"{architecture}:self-supervised", dim=dim, side=side, device=device)

@@ -1,4 +1,4 @@
-"""timm models by name: unknown ones, ones without the maps a decoder needs, and missing weights are refused aloud."""
+"""timm models by name, with clear errors for unknown names, missing weights and models without the maps required."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def strides_of(name: str, **options: Any) -> tuple[int, ...]:
             net = timm.create_model(name, features_only=True, **options)
         return tuple(net.feature_info.reduction())  # type: ignore[union-attr, operator]
     except Exception as error:
-        what = f"the timm model {name!r} cannot give maps of its stages: {error or type(error).__name__}"
-        raise ConfigError(what, fix="choose a convolutional model, for example resnet18") from error
+        problem = f"the timm model {name!r} cannot give maps of its stages: {error or type(error).__name__}"
+        raise ConfigError(problem, fix="choose a convolutional model, for example resnet18") from error
 
 
 def create_maps(
@@ -56,10 +56,10 @@ def create_maps(
 
     Raises `ConfigError` for a name that timm does not have, or a model without such maps.
     """
-    found = strides_of(name, **options)
-    if found != tuple(strides):
-        what = f"the maps of {name!r} have strides {list(found)}, expected {list(strides)}"
-        raise ConfigError(what, fix="choose a convolutional model, for example resnet18")
+    given = strides_of(name, **options)
+    if given != tuple(strides):
+        problem = f"the maps of {name!r} have strides {list(given)}, expected {list(strides)}"
+        raise ConfigError(problem, fix="choose a convolutional model, for example resnet18")
     return create_net(name, pretrained=pretrained, weights=weights, fix=fix, features_only=True, **options)
 
 

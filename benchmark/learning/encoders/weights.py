@@ -14,7 +14,7 @@ from benchmark.errors import WeightsError
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 """Keys under which training scripts put the tensors beside other things."""
-CLASSIFIERS = ("fc.", "_fc.", "head.", "head_dist.", "classifier.", "last_linear.")
+CLASSIFIERS = ("fc.", "_fc.", "fc8.", "linear1000.", "head.", "head_dist.", "classifier.", "last_linear.")
 """How the layers begin that name the classes of the task a network was trained for."""
 OPTIONAL = "num_batches_tracked"
 """A counter of BatchNorm that old files lack and that changes no output."""
@@ -49,8 +49,8 @@ def _pickled(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         text = str(error).splitlines()[0]
-        what = f"{path} is not a weight file, or holds Python objects beside tensors, which are not loaded: {text}"
-        raise WeightsError(what, fix=_RESAVE) from error
+        problem = f"{path} is not a weight file, or holds Python objects beside tensors, which are not loaded: {text}"
+        raise WeightsError(problem, fix=_RESAVE) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{path} cannot be read as a weight file: {text}", fix="download it again") from error
@@ -87,16 +87,16 @@ def fit_state(
     for name, tensor in expected.items():
         got = state.get(name)
         if got is not None and got.shape != tensor.shape:
-            what = f"{origin}: tensor {name!r} has shape {tuple(got.shape)}, expected {tuple(tensor.shape)}"
-            raise WeightsError(what, fix=_fix(state))
+            problem = f"{origin}: tensor {name!r} has shape {tuple(got.shape)}, expected {tuple(tensor.shape)}"
+            raise WeightsError(problem, fix=_fix(state))
     if missing:
-        what = f"{origin} lacks {len(missing)} of {len(expected)} tensors, first {missing[0]!r}"
+        problem = f"{origin} lacks {len(missing)} of {len(expected)} tensors, first {missing[0]!r}"
         if extra:
-            what += f"; it has {len(extra)} others, first {extra[0]!r}"
-        raise WeightsError(what, fix=_fix(state))
+            problem += f"; it has {len(extra)} others, first {extra[0]!r}"
+        raise WeightsError(problem, fix=_fix(state))
     if homeless:
-        what = f"{origin} has {len(homeless)} tensors that the network has no place for, first {homeless[0]!r}"
-        raise WeightsError(f"{what}: they belong to another network", fix=_fix(state))
+        problem = f"{origin} has {len(homeless)} tensors that the network has no place for, first {homeless[0]!r}"
+        raise WeightsError(f"{problem}: they belong to another network", fix=_fix(state))
     module.load_state_dict({name: state.get(name, tensor) for name, tensor in expected.items()})
 
 

@@ -28,8 +28,8 @@ def khened_tissue(thumbnail_rgb: NDArray[np.uint8], level: int) -> NDArray[np.bo
     from skimage.filters import threshold_otsu
 
     if level not in DILATION:
-        what = f"level {level} was given to the tissue rule of Khened, which knows levels 0 to {max(DILATION)}"
-        raise ConfigError(what, fix="make the thumbnail from one of these levels")
+        problem = f"level {level} was given to the tissue rule of Khened, which knows levels 0 to {max(DILATION)}"
+        raise ConfigError(problem, fix="make the thumbnail from one of these levels")
     saturation = rgb2hsv(thumbnail_rgb)[..., 1]
     bright = [thumbnail_rgb[..., channel] > threshold_otsu(thumbnail_rgb[..., channel]) for channel in range(3)]
     mask = (saturation > threshold_otsu(saturation)) & ~np.logical_and.reduce(bright)

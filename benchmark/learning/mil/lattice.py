@@ -125,9 +125,9 @@ def _fitting(slide: Slide, units: Grid, patch: int, mpp: float | None) -> tuple[
     if room >= patch:
         return patch, min(scale_of(slide, mpp), room / patch)
     if room < MULTIPLE:
-        what = f"units of slide {slide.id!r} have {units.width} × {units.height} px"
+        problem = f"units of slide {slide.id!r} have {units.width} × {units.height} px"
         raise ConfigError(
-            f"{what}; a patch needs at least {MULTIPLE}", fix="choose larger units: bench data info DATASET"
+            f"{problem}; a patch needs at least {MULTIPLE}", fix="choose larger units: bench data info DATASET"
         )
     return room // MULTIPLE * MULTIPLE, 1.0
 
@@ -163,8 +163,8 @@ def _khened(slide: Slide, grid: Grid) -> NDArray[np.bool_]:
     levels = slide_facts(slide.path, slide.id).downsamples[: len(DILATION)]
     width, height = slide.size
     if width * height / levels[-1] ** 2 > LARGEST:
-        what = f"slide {slide.id!r}: its level {len(levels) - 1} has more than {LARGEST // 10**6} Mpx"
-        raise ConfigError(f"{what}, too much for the tissue rule of Khened", fix="--set tissue=grey-otsu")
+        problem = f"slide {slide.id!r}: its level {len(levels) - 1} has more than {LARGEST // 10**6} Mpx"
+        raise ConfigError(f"{problem}, too much for the tissue rule of Khened", fix="--set tissue=grey-otsu")
     mask = khened_tissue(slide.read(0, 0, width, height, downsample=levels[-1]), len(levels) - 1)
     rows, cols = (
         np.stack([edges * pixels // length, -(-(edges + extent) * pixels // length)], axis=1).clip(0, pixels)

@@ -70,8 +70,8 @@ def create_backbone(
 
 def _resnet38(dilation: int, *, pretrained: bool, weights: Path | None, purpose: str) -> ResNet38:
     if weights is None and pretrained:
-        what = "'resnet38' has no weights to download; pretrained needs the file res38d.pth"
-        raise WeightsError(what, fix=_fix(purpose, "res38d.pth"))
+        problem = "'resnet38' has no weights to download; pretrained needs the file res38d.pth"
+        raise WeightsError(problem, fix=_fix(purpose, "res38d.pth"))
     state = None if weights is None else load_state(weights)
     body = ResNet38(dilation)
     if state is not None:

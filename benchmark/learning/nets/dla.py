@@ -54,16 +54,16 @@ class DlaUp(nn.Module):
     def __init__(self, encoder: nn.Module, channels: Sequence[int]) -> None:
         super().__init__()
         self.encoder = encoder
-        one, two, three, four, five = channels
+        c2, c4, c8, c16, c32 = channels  # by stride
         self.units = nn.ModuleList(
             [
-                Aggregation([four, five], four),
-                Aggregation([three, four, four], three),
-                Aggregation([two, three, three, three], two),
-                Aggregation([one, two, two, two, two], one),
+                Aggregation([c16, c32], c16),
+                Aggregation([c8, c16, c16], c8),
+                Aggregation([c4, c8, c8, c8], c4),
+                Aggregation([c2, c4, c4, c4, c4], c2),
             ]
         )
-        self.head = nn.Conv2d(one, 1, 1)
+        self.head = nn.Conv2d(c2, 1, 1)
         self._initialise()
 
     def _initialise(self) -> None:

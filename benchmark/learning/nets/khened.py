@@ -49,8 +49,8 @@ class KhenedNet(nn.Module):
         """Raises `ConfigError` unless H and W are multiples of 32."""
         height, width = images.shape[-2:]
         if height % MULTIPLE or width % MULTIPLE:
-            what = f"images of {width} × {height} px were given to a net that takes multiples of {MULTIPLE}"
-            raise ConfigError(what, fix="--set patch=256")
+            problem = f"images of {width} × {height} px were given to a net that takes multiples of {MULTIPLE}"
+            raise ConfigError(problem, fix="--set patch=256")
         negative, positive = self.head(self.body(images)).float().split(1, dim=1)
         return resize(positive - negative, (height, width))
 

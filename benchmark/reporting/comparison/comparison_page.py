@@ -6,22 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.dataset import Dataset
-from benchmark.errors import ConfigError
 from benchmark.reporting import templating
 from benchmark.reporting.comparison import comparison_words as words
 from benchmark.reporting.comparison.comparison_facts import Difference
 from benchmark.reporting.comparison.disagreement_pictures import KINDS, draw
 from benchmark.reporting.overlays import TRUTH_COLOUR
-from benchmark.storage import whole_file
-
-
-def require_place(out: Path) -> None:
-    """Raise `ConfigError` unless a file can be written there."""
-    folder = out.absolute().parent
-    if not folder.is_dir():
-        raise ConfigError(f"cannot write {out}: there is no folder {folder}", fix=f"mkdir -p {folder}")
-    if out.is_dir():
-        raise ConfigError(f"cannot write {out}: it is a folder", fix=f"--out {out / 'compare.html'}")
+from benchmark.storage import require_place, whole_file
 
 
 def write_page(difference: Difference, out: Path, datasets: Sequence[Dataset] = (), closed: str = "") -> None:
@@ -36,6 +26,7 @@ def write_page(difference: Difference, out: Path, datasets: Sequence[Dataset] = 
 
 def render(difference: Difference, datasets: Sequence[Dataset] = (), closed: str = "") -> str:
     """The page as HTML. Everything that comes from data is escaped."""
+    difference = words.with_short_names(difference)
     pictures = draw(difference, datasets)
     return templating.render(
         "comparison",

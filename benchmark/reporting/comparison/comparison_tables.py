@@ -23,6 +23,7 @@ WIDTH = 110
 
 def as_tables(difference: Difference) -> Iterator[RenderableType]:
     """Tables and sentences, each fit for 110 columns."""
+    difference = words.with_short_names(difference)
     yield Text.assemble(("one    ", "bold"), words.called(difference.one))
     yield Text.assemble(("other  ", "bold"), words.called(difference.other))
     for note in difference.notes:

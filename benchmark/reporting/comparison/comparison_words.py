@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.metrics.statistics import stars
@@ -10,6 +11,7 @@ from benchmark.reporting.comparison.comparison_facts import Difference, Figure, 
 from benchmark.reporting.comparison.specificity import AT_100, PairedSpecificity
 from benchmark.reporting.leaderboard.leaderboard_words import digits
 from benchmark.reporting.paired import PairedTest
+from benchmark.reporting.run_names import component_of, distinct_names
 from benchmark.reporting.templating import number
 from benchmark.stored import StoredRun
 
@@ -21,6 +23,18 @@ _PLACES = {"seconds": 1, "mib": 0, "stages": 0}
 def called(run: StoredRun) -> str:
     """`oeem quick seed 0 (3f2a9c41)`."""
     return f"{run.name or 'unnamed'} ({run.id[:8]})"
+
+
+def with_short_names(difference: Difference) -> Difference:
+    """The same for the eye: both runs by what differs between them, with their seeds."""
+    runs = (difference.one, difference.other)
+    names = distinct_names([component_of(run) for run in runs])
+    ends = [f" seed {run.tag('seed')}" if run.tag("seed") else "" for run in runs]
+    one, other = (
+        replace(run, name=f"{names[component_of(run)]}{end}") if run.tag("method") else run
+        for run, end in zip(runs, ends, strict=True)
+    )
+    return replace(difference, one=one, other=other)
 
 
 def title(name: str) -> str:

@@ -8,6 +8,7 @@ from benchmark.stored import StoredRun
 TAGS = (
     "method",
     "variant",
+    "refit",
     "preset",
     "seed",
     "supervision",

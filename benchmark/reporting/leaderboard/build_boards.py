@@ -10,7 +10,7 @@ from benchmark.errors import ConfigError
 from benchmark.metrics.catalogue import METRICS
 from benchmark.reporting.label_cost import CostModel
 from benchmark.reporting.leaderboard.standings_model import NO_LABELS, TASKS, Board, Figure, Row
-from benchmark.reporting.run_names import Component
+from benchmark.reporting.run_names import component_of
 from benchmark.stored import StoredRun
 
 COSTS = (
@@ -112,11 +112,6 @@ def _digest(run: StoredRun) -> str:
 
 def _label(run: StoredRun) -> str:
     return component_of(run).label
-
-
-def component_of(run: StoredRun) -> Component:
-    """What the run runs, from its tags."""
-    return Component(*(run.tag(name) or "" for name in ("method", "variant", "preset")))
 
 
 def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from benchmark.reporting.command import run_command
 from benchmark.reporting.label_cost import CostModel, read_cost_model
 from benchmark.reporting.leaderboard.across import mean_ranks
-from benchmark.reporting.leaderboard.build_boards import Filters, boards, component_of, wanted_metrics
+from benchmark.reporting.leaderboard.build_boards import Filters, boards, wanted_metrics
 from benchmark.reporting.leaderboard.standings import Table, rank_rows
 from benchmark.reporting.leaderboard.standings_model import Board, Failure, Leaderboard, Published, Row
 from benchmark.reporting.references import Reference, references
-from benchmark.reporting.run_names import distinct_names
+from benchmark.reporting.run_names import component_of, distinct_names
 from benchmark.stored import Artifacts, MissingError, StoredRun, slide_table, unit_table
 
 if TYPE_CHECKING:
@@ -113,19 +113,20 @@ def _failures(runs: Sequence[StoredRun], finished: Sequence[StoredRun]) -> list[
 
 
 def _cell(tags: Mapping[str, str]) -> tuple[str, ...]:
-    names = ("dataset", "settings", "data_kind", "method", "variant", "preset", "seed")
+    names = ("dataset", "settings", "data_kind", "method", "refit", "variant", "preset", "seed")
     return tuple(tags.get(f"bench.{name}", "") for name in names)
 
 
 def _failure(run: StoredRun) -> Failure:
     tags = {name.removeprefix("bench."): value for name, value in run.tags.items()}
     words = {name: tags.get(name, "") for name in ("method", "variant", "dataset", "settings", "preset")}
+    refit = tags.get("refit") == "true"
     return Failure(
         dataset=" ".join(filter(None, (words["dataset"], words["settings"]))),
-        label=" ".join(filter(None, (words["method"], words["variant"], words["preset"]))),
+        label=component_of(run).label,
         seed=tags.get("seed", ""),
         state=tags.get("state") or ("failed" if run.status == "FAILED" else "interrupted"),
         reason=tags.get("reason", ""),
         run=run.id,
-        command=run_command(**words, seeds=[int(tags.get("seed", "0"))]),
+        command=run_command(**words, refit=refit, seeds=[int(tags.get("seed", "0"))]),
     )

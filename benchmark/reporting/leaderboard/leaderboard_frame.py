@@ -17,7 +17,9 @@ COSTS = {"seconds": "cost/seconds", "cpu_seconds": "cost/cpu_seconds", "peak_mib
 DTYPES = {
     **dict.fromkeys(("dataset", "settings", "data"), "str"),
     **dict.fromkeys(("slides", "expected"), "int64"),
-    **dict.fromkeys(("supervision", "method", "variant", "preset", "seeds", "metric"), "str"),
+    **dict.fromkeys(("supervision", "method"), "str"),
+    "refit": "bool",
+    **dict.fromkeys(("variant", "preset", "seeds", "metric"), "str"),
     **dict.fromkeys(("mean", "std", "low", "high"), "float64"),
     **dict.fromkeys(("rank", "labels"), "str"),
     **dict.fromkeys(("minutes", *COSTS), "float64"),
@@ -41,7 +43,10 @@ def as_frame(leaderboard: Leaderboard, filters: Filters) -> DataFrame:
 
 def as_csv(leaderboard: Leaderboard, filters: Filters) -> str:
     """The same as CSV; what is undefined is an empty field."""
-    text: str = as_frame(leaderboard, filters).to_csv(index=False, lineterminator="\n")
+    frame = as_frame(leaderboard, filters)
+    text: str = frame.assign(refit=frame["refit"].map({True: "true", False: "false"})).to_csv(
+        index=False, lineterminator="\n"
+    )
     return text
 
 
@@ -59,6 +64,7 @@ def _lines(board: Board, row: Row, metrics: list[str]) -> Iterator[dict[str, Any
         "expected": board.expected,
         "supervision": row.supervision,
         "method": row.method,
+        "refit": row.refit,
         "variant": row.variant,
         "preset": row.preset,
         "seeds": " ".join(map(str, row.seeds)),

@@ -226,10 +226,15 @@ def as_json(leaderboard: Leaderboard) -> str:
     content = {
         "store": leaderboard.store,
         "boards": [_board_content(board) for board in leaderboard.boards],
-        "mean_ranks": [asdict(ranks) for ranks in leaderboard.ranks],
-        "not_finished": [asdict(failure) for failure in leaderboard.failures],
+        "mean_ranks": [_without(asdict(ranks), "names") for ranks in leaderboard.ranks],
+        "not_finished": [_without(asdict(failure), "name") for failure in leaderboard.failures],
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """The fields without the names of a table, which are for the eye."""
+    return {key: value for key, value in fields.items() if key != name}
 
 
 def _board_content(board: Board) -> dict[str, Any]:
@@ -244,7 +249,7 @@ def _board_content(board: Board) -> dict[str, Any]:
 
 
 def _row_content(board: Board, row: Row) -> dict[str, Any]:
-    fields = ("label", "method", "variant", "preset", "supervision", "seeds", "minutes")
+    fields = ("label", "method", "refit", "variant", "preset", "supervision", "seeds", "minutes")
     standings = {metric: ranks[row.label] for metric, ranks in board.standings.items() if row.label in ranks}
     return {
         **{name: getattr(row, name) for name in fields},

@@ -69,7 +69,12 @@ class Row:
     @property
     def component(self) -> Component:
         """What the row runs."""
-        return Component(self.method, self.variant, self.preset)
+        return Component(self.method, self.variant, self.preset, self.refit)
+
+    @property
+    def refit(self) -> bool:
+        """Whether it was fitted on training and validation slides together."""
+        return any(run.tag("refit") == "true" for run in self.runs)
 
     @property
     def label(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.reporting.report.charts import WIDTH, legible
 from benchmark.reporting.report.looks import Look
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
 
 DECADES = (0.1, 1.0, 10.0, 60.0, 600.0, 6e3, 6e4, 6e5)
 BETWEEN = (0.2, 0.5, 2.0, 5.0, 20.0, 30.0, 120.0, 300.0, 1200.0, 3000.0, 1.2e4, 3e4, 1.2e5, 3e5)
-LONGEST, LETTER, LINE = 26, 0.0235, 0.065
-"""Letters of a label; the width of one and the height of a line, as shares of the axes."""
+LONGEST = 26
+"""Letters of a label."""
+
+MARKER = 10.0
+"""What a label keeps away from the middle of a marker, in pixels of `style.figure`, 120 to the inch."""
+
+ROUNDS = 300
+"""Rounds of moving the labels; a number of rounds, not of seconds, so that every machine draws the same."""
 
 NAMED = 8
 """Up to so many points all have a label; of more, those on the line. The legend names all."""
@@ -78,6 +85,8 @@ def cost_chart(points: Sequence[CostPoint], metric: str, *, up: bool = True) -> 
     low, top = min(_lows(points)), max(point.value + (point.spread or 0) for point in points)
     room = max(0.14 * (top - low), 0.02 * max(abs(top), abs(low), 1e-6))
     axes.set_ylim(low - room, top + room)
+    # Labels are measured, and where they stand follows from the layout.
+    drawn.draw_without_rendering()
     _named(axes, points, points if len(points) <= NAMED else best)
     return drawn
 
@@ -116,45 +125,34 @@ def _time_axis(axes: Axes, minutes: Sequence[float]) -> None:
 
 
 def _named(axes: Axes, points: Sequence[CostPoint], named: Sequence[CostPoint]) -> None:
-    """A label beside each of `named`, moved up or down until it covers no other label and no point."""
-    to_axes = axes.transScale + axes.transLimits
-    places = to_axes.transform([(point.minutes, point.value) for point in points])
-    taken = [(x - 0.02, y - 0.03, x + 0.02, y + 0.03) for x, y in places]
-    for index in np.argsort(-places[:, 1], kind="stable"):
-        if points[index] not in named:
-            continue
-        (x, y), text = places[index], points[index].label
-        text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-        width = LETTER * len(text)
-        leftward = x + 0.035 + width > 1
-        start = x - 0.035 - width if leftward else x + 0.035
-        others = taken[:index] + taken[index + 1 :]
-        level = next((level for level in _levels(y) if not _hits(start, level, width, others)), y)
-        taken.append((start, level - LINE / 2, start + width, level + LINE / 2))
-        axes.annotate(
-            text,
-            xy=(x, y),
-            xycoords="axes fraction",
-            xytext=(x - 0.035 if leftward else x + 0.035, level),
-            textcoords="axes fraction",
-            ha="right" if leftward else "left",
-            va="center_baseline",
-            fontsize=9,
-            color=INK,
-            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.6} if abs(level - y) > LINE else None,
-        )
+    """A label beside each of `named`, moved until it covers no other label and no point."""
+    from adjustText import adjust_text
 
-
-def _levels(y: float) -> Iterator[float]:
-    """Where a label may stand: off the height of its point, where the line runs, then ever farther above and below."""
-    for step in range(24):
-        for level in (y + (0.6 + step / 2) * LINE, y - (0.6 + step / 2) * LINE):
-            if LINE / 2 <= level <= 1:
-                yield level
-
-
-def _hits(start: float, level: float, width: float, taken: Sequence[tuple[float, float, float, float]]) -> bool:
-    return any(
-        start < right and left < start + width and level - LINE / 2 < top and bottom < level + LINE / 2
-        for left, bottom, right, top in taken
+    labels = [
+        axes.text(point.minutes, point.value, _fitting(point.label), fontsize=9, color=INK, in_layout=False)
+        for point in named
+    ]
+    x, y = _outlines(axes, points)
+    adjust_text(
+        labels,
+        x=x,
+        y=y,
+        ax=axes,
+        expand=(1.15, 1.4),
+        force_text=(0.2, 0.4),
+        iter_lim=ROUNDS,
+        arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.6},
     )
+
+
+def _outlines(axes: Axes, points: Sequence[CostPoint]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """X and y around the marker of every point, whose size adjustText does not know."""
+    middles = axes.transData.transform([(point.minutes, point.value) for point in points])
+    around = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]) * MARKER
+    corners = (middles[:, None, :] + around[None, :, :]).reshape(-1, 2)
+    x, y = axes.transData.inverted().transform(corners).T
+    return x, y
+
+
+def _fitting(label: str) -> str:
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"

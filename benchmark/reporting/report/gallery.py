@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmark.reporting import paired
+from benchmark.reporting.extremes import lowest_middle_highest
 from benchmark.reporting.report.row_evidence import Evidence, Picture
 from benchmark.reporting.summary_page import embedded
 from benchmark.stored import MissingError
@@ -53,12 +54,12 @@ def chosen(pictures: Sequence[Picture], scores: Mapping[str, float]) -> dict[str
     known = [picture for picture in pictures if picture.slide in scores] or list(pictures)
     if len(known) < 3:
         return dict(zip(("worst", "best"), known, strict=False))
-    inner = known[1:-1]
-    middle = inner[(len(inner) - 1) // 2]
+    middle = None
     if scores and known[0].slide in scores:
         centre = median(scores.values())
-        middle = min(inner, key=lambda picture: (abs(scores[picture.slide] - centre), picture.place))
-    return {"worst": known[0], "median": middle, "best": known[-1]}
+        middle = min(range(1, len(known) - 1), key=lambda place: abs(scores[known[place].slide] - centre))
+    (worst,), (median_one,), (best,) = lowest_middle_highest(known, middle=middle)
+    return {"worst": worst, "median": median_one, "best": best}
 
 
 def _strip(evidence: Evidence) -> Strip:

@@ -15,6 +15,7 @@ def repeat_command(board: Board, row: Row) -> str:
         preset=row.preset,
         seeds=row.seeds,
         variant=row.variant,
+        refit=row.refit,
         settings=board.settings,
         extra=("--data", SYNTHETIC) if board.synthetic else (),
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmark.errors import ConfigError, TrackingError
+from benchmark.errors import TrackingError
 from benchmark.reporting import templating
 from benchmark.reporting.leaderboard.standings_model import Board, Leaderboard
 from benchmark.reporting.report.board_charts import Chart, board_charts, rank_chart
@@ -21,7 +21,7 @@ from benchmark.reporting.report.report_tables import (
     verdict,
 )
 from benchmark.reporting.report.row_evidence import Evidence
-from benchmark.storage import whole_file
+from benchmark.storage import require_place, whole_file
 from benchmark.stored import Artifacts
 
 TITLE = "Leaderboard"
@@ -51,15 +51,6 @@ def write_report(board: Leaderboard, artifacts: Artifacts, out: Path) -> Path:
     with whole_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
     return out
-
-
-def require_place(out: Path) -> None:
-    """Raise `ConfigError` unless a file can be written there."""
-    folder = out.absolute().parent
-    if not folder.is_dir():
-        raise ConfigError(f"cannot write {out}: there is no folder {folder}", fix=f"mkdir -p {folder}")
-    if out.is_dir():
-        raise ConfigError(f"cannot write {out}: it is a folder", fix=f"--out {out / 'report.html'}")
 
 
 def render(board: Leaderboard, artifacts: Artifacts) -> str:

@@ -6,17 +6,19 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from benchmark.running.attempt import Outcome
+from benchmark.running.executors.executor import Curve, Ended, Say
 from benchmark.running.limits import Limits, MemoryWatch, duration, memory_kills
-from benchmark.running.states import State
-from benchmark.running.worker import Task, work
+from benchmark.running.outcome import Outcome
+from benchmark.running.states import STOPPED, State
+from benchmark.running.task import Task
+from benchmark.running.worker import work
 
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 SAFE_PATH, SET_HERE = "PYTHONSAFEPATH", "for bench's server process"
@@ -43,29 +45,30 @@ class _Job:
     killed_at: float | None = None
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A run that is over. `outcome` is None when another process somewhere does it. `stored`: it wrote its own end."""
+class LocalEngine:
+    """Does tasks in processes of this machine."""
 
-    number: int
-    outcome: Outcome | None
-    stored: bool
+    def prepare(self) -> None:
+        """Start the server process, which takes some seconds that the plan can use; returns at once."""
+        if "forkserver" in multiprocessing.get_all_start_methods():
+            _context()
+            from multiprocessing import forkserver
+
+            with _installed_modules():
+                forkserver.ensure_running()
+
+    def executor(self, jobs: int, limits: Limits, say: Say, curve: Curve) -> LocalExecutor:
+        """An executor of at most `jobs` processes at a time, each within `limits`."""
+        return LocalExecutor(jobs, limits, say, curve)
+
+
+LOCAL = LocalEngine()
 
 
 class LocalExecutor:
-    """Starts runs, at most `jobs` at a time, and says how each ended.
+    """Starts a process for every task, at most `jobs` at a time, and says how each ended; an `Executor`."""
 
-    `say(number, text)` is given every line a run prints, `curve(number, step, value)` every point of a trial's watched
-    curve. Close it, by `with`, so that no process is left behind.
-    """
-
-    def __init__(
-        self,
-        jobs: int,
-        limits: Limits,
-        say: Callable[[int, str], None],
-        curve: Callable[[int, int, float], None] = lambda number, step, value: None,
-    ) -> None:
+    def __init__(self, jobs: int, limits: Limits, say: Say, curve: Curve) -> None:
         self._jobs, self._limits, self._say, self._curve = jobs, limits, say, curve
         self._context: Any = _context()
         self._running: dict[int, _Job] = {}
@@ -78,16 +81,16 @@ class LocalExecutor:
 
     @property
     def free(self) -> bool:
-        """True when another run may be started."""
+        """True when another task may be started."""
         return len(self._running) < self._jobs
 
     @property
     def busy(self) -> bool:
-        """True while a run is at work."""
+        """True while a task is at work."""
         return bool(self._running)
 
     def start(self, number: int, task: Task) -> None:
-        """Start a run; `number` tells it from the others."""
+        """Start a task; `number` tells it from the others."""
         here, there = self._context.Pipe()
         process = self._context.Process(target=work, args=(task, there), name=f"bench {number}")
         kills = memory_kills()
@@ -97,7 +100,7 @@ class LocalExecutor:
         self._running[number] = _Job(number, task, process, here, kills, MemoryWatch(process.pid))
 
     def ended(self) -> Iterator[Ended]:
-        """Wait a moment, then give the runs that are over by now."""
+        """Wait a moment, then give the tasks that are over by now."""
         jobs = list(self._running.values())
         wait([*(job.pipe for job in jobs), *(job.process.sentinel for job in jobs)], PERIOD)
         for job in jobs:
@@ -109,10 +112,10 @@ class LocalExecutor:
             yield self._end(job)
 
     def stop(self) -> list[Ended]:
-        """Ask all runs to end as Ctrl-C would, and kill what does not within some seconds."""
+        """Ask all tasks to end as Ctrl-C would, and kill what does not within some seconds."""
         for job in self._running.values():
             if job.stopped is None:
-                job.stopped = ("interrupted", "interrupted; the same command goes on from the last checkpoint")
+                job.stopped = ("interrupted", STOPPED)
                 _signal(job, signal.SIGTERM)
         over: list[Ended] = []
         deadline = time.monotonic() + GRACE
@@ -127,7 +130,7 @@ class LocalExecutor:
         return over
 
     def give_up(self, number: int, state: State, reason: str) -> None:
-        """Ask one run to end; its outcome has this state and reason."""
+        """Ask one task to end; its outcome has this state and reason."""
         job = self._running.get(number)
         if job is not None and job.stopped is None:
             job.stopped, job.killed_at = (state, reason), time.monotonic()
@@ -163,7 +166,7 @@ class LocalExecutor:
             return
         held = job.watch.held()
         if held > memory:
-            shares = f"held {held / 2**30:.2f} GiB, {memory / 2**30:.2f} are allowed (--memory)"
+            shares = f"used {held / 2**30:.2f} GiB, the limit is {memory / 2**30:.2f} GiB (--memory)"
             job.stopped, job.killed_at = ("out of memory", shares), now
             _signal(job, _KILL)
 
@@ -192,16 +195,6 @@ def _context() -> Any:
     if "forkserver" in methods:
         context.set_forkserver_preload(["benchmark.running.executors.preload"])
     return context
-
-
-def warm_up() -> None:
-    """Start the server process now, which takes some seconds that the plan can use; returns at once."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        _context()
-        from multiprocessing import forkserver
-
-        with _installed_modules():
-            forkserver.ensure_running()
 
 
 @contextmanager
@@ -233,10 +226,10 @@ def _signal(job: _Job, number: int) -> None:
 
 
 def _how(code: int, memory_kills_: int) -> tuple[State, str]:
-    """State and reason of a process that ended without a word."""
+    """State and reason of a process that exited without reporting."""
     if memory_kills_ > 0:
-        return "out of memory", "the system killed it for want of memory"
+        return "out of memory", "killed by the system: out of memory"
     if code < 0:
         name = signal.Signals(-code).name if -code in signal.Signals._value2member_map_ else f"signal {-code}"
         return "failed", f"its process was ended by {name} from outside"
-    return "failed", f"its process ended without a word (exit code {code})"
+    return "failed", f"its process exited without reporting (exit code {code})"

@@ -59,19 +59,19 @@ def pictures_of(tissue: TissueSource, *, side: int, seed: int, lesions: bool) ->
     Raises `DataError` when a class that is needed has no picture.
     """
     if isinstance(tissue, Album):
-        found = [picture for picture in tissue.pictures() if lesions or not picture.positive]
+        pictures = [picture for picture in tissue.pictures() if lesions or not picture.positive]
     else:
         number = min(MOST_PAINTED, side**2 // (3 * PAINTED[0] * PAINTED[1])) if side > SMALL else POOLED
         classes = (False, True) if lesions else (False,)
-        found = [
+        pictures = [
             _painted(tissue, positive, index, slide=seed, drawn=seed if side > SMALL else 0)
             for positive in classes
             for index in range(number)
         ]
     for positive, kind in ((False, "benign"), (True, "malignant")):
-        if (lesions or not positive) and not any(picture.positive == positive for picture in found):
+        if (lesions or not positive) and not any(picture.positive == positive for picture in pictures):
             raise DataError(f"{type(tissue).__name__} holds no {kind} picture, a slide cannot be composed of it")
-    return found
+    return pictures
 
 
 def _painted(tissue: TissueSource, positive: bool, index: int, *, slide: int, drawn: int) -> Picture:

@@ -66,7 +66,7 @@ def draw_truth(scene: Scene, mpp: float) -> Truth:
 def _look(scene: Scene) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """(malignant gland, malignant tissue, tissue at all) on every `STEP`th pixel."""
     cols = np.arange(STEP // 2, scene.side, STEP)
-    found: list[list[NDArray[np.bool_]]] = [[], [], []]
+    strips: list[list[NDArray[np.bool_]]] = [[], [], []]
     for top in range(0, scene.side, STRIP):
         rows = np.arange(top + STEP // 2, min(top + STRIP, scene.side), STEP)
         total, malignant, gland = (np.zeros((len(rows), len(cols)), np.float32) for _ in range(3))
@@ -76,10 +76,10 @@ def _look(scene: Scene) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[n
             if tile.picture.positive:
                 malignant[inner] += weight
                 gland[inner] += weight * piece.gland[down, across]
-        found[0].append(gland > 0.5 * total)
-        found[1].append(malignant > 0.5 * total)
-        found[2].append((scene.cover(rows, cols) > 0.5) & (total >= TRACE))
-    glands, lesion, tissue = (np.concatenate(strips) for strips in found)
+        strips[0].append(gland > 0.5 * total)
+        strips[1].append(malignant > 0.5 * total)
+        strips[2].append((scene.cover(rows, cols) > 0.5) & (total >= TRACE))
+    glands, lesion, tissue = (np.concatenate(parts) for parts in strips)
     return glands, lesion, tissue
 
 

@@ -96,5 +96,5 @@ def _glass(pixels: Pixels, objects: NDArray[np.int32]) -> NDArray[np.bool_]:
     areas, number = ndimage.label((darkest > BRIGHT) & (objects == 0))
     large = np.bincount(areas.ravel(), minlength=number + 1) * 4 > HOLE
     large[0] = False
-    found: NDArray[np.bool_] = large[areas]
-    return found
+    glass: NDArray[np.bool_] = large[areas]
+    return glass
