@@ -108,8 +108,6 @@ class Dataset(ABC):
     name: ClassVar[str]
     card: ClassVar[DatasetCard]
     Options: ClassVar[type[Options]]
-    objects: bool = False
-    """True when truth tells single objects (glands) apart, so that object-level metrics apply."""
     classes: tuple[str, ...]
 
     def __init__(self, root: Path, options: BaseModel) -> None:
@@ -173,9 +171,21 @@ class Dataset(ABC):
         """Slides that the split should have and that cannot be used (id → why); they are not among `slides`."""
         return {}
 
+    def reading_notes(self, slide: Slide) -> Sequence[str]:
+        """What was passed over, mended or supposed while this slide and its annotations were read, in words.
+
+        Complete once both were read; a run keeps the notes of all its slides.
+        """
+        return ()
+
     def tissue(self, slide: Slide, grid: Grid) -> NDArray[np.bool_] | None:
         """Which cells of `grid` hold tissue and count in the metrics; None: all of them."""
         return None
+
+    @property
+    def objects(self) -> bool:
+        """True when truth tells single objects (glands) apart, so that object-level metrics apply."""
+        return False
 
     def annotated(self, slide: Slide) -> bool:
         """False where a slide may hold what nobody outlined: `truth` raises `DataError`, its cells do not count."""

@@ -27,6 +27,10 @@ class DataError(BenchError):
     """A data folder, slide or annotation that is missing, unreadable or inconsistent."""
 
 
+class AnnotationError(DataError):
+    """An annotation that is readable but not understood: names, shapes or a place that an option has to settle."""
+
+
 class BlankSlideError(DataError):
     """A slide of glass alone. Scored 0 by definition (hybrid supervision), it stays among the results."""
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 
-import numpy as np
-
 from benchmark.metrics.classification import clopper_pearson, spec_at_sensitivity
 from benchmark.metrics.comparison import delong_interval
-from benchmark.tracking.artifacts import unit_rows
-from benchmark.tracking.store import StoredRun, Tracker
+from benchmark.stored import StoredRun, unit_table
+from benchmark.tracking.artifacts import StoreArtifacts
+from benchmark.tracking.store import Tracker
 
 HEAD = (
     "run",
@@ -36,8 +35,9 @@ def rate(successes: int, trials: int) -> str:
 
 
 def row(tracker: Tracker, run: StoredRun) -> list[str]:
-    units = unit_rows(tracker, run)
-    labels, scores = np.array([unit[1] for unit in units]), np.array([unit[2] for unit in units])
+    with StoreArtifacts(tracker) as artifacts:
+        units = unit_table(artifacts, run)
+    labels, scores = units["label"].to_numpy(), units["score"].to_numpy()
     found, point = delong_interval(labels, scores), spec_at_sensitivity(labels, scores)
     assert found is not None and point is not None
     area, between, _ = found

@@ -68,11 +68,11 @@ def test_a_mask_without_contrast_decides_nothing(everywhere: bool) -> None:
 
 def test_what_lies_partly_or_wholly_outside_is_noted() -> None:
     [note] = check_extent(drawn(shape=shapely.box(-1000, 0, 1000, 1000)), SIZE, DOWN, where="s1")
-    assert note.startswith("50.0% of the annotated area lies beyond the slide")
+    assert note.text.startswith("50.0% of the annotated area lies beyond the slide")
     [note] = check_extent(drawn(shape=shapely.box(-900, -900, -100, -100)), SIZE, DOWN, where="s1")
-    assert note.startswith("100.0%")
+    assert note.text.startswith("100.0%")
     [note] = check_extent(drawn(shape=shapely.box(19_000, 0, 20_500, 1000)), SIZE, DOWN, where="s1")
-    assert note.startswith("33.3%")
+    assert note.text.startswith("33.3%")
 
 
 def test_holes_do_not_count() -> None:

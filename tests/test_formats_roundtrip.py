@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from benchmark.annotations import (
     Annotation,
+    ClassNames,
     LabelImage,
     Polygons,
     Region,
@@ -30,7 +31,7 @@ from benchmark.annotations import (
 from benchmark.slides import Grid
 
 CLASSES = ("normal", "tumor", "Nekrose & <Rand>")
-NAMES = {name: index for index, name in enumerate(CLASSES)}
+NAMES = ClassNames(CLASSES)
 GRID = Grid.regular((64, 64), 1)
 WRITERS: dict[str, Callable[..., None]] = {
     "a.xml": write_asap,
@@ -41,8 +42,8 @@ WRITERS: dict[str, Callable[..., None]] = {
 
 def read(path: Path) -> Polygons:
     if path.name == "a.xml":
-        return read_asap(path, {**NAMES, "Exclusion": 0})
-    return read_imagescope(path, NAMES) if path.name == "i.xml" else read_geojson(path, NAMES)
+        return read_asap(path, NAMES)
+    return read_imagescope(path, names=NAMES) if path.name == "i.xml" else read_geojson(path, NAMES)
 
 
 @st.composite

@@ -54,6 +54,7 @@ def summary():
         "refined": [(EVIL, [(EVIL, EVIL)] * 2)],
         "tested": {"test": EVIL},
         "notes": {EVIL: EVIL},
+        "reading": [(EVIL, EVIL)],
         "columns": ["slide", EVIL, "dice"],
         "numeric": ["dice"],
         "figures": {EVIL: PICTURE},

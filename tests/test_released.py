@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import shapely
 
-from benchmark.annotations import CoarseOptions, Polygons, Region, Released, read_asap, read_sav, simulate_coarse
+from benchmark.annotations import CoarseOptions, Note, Polygons, Region, Released, read_asap, read_sav, simulate_coarse
 from benchmark.annotations.polygons import released_raster
 from benchmark.errors import DataError
 from benchmark.slides import Grid
@@ -48,14 +48,14 @@ def test_an_irregular_lattice_is_refused() -> None:
 
 
 def test_everything_else_is_the_annotation_s_own() -> None:
-    annotation = Polygons([SQUARE], notes=("a note",))
+    annotation = Polygons([SQUARE], notes=(Note("a note"),))
     released = Released(annotation)
     grid = Grid.regular(SIZE, 256)
     np.testing.assert_array_equal(released.fractions(grid, 2), annotation.fractions(grid, 2))
     np.testing.assert_array_equal(released.instances(grid), annotation.instances(grid))
     assert released.count() == 1
     assert released.polygons() == annotation.polygons()
-    assert released.notes == ("a note",)
+    assert released.notes == (Note("a note"),)
     assert released.labels(grid.cell(0, 0)).shape == (1, 1)
 
 

@@ -300,7 +300,7 @@ def test_failures_are_listed_and_can_be_repeated(tmp_path):
 
 
 def test_nothing_to_show_is_an_error(tmp_path):
-    with pytest.raises(TrackingError, match="no finished runs"):
+    with pytest.raises(TrackingError, match="no run in"):
         write_report(Leaderboard("store.db", ()), Folder(tmp_path), tmp_path / "a.html")
     with pytest.raises(ConfigError, match="it is a folder"):
         write_report(Leaderboard("store.db", (board(),)), Folder(tmp_path), tmp_path)

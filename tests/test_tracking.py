@@ -332,7 +332,7 @@ def test_two_processes_make_a_new_store_at_once_and_what_dies_is_not_left_runnin
     (reaped,) = tracker.reap("glas")
     after = states(together)
     assert after["killed"][0] == "KILLED"
-    assert "ended without a word" in after["killed"][1]
+    assert "exited without reporting" in after["killed"][1]
     assert after["oeem, seed 0"] == ("RUNNING", None)
     assert reaped != mine.id
     assert tracker.reap("glas") == []

@@ -14,6 +14,7 @@ from benchmark.errors import DataError
 if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
 
+    from benchmark.annotations.notes import Note
     from benchmark.slides import Grid
 
 
@@ -30,7 +31,12 @@ class Region:
 
 
 class Annotation(ABC):
-    """Classes drawn over a slide. Class 0 is the negative class, and everything that is not drawn."""
+    """Classes drawn over a slide. Class 0 is the negative class, and everything that is not drawn.
+
+    `notes`: what its reader passed over, mended or supposed.
+    """
+
+    notes: tuple[Note, ...] = ()
 
     @abstractmethod
     def labels(self, grid: Grid) -> NDArray[np.int8]:
@@ -47,6 +53,10 @@ class Annotation(ABC):
     @abstractmethod
     def instances(self, grid: Grid) -> NDArray[np.int32]:
         """Number of the object under the centre of each cell, rows × cols; 0 = background."""
+
+    def ignored(self, grid: Grid) -> NDArray[np.bool_]:
+        """Cells whose class nobody knows, rows × cols: they count nowhere, whatever `labels` says. By default none."""
+        return np.zeros(grid.shape, np.bool_)
 
     @abstractmethod
     def count(self) -> int:

@@ -7,49 +7,53 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from benchmark.annotations.annotation import Annotation
-from benchmark.annotations.drawn import HOLES, Drawing, attribute, class_name, label_of, lowered, outlines_of, read_xml
+from benchmark.annotations.class_names import ClassNames
+from benchmark.annotations.drawn import Drawing, class_name, outlines_of
+from benchmark.annotations.notes import Kind
 from benchmark.annotations.polygons import Polygons
+from benchmark.annotations.shapes import closes, rectangle
+from benchmark.annotations.xmlfile import XmlFile
 from benchmark.storage import whole_file
 
-LESION = ("_0", "_1", "tumor", "tumour", "metastases", "metastasis", "lesion")
-"""Groups of CAMELYON16's files, in lower case: all of them are lesion."""
-UNGROUPED = "none"
-OUTLINES = ("polygon", "spline", "rectangle")
-"""Types that enclose an area; dots and measures are passed over."""
+OUTLINES = ("polygon", "spline", "rectangle", "none", "")
+"""Types that enclose an area; dots, point sets and measures do not."""
+RELEASED_HOLES = ("_2", "exclusion")
+"""Groups that LC-MIL's reader cuts out, letter by letter: `Exclusion` it passes over."""
 COLOUR = "#F4FA58"
 
 
-def read_asap(path: Path, groups: Mapping[str, int] | None = None) -> Polygons:
+def read_asap(path: Path, names: ClassNames | None = None) -> Polygons:
     """Read an ASAP file; level-0 px.
 
-    `groups`: group name (any case) → class index, 0 cuts a hole. By default CAMELYON16's groups are lesion (1) and
-    `_2` and `Exclusion` are holes. Outlines without a group are lesion, which the notes say.
+    An outline is what its group is called, or the group that its group lies in. Rectangles may be given by two corners;
+    splines are read as the polygon of their points, which the notes say; dots, point sets and measures are passed over.
 
-    Raises `DataError` for a file that cannot be read, or a group that is not known.
+    Raises `DataError` for a file that cannot be read, `AnnotationError` for a group that is not understood.
     """
-    root = read_xml(path, "ASAP_Annotations", "ASAP annotation")
-    known = lowered(groups.items()) if groups else {**dict.fromkeys(LESION, 1), **dict.fromkeys(HOLES, 0)}
-    drawing = Drawing(path)
-    ungrouped = other = 0
-    for element in root.iter("Annotation"):
-        name, kind = element.get("Name", "without a name"), element.get("Type", "Polygon").lower()
+    file = XmlFile(path, "ASAP_Annotations", "ASAP annotation")
+    parents = {group.get("Name", ""): group.get("PartOfGroup", "") for group in file.root.iter("Group")}
+    drawing = Drawing(path, "group", RELEASED_HOLES)
+    for element in file.root.iter("Annotation"):
+        place, kind = f"annotation {element.get('Name', 'without a name')!r}", element.get("Type", "Polygon").lower()
         if kind not in OUTLINES:
-            other += 1
+            drawing.count("dots or measures passed over", place)
             continue
-        group = element.get("PartOfGroup", UNGROUPED).strip()
-        if group.lower() == UNGROUPED and UNGROUPED not in known:
-            label, ungrouped = max(known.values()), ungrouped + 1
-        else:
-            label = label_of(group, known, path, "group")
-        listed = list(element.iter("Coordinate"))
-        listed.sort(key=lambda corner: int(corner.get("Order") or 0) if (corner.get("Order") or "0").isdigit() else 0)
-        corners = [(attribute(corner, "X", path), attribute(corner, "Y", path)) for corner in listed]
-        drawing.add(corners, label, f"annotation {name!r}")
-    if ungrouped:
-        drawing.notes.append(f"{ungrouped} outlines without a group taken as class {max(known.values())}")
-    if other:
-        drawing.notes.append(f"{other} dots or measures passed over")
-    return drawing.finish()
+        corners = file.ring(element, place)
+        if kind == "rectangle":
+            corners = rectangle(corners)
+        elif kind == "spline" and not closes(corners):
+            drawing.count("splines read as the polygon of their points", place, Kind.ASSUMED)
+        drawing.add(corners, _line(element.get("PartOfGroup", ""), parents), place)
+    return drawing.finish(names)
+
+
+def _line(group: str, parents: Mapping[str, str]) -> list[str]:
+    """The group and those around it, from the inside out."""
+    line: list[str] = []
+    while group and group not in line:
+        line.append(group)
+        group = parents.get(group, "")
+    return line[:1] + [name for name in line[1:] if name.strip().lower() != "none"]
 
 
 def write_asap(path: Path, annotation: Annotation, classes: Sequence[str] = ("normal", "tumor")) -> None:

@@ -1,107 +1,187 @@
-"""From the corners that a file lists to outlines: what every reader of drawn annotations needs."""
+"""From named shapes to an annotation, whatever file they were read from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.annotations.annotation import Annotation, Region
+from benchmark.annotations.class_names import HOLE, IGNORE, ClassNames, Meaning, is_frame
+from benchmark.annotations.mending import mended
+from benchmark.annotations.naming import meanings
+from benchmark.annotations.notes import Kind, Note, distinct
 from benchmark.annotations.polygons import Polygons
+from benchmark.annotations.shapes import Points, Shape, is_short
+from benchmark.annotations.touching import touching
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
     from shapely import MultiPolygon, Polygon
 
-LARGEST = 1 << 29
-"""Bytes of an annotation file beyond which it is not read: the largest known ones have some 10 MB."""
-HOLES = ("_2", "exclusion", "exclude", "hole", "negative")
-"""Names, in lower case, of what is cut out of a lesion."""
 HAIR = 1e-6
 """Share of its area by which an outline may stick out and still lie inside another."""
-FARTHEST = 1e8
-"""No slide has a corner beyond this, in px."""
+TOUCH = 1e-3
+"""Share of its area from which on an outline lies on another, and does not only touch it."""
+
+Pair = tuple[Shape, Meaning]
 
 
 @dataclass
 class Drawing:
-    """Outlines as they are read, and what a reader of the annotation should know of them."""
+    """Shapes as they are read, and what whoever uses the annotation should know of them.
+
+    `noun`: what the format calls the name of an outline. `released_holes`: the names that LC-MIL's reader takes for
+    holes, where it passes over all other ones; None where it has no such list.
+    """
 
     path: Path
-    regions: list[Region] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    short: int = 0
-    mended: int = 0
-    flat: int = 0
+    noun: str = "classification"
+    released_holes: tuple[str, ...] | None = None
+    shapes: list[Shape] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    _counts: dict[tuple[str, Kind], tuple[int, str]] = field(default_factory=dict)
 
-    def add(self, corners: Sequence[tuple[Any, Any]], label: int, what: str) -> None:
-        """Add one ring. Raises `DataError` for corners that are no finite numbers; a line or a point is counted."""
+    def add(
+        self,
+        outer: Points,
+        names: Sequence[str],
+        place: str,
+        *,
+        inner: Sequence[Points] = (),
+        negative: bool = False,
+        layer: int = 0,
+        meaning: Meaning | None = None,
+    ) -> None:
+        """Add one outline with the rings that are cut out of it; a line or a point is counted and left out."""
         import shapely
 
-        points = ring(corners, f"{self.path}: {what}")
-        if is_short(points):
-            self.short += 1
+        if is_short(outer):
+            self.count("outlines of fewer than three corners left out", place)
             return
-        self.regions.append(Region(shapely.Polygon(points), label))
+        geometry = shapely.Polygon(outer, [hole for hole in inner if not is_short(hole)])
+        self.shapes.append(Shape(geometry, tuple(names), place, negative, layer, meaning))
 
-    def seal(self, first: int, last: int) -> None:
-        """Make the regions from `first` to before `last` what is visible of them: their holes cut no other region."""
-        own = self.regions[first:last]
-        if not all(region.label for region in own):
-            drawn = Polygons(nested(own))
-            self._count(drawn)
-            self.regions[first:last] = [Region(shape, label) for shape, label in outlines_of(drawn)]
+    def count(self, text: str, place: str, kind: Kind = Kind.PASSED_OVER) -> None:
+        """Note that this happened once more: the note says how often, and the place of the first."""
+        number, first = self._counts.get((text, kind), (0, place))
+        self._counts[text, kind] = (number + 1, first)
 
-    def finish(self) -> Polygons:
-        """The annotation: holes above what they are cut from, and what had to be mended in its notes."""
-        found = Polygons(nested(self.regions), notes=self.notes)
-        notes = list(self.notes)
-        if self.short:
-            notes.append(f"{self.short} outlines of fewer than three corners left out")
-        self._count(found)
-        if self.mended:
-            notes.append(f"{self.mended} outlines that cross themselves mended")
-        if self.flat:
-            notes.append(f"{self.flat} outlines without area left out")
-        found.notes = tuple(notes)
+    def finish(self, names: ClassNames | None = None) -> Polygons:
+        """The annotation: names understood, holes above what they are cut from, ignored areas apart.
+
+        Raises `AnnotationError` for names that nothing explains, and for outlines that enclose nothing to speak of.
+        """
+        raw, shapes = self._mended()
+        understood, notes = meanings(shapes, names or ClassNames(), self.path, self.noun)
+        pairs = [(shape, own) for shape, own in zip(shapes, understood, strict=True) if own is not None]
+        ignored = [Region(s.geometry, 0 if s.negative else 1) for s, own in pairs if own == IGNORE]
+        released = [
+            Region(shape.geometry, _label(shape, own))
+            for shape, own in zip(raw, understood, strict=True)
+            if own is not None and self._released(shape, own)
+        ]
+        counted = [
+            Note(f"{number} {text}", kind, place, str(self.path))
+            for (text, kind), (number, place) in self._counts.items()
+        ]
+        return Polygons(
+            nested(self._regions(pairs)),
+            notes=distinct([*self.notes, *notes, *counted, *self._doubts(pairs)]),
+            ignored=[region.geometry for region in _visible(nested(ignored))],
+            drawn=released,
+        )
+
+    def _mended(self) -> tuple[list[Shape], list[Shape]]:
+        """The shapes that have an area, as they were drawn and as they are valid."""
+        raw, valid = [], []
+        for shape in self.shapes:
+            if shape.geometry.is_valid:
+                whole = shape
+            else:
+                whole = replace(shape, geometry=mended(shape.geometry, f"{self.path}: {shape.place}"))
+                if whole.geometry.area > 0:
+                    self.count("outlines that cross themselves mended", shape.place, Kind.MENDED)
+            if whole.geometry.area > 0:
+                raw.append(shape)
+                valid.append(whole)
+            else:
+                self.count("outlines without area left out", shape.place)
+        return raw, valid
+
+    def _released(self, shape: Shape, meaning: Meaning) -> bool:
+        if meaning == HOLE:
+            return self.released_holes is None or shape.names[:1] in {(name,) for name in self.released_holes}
+        return isinstance(meaning, int) and meaning > 0
+
+    def _regions(self, pairs: Sequence[Pair]) -> list[Region]:
+        """What colours or cuts, in the order of the file; a negative outline cuts its own layer alone, a hole all."""
+        marked = [pair for pair in pairs if pair[1] == HOLE or (isinstance(pair[1], int) and pair[1] > 0)]
+        if len({shape.layer for shape, _ in marked}) < 2 or not any(shape.negative for shape, _ in marked):
+            return [Region(shape.geometry, _label(shape, meaning)) for shape, meaning in marked]
+        layers: dict[int, list[Region]] = {}
+        holes: list[Region] = []
+        for shape, meaning in marked:
+            region = Region(shape.geometry, _label(shape, meaning))
+            (holes if meaning == HOLE and not shape.negative else layers.setdefault(shape.layer, [])).append(region)
+        sealed = [
+            region
+            for regions in layers.values()
+            for region in (regions if all(own.label for own in regions) else _visible(nested(regions)))
+        ]
+        return [*sealed, *holes]
+
+    def _doubts(self, pairs: Sequence[Pair]) -> list[Note]:
+        """Holes that lie on nothing, and outlines of the negative class or to ignore that lie on a lesion."""
+        lesion = [shape for shape, own in pairs if isinstance(own, int) and own > 0 and not shape.negative]
+        notes = []
+        for wanted, overlap, kind, text in (
+            (HOLE, False, Kind.PASSED_OVER, "holes lie on nothing that they are cut from: their cells are negative"),
+            (
+                0,
+                True,
+                Kind.ASSUMED,
+                "outlines of the negative class overlap a lesion: lesion where both are (NAME=hole cuts)",
+            ),
+            (IGNORE, True, Kind.ASSUMED, "areas to ignore overlap a lesion: where both are, nothing counts"),
+        ):
+            doubtful = [shape for shape, own in pairs if own == wanted and not any(map(is_frame, shape.names[:1]))]
+            doubtful = [s for s, lies in zip(doubtful, _lie_on(doubtful, lesion), strict=True) if lies is overlap]
+            if doubtful:
+                notes.append(Note(f"{len(doubtful)} {text}", kind, doubtful[0].place, str(self.path)))
+        return notes
+
+
+def _label(shape: Shape, meaning: Meaning) -> int:
+    return meaning if isinstance(meaning, int) and not shape.negative else 0
+
+
+def _visible(regions: Sequence[Region]) -> list[Region]:
+    return [Region(shape, label) for shape, label in outlines_of(Polygons(regions))]
+
+
+def _lie_on(shapes: Sequence[Shape], others: Sequence[Shape]) -> list[bool]:
+    """Whether each of the shapes shares area with any of the others."""
+    import shapely
+
+    found = [False] * len(shapes)
+    if not shapes or not others:
         return found
-
-    def _count(self, drawn: Polygons) -> None:
-        self.mended += drawn.repaired - drawn.dropped  # an outline without area is always among the invalid ones
-        self.flat += drawn.dropped
-
-
-def ring(corners: Sequence[tuple[Any, Any]], what: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The corners as n × 2 floats, without a third coordinate.
-
-    Raises `DataError` naming `what` for anything but finite numbers.
-    """
-    try:
-        points = np.array([(float(x), float(y)) for x, y, *_ in corners], dtype=np.float64).reshape(-1, 2)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{what} has a corner that is no pair of numbers: {error}") from None
-    if not np.isfinite(points).all() or (np.abs(points) > FARTHEST).any():
-        raise DataError(f"{what} has a corner that no slide has: {points[~_sound(points)][0].tolist()}")
-    return points
-
-
-def is_short(points: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
-    """Whether a ring has fewer than three different corners."""
-    return len(np.unique(points, axis=0)) < 3
-
-
-def _sound(points: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    sound: np.ndarray[Any, np.dtype[np.bool_]] = (np.isfinite(points) & (np.abs(points) <= FARTHEST)).all(axis=1)
-    return sound
+    own = np.array([shape.geometry for shape in shapes], dtype=object)
+    below = np.array([shape.geometry for shape in others], dtype=object)
+    for index, other in zip(*(pair.tolist() for pair in touching(own, below)), strict=True):
+        if not found[index]:
+            inside = shapely.contains_properly(below[other], own[index])
+            shared = own[index].area if inside else shapely.intersection(below[other], own[index]).area
+            found[index] = shared > TOUCH * own[index].area
+    return found
 
 
 def nested(regions: Sequence[Region]) -> list[Region]:
-    """The regions in an order in which holes erase what lies around them, and islands in holes stay.
+    """The regions (valid ones), in an order in which holes erase what lies around them, and islands in holes stay.
 
     Formats list outlines in any order. One that lies inside others (to rounding) comes after them; of equal ones the
     later is the inner one; among the rest, holes come last.
@@ -110,13 +190,17 @@ def nested(regions: Sequence[Region]) -> list[Region]:
 
     if all(region.label for region in regions):
         return list(regions)
-    shapes = shapely.make_valid(np.array([region.geometry for region in regions], dtype=object))
-    inner, outer = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    shapes = np.array([region.geometry for region in regions], dtype=object)
+    outer, inner = touching(shapes, shapes)
     areas = shapely.area(shapes)
     hair = HAIR * areas[inner]
     above = (areas[outer] > areas[inner] + hair) | ((areas[outer] >= areas[inner] - hair) & (outer < inner))
     inner, outer, hair = inner[above], outer[above], hair[above]
-    covered = shapely.area(shapely.intersection(shapes[inner], shapes[outer])) >= areas[inner] - hair
+    covered = shapely.covers(shapes[outer], shapes[inner])
+    points = shapely.point_on_surface(shapes[inner])
+    doubtful = np.flatnonzero(~covered & shapely.intersects(shapes[outer], points))  # it may stick out by a hair
+    shared = shapely.area(shapely.intersection(shapes[inner[doubtful]], shapes[outer[doubtful]]))
+    covered[doubtful] = shared >= areas[inner[doubtful]] - hair[doubtful]
     depth = np.bincount(inner[covered], minlength=len(regions))
     order = sorted(range(len(regions)), key=lambda index: (depth[index], regions[index].label == 0))
     return [regions[index] for index in order]
@@ -147,66 +231,3 @@ def class_name(label: int, classes: Sequence[str]) -> str:
     if label >= len(classes):
         raise DataError(f"a region has class {label}, but the classes are {', '.join(classes)}")
     return classes[label]
-
-
-def read_xml(path: Path, root: str, kind: str) -> Element:
-    """The root element of an XML file, which must be called `root`.
-
-    Raises `DataError` for a file that is missing, empty, too large, malformed, not of this kind, or that declares
-    entities (which can be made to expand without end).
-    """
-    from xml.etree.ElementTree import ParseError
-
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import parse
-
-    check_file(path)
-    try:
-        element: Element | None = parse(path, forbid_dtd=False).getroot()
-    except ParseError as error:
-        raise DataError(f"{path} is not well-formed XML: {error}", fix="export the annotation again") from None
-    except DefusedXmlException as error:
-        what = f"{path} declares entities or refers to other files, which annotations never do: {error!r}"
-        raise DataError(what, fix="export the annotation again, and ask where this file comes from") from None
-    except (ValueError, LookupError) as error:  # an encoding that does not exist, or is not kept
-        raise DataError(f"{path} cannot be decoded: {error}", fix="export the annotation again") from None
-    if element is None or element.tag != root:
-        found = "nothing" if element is None else f"<{element.tag}>"
-        raise DataError(f"{path} is no {kind}: its root is {found}, expected <{root}>")
-    return element
-
-
-def check_file(path: Path) -> None:
-    """Raise `DataError` unless `path` is a file of sensible size with something in it."""
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise DataError(f"the annotation {path} cannot be read: {error.strerror}", fix=f"ls {path.parent}") from None
-    if not path.is_file():
-        raise DataError(f"{path} is no file", fix=f"ls {path.parent}")
-    if size == 0:
-        raise DataError(f"the annotation {path} is empty", fix="export it again")
-    if size > LARGEST:
-        raise DataError(f"the annotation {path} has {size >> 20} MB, more than the {LARGEST >> 20} MB that are read")
-
-
-def attribute(element: Element, name: str, path: Path) -> str:
-    """An attribute that must be there. Raises `DataError`."""
-    value = element.get(name)
-    if value is None:
-        raise DataError(f"{path}: an element <{element.tag}> lacks the attribute {name}")
-    return value
-
-
-def label_of(name: str, known: dict[str, int], path: Path, what: str) -> int:
-    """The class of a name, whatever its case. Raises `DataError` that lists the known ones."""
-    label = known.get(name.strip().lower())
-    if label is None:
-        names = ", ".join(known)
-        raise DataError(f"{path}: unknown {what} {name!r}; known are: {names}", fix=f"rename it, or map it: {what}s=…")
-    return label
-
-
-def lowered(names: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Names in lower case with their class."""
-    return {name.strip().lower(): label for name, label in names}

@@ -7,59 +7,57 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.annotations.annotation import Annotation, Region
-from benchmark.annotations.drawn import (
-    HOLES,
-    Drawing,
-    check_file,
-    class_name,
-    is_short,
-    label_of,
-    lowered,
-    outlines_of,
-    ring,
-)
+from benchmark.annotations.annotation import Annotation
+from benchmark.annotations.class_names import ClassNames
+from benchmark.annotations.drawn import Drawing, class_name, outlines_of
+from benchmark.annotations.notes import Kind
 from benchmark.annotations.polygons import Polygons
+from benchmark.annotations.shapes import Points, closes, ellipse, ring
+from benchmark.annotations.xmlfile import check_file
 from benchmark.errors import DataError
 from benchmark.storage import whole_file
 
 COLOURS = ((200, 0, 0), (150, 200, 150), (160, 90, 160), (77, 102, 204))
 """QuPath's own colours for Tumor, Stroma, Necrosis and others; class 1 has the first."""
-OTHER_SHAPES = ("Point", "MultiPoint", "LineString", "MultiLineString")
+CHILDREN = ("childObjects", "child_objects", "children")
+"""Where the objects within an object are listed."""
+OLDER_KINDS = {
+    "pathannotationobject": "annotation",
+    "pathrootobject": "root",
+    "pathdetectionobject": "detection",
+    "pathcellobject": "cell",
+    "pathtileobject": "tile",
+    "tmacoreobject": "tmacore",
+}
+"""What QuPath 0.2 wrote into `id` instead of the object's type."""
+DEEPEST = 100
+"""Levels of collections within collections that are read."""
 
 
-def read_geojson(path: Path, classes: Mapping[str, int] | None = None) -> Polygons:
-    """Read polygons with holes and multi-polygons from a feature, a list of features, or a collection; level-0 px.
+def read_geojson(path: Path, names: ClassNames | None = None) -> Polygons:
+    """Read polygons with holes, multi-polygons and collections of them, in features, lists or collections; level-0 px.
 
-    `classes`: classification name (any case) → class index, 0 cuts a hole. By default every name is class 1, but
-    Exclusion and the like, which are holes. Features without a classification belong to the highest class there
-    is, which the notes say; points and lines are passed over.
+    Of QuPath's objects the annotations count, also those within other objects; cells, detections, tiles, TMA cores are
+    passed over, and so are points, open lines and empty geometries: the notes say it.
 
-    Raises `DataError` for a file that cannot be read, or a name that `classes` lacks.
+    Raises `DataError` for a file that cannot be read, `AnnotationError` for a classification that is not understood.
     """
     check_file(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        raw = path.read_bytes()
+        content = json.loads(raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{path} is not JSON: {error}", fix="export the annotation from QuPath again") from None
-    known = lowered(classes.items()) if classes else None
-    drawing, bare, other = Drawing(path), 0, 0
-    for number, feature in enumerate(_features(content, path)):
-        geometry = feature.get("geometry") or {}
-        kind = geometry.get("type") if isinstance(geometry, dict) else None
-        if kind in OTHER_SHAPES:
-            other += 1
+    drawing = Drawing(path)
+    for place, feature in _features(content, path):
+        kind = _object_type(feature)
+        if kind not in ("annotation", "", "unknown"):
+            drawing.count(f"objects of type {kind} passed over", place)
             continue
         name = _classification(feature)
-        bare += name is None
-        label = _label(name, known, path)
-        for polygon in _polygons(kind, geometry, f"{path}: feature {number}"):
-            _add(drawing, polygon, label, f"feature {number}")
-    if bare:
-        drawing.notes.append(f"{bare} outlines without a classification taken as class {_label(None, known, path)}")
-    if other:
-        drawing.notes.append(f"{other} points or lines passed over")
-    return drawing.finish()
+        geometry = feature.get("geometry")
+        _read(drawing, geometry, [] if name is None else [name], place, _is_ellipse(feature))
+    return drawing.finish(names)
 
 
 def write_geojson(path: Path, annotation: Annotation, classes: Sequence[str] = ("normal", "tumor")) -> None:
@@ -90,56 +88,105 @@ def write_geojson(path: Path, annotation: Annotation, classes: Sequence[str] = (
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _features(content: Any, path: Path) -> Iterator[dict[str, Any]]:
+def _features(content: Any, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every feature with its place, and the features within it."""
     if isinstance(content, dict):
         listed = content.get("features") if content.get("type") == "FeatureCollection" else [content]
     else:
         listed = content
     if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
         raise DataError(f"{path} is no GeoJSON: expected a FeatureCollection, a Feature or a list of Features")
-    for item in listed:
-        yield item if item.get("type") == "Feature" or "geometry" in item else {"geometry": item}
+    waiting = [(f"feature {number}", item) for number, item in enumerate(listed)][::-1]
+    while waiting:
+        place, item = waiting.pop()
+        feature = item if item.get("type") == "Feature" or "geometry" in item else {"geometry": item}
+        yield place, feature
+        inside = [child for holder in (feature, feature.get("properties")) for child in _children(holder, path, place)]
+        waiting += [(f"{place}, child {number}", child) for number, child in enumerate(inside)][::-1]
+
+
+def _children(holder: Any, path: Path, place: str) -> list[dict[str, Any]]:
+    listed = [holder[key] for key in CHILDREN if key in holder] if isinstance(holder, dict) else []
+    children = [child for part in listed if part is not None for child in (part if isinstance(part, list) else [part])]
+    if not all(isinstance(child, dict) for child in children):
+        raise DataError(f"{path}: {place} has children that are no features")
+    return children
+
+
+def _object_type(feature: Mapping[str, Any]) -> str:
+    """QuPath's type of an object in lower case; "" where the file does not say."""
+    properties = feature.get("properties")
+    own = properties if isinstance(properties, dict) else {}
+    for text in (own.get("objectType"), own.get("object_type"), feature.get("objectType")):
+        if isinstance(text, str):
+            return OLDER_KINDS.get(text.strip().lower(), text.strip().lower())
+    text = feature.get("id")
+    return OLDER_KINDS.get(text.strip().lower(), "") if isinstance(text, str) else ""
 
 
 def _classification(feature: Mapping[str, Any]) -> str | None:
     properties = feature.get("properties")
     found = properties.get("classification") if isinstance(properties, dict) else None
     name = found.get("name") if isinstance(found, dict) else found
-    return name if isinstance(name, str) and name.strip() else None
+    if isinstance(found, dict) and isinstance(found.get("names"), list):
+        name = ": ".join(str(part) for part in found["names"])
+    return name.strip() if isinstance(name, str) and name.strip() else None
 
 
-def _label(name: str | None, known: dict[str, int] | None, path: Path) -> int:
-    if name is None:
-        return 1 if known is None else max(known.values())
-    if known is None:
-        return 0 if name.strip().lower() in HOLES else 1
-    if name.strip().lower() in HOLES and name.strip().lower() not in known:
-        return 0
-    return label_of(name, known, path, "classification")
+def _is_ellipse(feature: Mapping[str, Any]) -> bool:
+    holders = (feature.get("geometry"), feature.get("properties"))
+    return any(isinstance(holder, dict) and holder.get("isEllipse") is True for holder in holders)
 
 
-def _polygons(kind: Any, geometry: Mapping[str, Any], what: str) -> list[Any]:
-    if kind == "Polygon":
-        return [geometry.get("coordinates")]
-    if kind == "MultiPolygon" and isinstance(geometry.get("coordinates"), list):
-        return list(geometry["coordinates"])
-    if kind == "GeometryCollection" and isinstance(geometry.get("geometries"), list):
-        parts = [part for part in geometry["geometries"] if isinstance(part, dict)]
-        if any(part.get("type") == kind for part in parts):
-            raise DataError(f"{what} has a collection of geometries within another")
-        return [polygon for part in parts for polygon in _polygons(part.get("type"), part, what)]
-    raise DataError(f"{what} has a geometry of type {kind!r}, expected Polygon or MultiPolygon")
-
-
-def _add(drawing: Drawing, rings: Any, label: int, what: str) -> None:
-    import shapely
-
-    if not isinstance(rings, list) or not rings:
-        raise DataError(f"{drawing.path}: {what} has no coordinates")
-    lines = [ring(line, f"{drawing.path}: {what}") for line in rings if isinstance(line, list)]
-    if len(lines) != len(rings):
-        raise DataError(f"{drawing.path}: {what} has a ring that is no list of corners")
-    if is_short(lines[0]):
-        drawing.short += 1
+def _read(
+    drawing: Drawing, geometry: Any, names: Sequence[str], place: str, elliptic: bool = False, depth: int = 0
+) -> None:
+    where = f"{drawing.path}: {place}"
+    if geometry is None or (isinstance(geometry, dict) and not geometry):
+        drawing.count("features without a geometry passed over", place)
         return
-    drawing.regions.append(Region(shapely.Polygon(lines[0], [line for line in lines[1:] if not is_short(line)]), label))
+    kind = geometry.get("type") if isinstance(geometry, dict) else type(geometry).__name__
+    listed = geometry.get("geometries" if kind == "GeometryCollection" else "coordinates") if kind else None
+    if kind not in ("Polygon", "MultiPolygon", "GeometryCollection", "Point", "MultiPoint", *LINES) or depth > DEEPEST:
+        raise DataError(f"{where} has a geometry of type {kind!r}, expected Polygon or MultiPolygon")
+    if not isinstance(listed, list):
+        raise DataError(f"{where} has no coordinates")
+    if not listed:
+        drawing.count("features without a geometry passed over", place)
+    elif kind == "GeometryCollection":
+        for part in listed:
+            _read(drawing, part, names, place, elliptic, depth + 1)
+    elif kind in ("Polygon", "MultiPolygon"):
+        for rings in [listed] if kind == "Polygon" else listed:
+            _add(drawing, rings, names, place, elliptic)
+    elif kind in LINES:
+        for line in [listed] if kind == "LineString" else listed:
+            _add_line(drawing, ring(line, where), names, place)
+    else:
+        drawing.count("points or lines passed over", place)
+
+
+LINES = ("LineString", "MultiLineString")
+
+
+def _add_line(drawing: Drawing, points: Points, names: Sequence[str], place: str) -> None:
+    if closes(points):
+        drawing.count("lines that close read as outlines", place, Kind.ASSUMED)
+        drawing.add(points, names, place)
+    else:
+        drawing.count("points or lines passed over", place)
+
+
+def _add(drawing: Drawing, rings: Any, names: Sequence[str], place: str, elliptic: bool) -> None:
+    where = f"{drawing.path}: {place}"
+    if not isinstance(rings, list):
+        raise DataError(f"{where} has no coordinates")
+    if not rings or rings == [[]]:
+        drawing.count("features without a geometry passed over", place)
+        return
+    if not all(isinstance(line, list) for line in rings):
+        raise DataError(f"{where} has a ring that is no list of corners")
+    outer, *inner = (ring(line, where) for line in rings)
+    if elliptic and len(outer):
+        outer = ellipse(outer, where)
+    drawing.add(outer, names, place, inner=inner)

@@ -1,66 +1,107 @@
-"""Aperio ImageScope's XML: layers of regions, as PAIP2019 and 2020 are annotated."""
+"""Aperio ImageScope's XML and HALO's: layers of regions, as PAIP2019 and 2020 and BACH are annotated."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from benchmark.annotations.annotation import Annotation
-from benchmark.annotations.drawn import Drawing, attribute, class_name, lowered, outlines_of, read_xml
+from benchmark.annotations.class_names import ClassNames, says_nothing
+from benchmark.annotations.drawn import Drawing, class_name, outlines_of
+from benchmark.annotations.notes import Kind, Note
 from benchmark.annotations.polygons import Polygons
+from benchmark.annotations.shapes import Points, closes, ellipse, rectangle
+from benchmark.annotations.xmlfile import XmlFile
 from benchmark.errors import DataError
 from benchmark.storage import whole_file
 
-AREAS = ("0", "1", "2")
-"""Region types with an area: freehand, rectangle, ellipse; the others are lines and arrows."""
-ELLIPSE = "2"
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+KINDS = {"0": "polygon", "1": "rectangle", "2": "ellipse", "freehand": "polygon"}
+"""Types of ImageScope's regions that have an area, by number; HALO has them in words. Others are lines and arrows."""
 COLOURS = ("65535", "255", "65280", "16711680")
 """Line colours, as blue-green-red numbers."""
 
 
-def read_imagescope(path: Path, layers: Mapping[str, int] | None = None) -> Polygons:
-    """Read an ImageScope file; level-0 px.
+def read_imagescope(
+    path: Path, layers: Mapping[str, int] | None = None, *, names: ClassNames | None = None
+) -> Polygons:
+    """Read an ImageScope or HALO file; level-0 px.
 
-    `layers`: Id or Name (any case) of a layer → class index; layers not named there are passed over, which the
-    notes say. By default every layer is class 1. Regions with `NegativeROA="1"` are holes in their own layer.
+    A region is what its own text says (BACH), or where that is not understood what its layer is called. `layers` cuts
+    that short: Id or Name (any case) of a layer → class index; all others are passed over, which the notes say.
+    Regions with `NegativeROA="1"` are holes in their own layer. Rectangles and ellipses may be given by two corners;
+    lines that close are outlines, all others and arrows are passed over, which the notes say.
 
-    Raises `DataError` for a file that cannot be read, or that has none of the layers asked for.
+    Raises `DataError` for a file that cannot be read, or that has none of the layers asked for; `AnnotationError` for
+    a name that is not understood.
     """
-    root = read_xml(path, "Annotations", "ImageScope annotation")
-    known = lowered(layers.items()) if layers else None
-    drawing, skipped = Drawing(path), []
-    spans: list[tuple[int, int]] = []
-    for layer in root.iter("Annotation"):
+    file = XmlFile(path, "Annotations", "ImageScope annotation")
+    known = None if layers is None else {name.strip().lower(): label for name, label in layers.items()}
+    drawing, skipped, read = Drawing(path, "layer or text"), [], 0
+    for index, layer in enumerate(file.root.iter("Annotation")):
         number, name = layer.get("Id", ""), layer.get("Name", "")
-        label = 1 if known is None else known.get(number.lower(), known.get(name.strip().lower()))
-        if label is None:
+        label = None if known is None else known.get(number.lower(), known.get(name.strip().lower()))
+        if known is not None and label is None:
             skipped.append(f"{number} {name}".strip())
             continue
-        first = len(drawing.regions)
+        read += 1
+        called = _called(layer, number or str(index + 1))
         for region in layer.iter("Region"):
-            _add(drawing, region, label, path)
-        spans.append((first, len(drawing.regions)))
-    for first, last in reversed(spans if len(spans) > 1 else []):
-        drawing.seal(first, last)
-    if known is not None and not spans:
+            text = region.get("Text", "").strip()
+            own = [text] if text and not says_nothing(text) else []
+            _add(drawing, file, region, [*own, called], index, label)
+    if known is not None and not read:
         there = ", ".join(skipped) or "none"
         raise DataError(f"{path} has none of the layers {', '.join(known)}; it has: {there}")
     if skipped:
-        drawing.notes.append(f"layers passed over: {', '.join(skipped)}")
-    return drawing.finish()
+        drawing.notes.append(Note(f"layers passed over: {', '.join(skipped)}", Kind.PASSED_OVER, file=str(path)))
+    return drawing.finish(names)
 
 
-def _add(drawing: Drawing, region: ElementTree.Element, label: int, path: Path) -> None:
-    what = f"region {region.get('Id', '?')}"
-    kind = region.get("Type", "0")
-    corners = [(attribute(corner, "X", path), attribute(corner, "Y", path)) for corner in region.iter("Vertex")]
-    if kind not in AREAS:
-        drawing.notes.append(f"{what} is a line or an arrow, passed over")
-    elif kind == ELLIPSE and len(corners) <= 4:
-        drawing.notes.append(f"{what} is an ellipse given by its box, passed over")
-    else:
-        drawing.add(corners, 0 if region.get("NegativeROA") == "1" else label, what)
+def _called(layer: Element, number: str) -> str:
+    """The name of a layer, its description where it has none, else its number."""
+    described = (
+        attribute.get("Value", "") for attribute in layer.iter("Attribute") if attribute.get("Name") == "Description"
+    )
+    for name in (layer.get("Name", ""), *described):
+        if name.strip() and not says_nothing(name):
+            return name.strip()
+    return f"layer {number}"
+
+
+def _add(drawing: Drawing, file: XmlFile, region: Element, names: list[str], layer: int, label: int | None) -> None:
+    place = f"region {region.get('Id', '?')} of layer {layer + 1}"
+    kind = region.get("Type", "0").strip().lower()
+    corners = file.ring(region, place)
+    outline = _outline(KINDS.get(kind, kind), corners, region, f"{drawing.path}: {place}")
+    if outline is None:
+        drawing.count("lines or arrows passed over", place)
+        return
+    if KINDS.get(kind, kind) not in KINDS.values():
+        drawing.count("lines that close read as outlines", place, Kind.ASSUMED)
+    drawing.add(outline, names, place, negative=region.get("NegativeROA") == "1", layer=layer, meaning=label)
+
+
+def _outline(kind: str, corners: Points, region: Element, where: str) -> Points | None:
+    if kind == "rectangle":
+        return rectangle(corners)
+    if kind == "ellipse":
+        return ellipse(corners, where, _number(region.get("Area"))) if len(corners) > 1 else corners
+    if kind == "polygon":
+        return corners
+    return corners if closes(corners) else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if value > 0 else None
 
 
 def write_imagescope(

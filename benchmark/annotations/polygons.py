@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.annotations.annotation import Annotation, Region
+from benchmark.annotations.mending import mended
+from benchmark.annotations.notes import Note
+from benchmark.annotations.touching import touching
 from benchmark.errors import DataError
 from benchmark.slides.grid import Grid
 
@@ -19,17 +22,49 @@ if TYPE_CHECKING:
 class Polygons(Annotation):
     """Outlines in level-0 pixels, in the order they were drawn: later ones overwrite earlier ones, label 0 erases.
 
-    `regions`: the outlines that have an area. Invalid ones (crossing themselves) are mended with
-    `shapely.make_valid`; `repaired` counts these, `dropped` those that had no area to keep.
+    `regions`: the outlines that have an area. Invalid ones (crossing themselves) are mended; `repaired` counts these,
+    `dropped` those that had no area to keep.
+    `ignored`: areas whose cells count nowhere, whatever class is drawn there.
+    `drawn`: outlines as the file has them, in its order and not mended, by default the regions.
     `notes`: what whoever uses the annotation should know, from the file it was read from.
     """
 
-    def __init__(self, regions: Sequence[Region] = (), *, notes: Sequence[str] = ()) -> None:
-        mended = [_mended(region) for region in regions]
-        self.regions = tuple(region for region in mended if region is not None)
+    def __init__(
+        self,
+        regions: Sequence[Region] = (),
+        *,
+        notes: Sequence[Note] = (),
+        ignored: Sequence[Polygon | MultiPolygon] = (),
+        drawn: Sequence[Region] | None = None,
+    ) -> None:
+        valid = [region.geometry.is_valid for region in regions]
+        whole = [
+            region if sound else Region(mended(region.geometry, f"region {number}"), region.label)
+            for number, (region, sound) in enumerate(zip(regions, valid, strict=True), start=1)
+        ]
+        self.regions = tuple(region for region in whole if region.geometry.area > 0)
         self.notes = tuple(notes)
-        self.repaired = sum(not region.geometry.is_valid for region in regions)
+        self.ignored_areas = tuple(ignored)
+        self.drawn = tuple(regions if drawn is None else drawn)
+        self.repaired = len(regions) - sum(valid)
         self.dropped = len(regions) - len(self.regions)
+
+    def moved(self, x: float, y: float, *notes: Note) -> Polygons:
+        """The same annotation, x and y px further on, with notes that say so."""
+        from shapely.affinity import translate
+
+        def shifted(regions: Sequence[Region]) -> list[Region]:
+            return [Region(translate(region.geometry, x, y), region.label) for region in regions]
+
+        ignored = [translate(area, x, y) for area in self.ignored_areas]
+        return Polygons(shifted(self.regions), notes=(*self.notes, *notes), ignored=ignored, drawn=shifted(self.drawn))
+
+    def ignored(self, grid: Grid) -> NDArray[np.bool_]:
+        """Cells whose centre lies in an area to ignore, rows × cols: they count nowhere."""
+        found = np.zeros(grid.shape, np.int32)
+        for area in self.ignored_areas:
+            _paint(found, area, grid, 1)
+        return found > 0
 
     def labels(self, grid: Grid) -> NDArray[np.int8]:
         """Class index under the centre of each cell, rows × cols."""
@@ -76,7 +111,7 @@ class Polygons(Annotation):
 
         shapes = np.array([region.geometry for region in self.regions], dtype=object)
         later: list[list[int]] = [[] for _ in shapes]
-        for below, above in shapely.STRtree(shapes).query(shapes, predicate="intersects").T:
+        for below, above in zip(*(pair.tolist() for pair in touching(shapes, shapes)), strict=True):
             if above > below:
                 later[below].append(above)
         return [
@@ -125,16 +160,6 @@ def released_raster(
             corners = shapely.get_coordinates(ring) / unit
             draw.polygon([(x, y) for x, y in corners.tolist()], fill=fill, outline=border)
     return np.asarray(canvas, dtype=np.bool_)
-
-
-def _mended(region: Region) -> Region | None:
-    import shapely
-
-    shape = region.geometry
-    if not shape.is_valid:
-        parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(shape)))
-        shape = shapely.union_all([part for part in parts if part.area > 0])
-    return Region(shape, region.label) if shape.area > 0 else None
 
 
 def _touched(grid: Grid, bounds: tuple[float, float, float, float]) -> tuple[slice, slice]:

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.annotations.drawn import Drawing, check_file
+from benchmark.annotations.class_names import HOLE, Meaning
+from benchmark.annotations.drawn import Drawing
 from benchmark.annotations.plainpickle import Refused, load_plain
 from benchmark.annotations.polygons import Polygons
+from benchmark.annotations.shapes import ring
+from benchmark.annotations.xmlfile import check_file
 from benchmark.errors import DataError
 
 OUTER, INNER = "annotations_outer", "annotations_inner"
+_KEYS: tuple[tuple[str, Meaning], ...] = ((OUTER, 1), (INNER, HOLE))
 PREFIX = "coarse_"
 ONLY = "top1"
 """What the only version of a file without versions is called, as in the files that have several."""
@@ -68,12 +72,13 @@ def _is_annotation(content: Any) -> bool:
 
 def _annotation(content: dict[str, Any], path: Path, what: str) -> Polygons:
     drawing = Drawing(path)
-    for key, label in ((OUTER, 1), (INNER, 0)):
+    for key, meaning in _KEYS:
         listed = content.get(key)
         for number, corners in enumerate([] if listed is None else listed):
             if not isinstance(corners, (list, tuple)):
                 raise DataError(f"{path}: {what}, {key} {number} is {_kind(corners)}, expected a list of corners")
-            drawing.add(corners, label, f"{what}, {key} {number}")
+            place = f"{what}, {key} {number}"
+            drawing.add(ring(corners, f"{path}: {place}"), (), place, meaning=meaning)
     return drawing.finish()
 
 

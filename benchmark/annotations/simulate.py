@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from benchmark.annotations.annotation import Annotation, Region
 from benchmark.annotations.outlines import outlines
 from benchmark.annotations.polygons import Polygons, released_raster
+from benchmark.annotations.released import drawn_regions
 from benchmark.slides.grid import Grid
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def simulate_coarse(
     """
     grid = Grid.regular(size, options.cell)
     if options.rule == "released":
-        cells = released_raster(truth.polygons(), grid.shape, options.cell)
+        cells = released_raster(drawn_regions(truth), grid.shape, options.cell)
     else:
         cells = truth.labels(grid) > 0
     return Polygons([Region(_drawn(mask, options), 1) for mask in coarse_cells(cells, options, rng)])

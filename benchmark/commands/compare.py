@@ -32,7 +32,7 @@ that of the first run minus the second. Runs on different data, or different sli
 
 
 class Format(StrEnum):
-    """How `bench compare` writes to the terminal."""
+    """Output formats of `bench compare`."""
 
     table = "table"
     json = "json"
@@ -41,15 +41,15 @@ class Format(StrEnum):
 def compare(
     one: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its beginning.")],
     other: Annotated[str, typer.Argument(metavar="RUN", help="The run to compare it with.")],
-    metric: Annotated[str, typer.Option(metavar="NAME", help="The metric by which slides are chosen.")] = "pixel/dice",
+    metric: Annotated[str, typer.Option(metavar="NAME", help="Metric by which slides are chosen.")] = "pixel/dice",
     slides: Annotated[
         int, typer.Option(metavar="N", min=1, max=100, help="Slides by the metric, and as many by differing cells.")
     ] = 6,
     data: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the slides are. Default: where the run found them.")
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the page goes.")] = Path("compare.html"),
-    form: Annotated[Format, typer.Option("--format", help="How to write the tables.")] = Format.table,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="HTML page to write.")] = Path("compare.html"),
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.table,
     store: Store = None,
 ) -> None:
     """Compare two runs: settings, metrics with paired tests, cost, and the slides they disagree on most."""

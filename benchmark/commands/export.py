@@ -39,16 +39,16 @@ def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or its beginning.")],
     kind: Annotated[Format, typer.Option("--format", help="Format of the files.")] = Format.geojson,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to. Default: ./annotations-RUN-FORMAT.")
+        Path | None, typer.Option(metavar="DIR", help="Output folder. Default: ./annotations-RUN-FORMAT.")
     ] = None,
     store: Store = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that no export wrote.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also replace files that no export wrote.")] = False,
 ) -> None:
     """Write a run's refined annotations, one file per test slide, for QuPath or ASAP."""
     from rich.progress import track
     from rich.text import Text
 
-    from benchmark.applying.export_annotations import export_run
+    from benchmark.applying.export_run import export_run
     from benchmark.commands.printing import console
     from benchmark.tracking.artifacts import StoreArtifacts
     from benchmark.tracking.store import Tracker

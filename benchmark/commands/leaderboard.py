@@ -31,15 +31,15 @@ Examples:
   bench leaderboard --format csv --out results.csv      # nothing rounded
   bench leaderboard --cost-model ours.yaml --references ours.yaml
 
-Rows stand on one board only when they stand on the same slides of the same data, measured alike; synthetic and real
-data are never mixed. bench report writes the same with curves and pictures.
+A board compares runs on the same slides of the same data, measured by the same metrics; synthetic and real data are
+never mixed. bench report adds curves and pictures.
 """
 
 WIDTH = 150
 
 
 class Format(StrEnum):
-    """How the leaderboard is written."""
+    """Output formats of the leaderboard."""
 
     table = "table"
     markdown = "markdown"
@@ -66,10 +66,10 @@ Tags = Annotated[
     list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="Only runs with this tag; repeatable.")
 ]
 CostFile = Annotated[
-    Path | None, typer.Option("--cost-model", metavar="FILE", help="YAML: minutes per label. Default: the shipped one.")
+    Path | None, typer.Option("--cost-model", metavar="FILE", help="YAML file: minutes per label. Default: ours.")
 ]
 ReferenceFile = Annotated[
-    Path | None, typer.Option("--references", metavar="FILE", help="YAML: more published numbers to stand beside ours.")
+    Path | None, typer.Option("--references", metavar="FILE", help="YAML file of further published numbers.")
 ]
 
 
@@ -80,19 +80,19 @@ def leaderboard(
     supervision: Supervisions = None,
     preset: Presets = None,
     tag: Tags = None,
-    form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to. Default: the terminal.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.table,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Output file. Default: the terminal.")] = None,
     cost_model: CostFile = None,
     references: ReferenceFile = None,
-    tests: Annotated[bool, typer.Option("--tests/--no-tests", help="Make the paired tests that ranks rest on.")] = True,
+    tests: Annotated[bool, typer.Option("--tests/--no-tests", help="Run the paired tests that ranks rest on.")] = True,
     pairs: Annotated[bool, typer.Option("--pairs", help="Show every paired test.")] = False,
-    rows: Annotated[int, typer.Option(metavar="N", min=1, help="Rows of a track in one table.")] = 15,
+    rows: Annotated[int, typer.Option(metavar="N", min=1, help="Rows per track and table.")] = 15,
     everything: Annotated[
-        bool, typer.Option("--published", help="Also published numbers of methods that have no row.")
+        bool, typer.Option("--published", help="Also list published numbers of methods without a row.")
     ] = False,
     store: Store = None,
 ) -> None:
-    """Rank the methods of the store: figures with intervals, tests, label cost, seconds, published numbers."""
+    """Rank the methods in the store, with intervals, paired tests, label cost and published numbers."""
     from benchmark.notebook import read_leaderboard
     from benchmark.reporting.label_cost import read_cost_model
     from benchmark.reporting.leaderboard import leaderboard_tables as show
@@ -141,8 +141,8 @@ def chosen(
 
 
 def nothing_found(store: str) -> ConfigError:
-    """The error when no run fits."""
-    return ConfigError(f"no run in {store} fits", fix="bench leaderboard without filters; bench run … makes runs")
+    """The error when no run matches."""
+    return ConfigError(f"no run in {store} matches", fix="bench leaderboard   # without filters")
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`bench report`: the leaderboard with curves and pictures, as one file."""
+"""`bench report`: the leaderboard with curves and pictures, as one HTML file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Examples:
   bench report --method oeem,pspnet --preset paper
   bench report --store http://127.0.0.1:5000
 
-The file needs nothing else: it can be sent, opened from disk and printed.
+The file is self-contained: send it, open it from disk, print it.
 """
 
 
@@ -38,7 +38,7 @@ def report(
     supervision: Supervisions = None,
     preset: Presets = None,
     tag: Tags = None,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.")] = Path("report.html"),
     cost_model: CostFile = None,
     references: ReferenceFile = None,
     store: Store = None,

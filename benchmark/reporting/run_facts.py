@@ -28,7 +28,8 @@ class RunFacts:
     reason. `spreads`: standard deviation over slides of metrics that are means over slides. `titles`: metric name →
     what a person calls it. `headlines`: the names shown large, those without a value are skipped. `train`: numbers
     about training slides. `ledger`: label counter → count. `facts`: further lines, name → text. `rows`: one per
-    slide; `slide` is its id, `note` what the method says of it. `pictures`: slide id → overlay. `rank_by`: the
+    slide; `slide` is its id, `note` what the method says of it, `reading` what was mended or supposed in reading it.
+    `reading_notes`: the same of every slide, as (split, slide, note). `pictures`: slide id → overlay. `rank_by`: the
     column that says which slides went worst. `figures`: caption → picture. `command`: repeats the run.
     """
 
@@ -52,3 +53,4 @@ class RunFacts:
     figures: Mapping[str, Path] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     spreads: Mapping[str, float] = field(default_factory=dict)
+    reading_notes: Sequence[tuple[str, str, str]] = ()

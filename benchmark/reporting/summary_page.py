@@ -17,6 +17,7 @@ REFINED = ("accuracy", "tpr", "ppv", "f1", "cleaned", "mis_modified")
 """Rows of the block on the coarse annotation, those of LC-MIL's Table I: `coarse/NAME` and `slide/NAME`."""
 PERCENT = ("cleaned", "mis_modified")
 NOTE = "note"
+TEXTS = (NOTE, "reading")
 """Column of the rows with what a method says about a slide; shown apart from the numbers."""
 
 
@@ -26,7 +27,7 @@ def render(facts: RunFacts) -> str:
     reasons: dict[str, list[str]] = {}
     for name, reason in facts.absent.items():
         reasons.setdefault(reason, []).append(name)
-    columns = [name for name in dict.fromkeys(column for row in facts.rows for column in row) if name != NOTE]
+    columns = [name for name in dict.fromkeys(column for row in facts.rows for column in row) if name not in TEXTS]
     return templating.render(
         "summary",
         facts=facts,
@@ -37,6 +38,7 @@ def render(facts: RunFacts) -> str:
         refined=refinement_table(facts),
         tested={"refine/f1_p:test": "F1", "refine/accuracy_p:test": "Accuracy"},
         notes={str(row["slide"]): row[NOTE] for row in facts.rows if row.get(NOTE)},
+        reading=[(f"{slide} ({split})", note) for split, slide, note in facts.reading_notes],
         columns=columns,
         numeric=[name for name in columns if any(_value(row, name) is not None for row in facts.rows)],
         figures={caption: embedded(path, 1600) for caption, path in facts.figures.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -173,16 +174,39 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
     summary = summarise(test.evidence, validation=validation.evidence, hidden=hidden_of(job), seed=seed)
     for row in summary.per_slide:
         row["note"] = test.notes.get(row["slide"])
+    reading = reading_notes(job)
+    of_slide: dict[str, list[str]] = {}
+    for _, slide, note in reading:
+        of_slide.setdefault(slide, []).append(note)
+    for row in summary.per_slide:
+        row["reading"] = "; ".join(of_slide.get(str(row["slide"]), [])) or None
     complete = completeness(job.dataset, Split.TEST, test)
     summary.facts["completeness"] = complete.text
     if complete.missing:
         reporter.say(complete.text)
-    result = RunResult(
-        job, summary, ledger, context.records, reporter.history, examination.results(), fitting, scoring, complete
-    )
+    if reading:
+        slides = f"{len(of_slide)} slides" if len(of_slide) > 1 else "1 slide"
+        reporter.say(f"{len(reading)} notes on reading {slides}, in reading_notes.csv: {verify_command(job)}")
+    history, examined = reporter.history, examination.results()
+    result = RunResult(job, summary, ledger, context.records, history, examined, fitting, scoring, complete, reading)
     write_artifacts(folder, result, test.evidence)
     (folder / "audit.json").write_text(json.dumps(leaks.facts(), indent=1) + "\n", encoding="utf-8")
     return keep_result(folder, _delivery(result, leaks), home)
+
+
+def reading_notes(job: Job) -> list[tuple[str, str, str]]:
+    """What was passed over, mended or supposed while the slides of a run were read: (split, slide, note)."""
+    return [
+        (str(split), slide.id, note)
+        for split in Split
+        for slide in job.dataset.slides(split)
+        for note in job.dataset.reading_notes(slide)
+    ]
+
+
+def verify_command(job: Job) -> str:
+    """The command that lists what reading the data of a run came upon."""
+    return f"bench data verify {job.spec.dataset} --data {shlex.quote(str(job.dataset.root))}"
 
 
 def context_of(job: Job, ledger: Ledger, reporter: Reporter, device: str, examination: Examination) -> Context:
@@ -210,6 +234,7 @@ def _delivery(result: RunResult, leaks: AuditReport) -> Delivery:
     tags = {**result.complete.tags(), "bench.state": "ok", "bench.audit": leaks.tag}
     if summary.absent:
         tags["bench.absent"] = ", ".join(sorted(summary.absent))
+    tags["bench.reading_notes"] = str(len(result.reading_notes))
     return Delivery(
         numbers=result.numbers(),
         tags=tags,

@@ -136,6 +136,9 @@ def _evidence(
         drawn = {"truth": np.zeros(grid.shape, np.int8), "coarse": np.zeros(grid.shape, np.int8)}
     elif dataset.annotated(slide):
         truth = dataset.truth(slide)
+        unknown = truth.ignored(grid)
+        if unknown.any():
+            tissue = ~unknown if tissue is None else tissue & ~unknown
         drawn = {
             "truth": (truth.labels(grid) > 0).astype(np.int8),
             "instances": truth.instances(grid) if dataset.objects else None,

@@ -29,6 +29,8 @@ class RunResult:
     fitting: Meter
     scoring: Meter
     complete: Completeness
+    reading_notes: Sequence[tuple[str, str, str]] = ()
+    """What was passed over, mended or supposed while slides and annotations were read: (split, slide, note)."""
 
     def numbers(self) -> dict[str, float]:
         """Every number of the run under its name in the tracking store.

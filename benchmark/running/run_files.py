@@ -18,7 +18,7 @@ from benchmark.metrics.suite import SlideEvidence
 from benchmark.provenance import code_version
 from benchmark.reporting import curves, overlays, style
 from benchmark.reporting.published_points import published_points
-from benchmark.reporting.run_tables import write_report
+from benchmark.reporting.run_tables import write_report, write_table
 from benchmark.running.result import RunResult
 from benchmark.running.summary_facts import run_facts
 from benchmark.slides import ScoreMap
@@ -56,6 +56,9 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
         _units(folder / "units.csv", evidence)
     pictures = _overlays(folder, result)
     figures = _curves(folder / "curves", result, evidence)
+    if result.reading_notes:
+        rows = [dict(zip(("split", "slide", "note"), note, strict=True)) for note in result.reading_notes]
+        write_table(folder, "reading_notes", rows)
     write_report(folder, run_facts(result, pictures, figures))
 
 

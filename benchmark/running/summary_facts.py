@@ -41,4 +41,5 @@ def run_facts(result: RunResult, pictures: Mapping[str, Path], figures: Mapping[
         pictures=pictures,
         figures=figures,
         settings=job.stored_params(),
+        reading_notes=result.reading_notes,
     )

@@ -1,4 +1,4 @@
-"""Which process owns a run, so that one that died without a word can be told from one at work."""
+"""Which process owns a run, so that a run whose process died can be told from one at work."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ class Tracker:
         """Mark as KILLED what a process of this machine left RUNNING when it died; returns the run ids."""
         dead = [run for run in self._search(experiment, "attributes.status = 'RUNNING'") if orphaned(run.data.tags)]
         for run in dead:
-            reason = f"process {run.data.tags['bench.pid']} ended without a word (killed, or the machine went down)"
+            reason = f"process {run.data.tags['bench.pid']} exited without reporting (killed, or the machine went down)"
             self.conclude(run.info.run_id, "KILLED", {"bench.reason": reason, "bench.state": "interrupted"})
         return [run.info.run_id for run in dead]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.annotations import Annotation, LabelImage, simulate_coarse
+from benchmark.annotations import Annotation, LabelImage, Note, simulate_coarse
 from benchmark.dataset import Dataset, DatasetCard, Split, TissueSource, VerifyReport
 from benchmark.dataset import Options as BaseOptions
 from benchmark.errors import DataError
@@ -19,6 +20,7 @@ from benchmark.slides import Grid, Slide
 from ..folds import patient_folds, validation_patients
 from ..latest import Latest
 from .glas_files import OFFICIAL_FOLDER, TABLE, Case, find_folder, read_cases
+from .glas_numbers import Numbering, numbering
 from .glas_options import GlasOptions
 
 MPP = 0.62005
@@ -58,9 +60,8 @@ class Glas(Dataset):
         super().__init__(find_folder(root), options)
         self.settings = options
         malignant = options.target == "malignant"
-        self.objects = not malignant
         self.classes = ("benign", "malignant") if malignant else ("non-gland", "gland")
-        cases, self.notes = read_cases(self.root)
+        cases, self._table_notes = read_cases(self.root)
         self.cases: Mapping[str, Case] = {case.name: case for case in cases}
         self._truths: Latest[LabelImage] = Latest(KEPT)
         self._splits = _split(cases, options)
@@ -71,6 +72,21 @@ class Glas(Dataset):
     def slides(self, split: Split) -> Sequence[Slide]:
         """The images of one split: train before testA before testB, by number."""
         return self._splits[split]
+
+    @property
+    def objects(self) -> bool:
+        """Whether glands can be told apart: target=gland, and the label images number them."""
+        return self.settings.target == "gland" and self.numbering.reason is None
+
+    @cached_property
+    def numbering(self) -> Numbering:
+        """Which label images number their glands; reads them all, once."""
+        return numbering([(case.name, case.mask) for case in self.cases.values()])
+
+    @property
+    def notes(self) -> Mapping[str, tuple[Note, ...]]:
+        """What had to be supposed of single images, by id."""
+        return {name: tuple(note.of(name) for note in self.numbering.notes) for name in self.numbering.unnumbered}
 
     def subsets(self) -> Mapping[str, Sequence[Slide]]:
         """Test parts A and B, which the challenge scored apart; none under protocol=patient."""
@@ -87,7 +103,8 @@ class Glas(Dataset):
     def _read_truth(self, slide: Slide) -> LabelImage:
         case = self.cases[slide.id]
         hidden = self.settings.target == "malignant" and case.grade == "benign"
-        annotation = LabelImage(case.mask, classes={} if hidden else None)
+        separated = case.name in self.numbering.unnumbered
+        annotation = LabelImage(case.mask, classes={} if hidden else None, separated=separated)
         annotation.check_size(slide.size, slide.id)
         return annotation
 
@@ -130,7 +147,7 @@ class Glas(Dataset):
         """Decode everything, compare with the official counts, and count patients in both train and test."""
         from .glas_verify import verify_cases
 
-        return verify_cases(list(self.cases.values()), self.notes, synthetic=self.synthetic)
+        return verify_cases(list(self.cases.values()), self._table_notes, self.numbering, synthetic=self.synthetic)
 
     @classmethod
     def synthesize(

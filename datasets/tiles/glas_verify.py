@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from benchmark.annotations.labelimage import MODES
+from benchmark.annotations.labelpixels import MODES
 from benchmark.dataset import VerifyReport
 
 from .glas_files import GRADES, PARTS, Case
+from .glas_numbers import Numbering
 
 OFFICIAL_COUNTS = {"train": (37, 48), "testA": (33, 27), "testB": (4, 16)}
 """Benign and malignant images of each part: 85, 60 and 20 in all."""
@@ -21,8 +22,8 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageErro
 """What Pillow raises for broken files; a broken PNG is a SyntaxError there."""
 
 
-def verify_cases(cases: Sequence[Case], notes: Sequence[str], *, synthetic: bool) -> VerifyReport:
-    """Counts, pairs, sizes, readability, and the patients that train and test share.
+def verify_cases(cases: Sequence[Case], notes: Sequence[str], numbers: Numbering, *, synthetic: bool) -> VerifyReport:
+    """Counts, pairs, sizes, readability, whether glands are numbered, and the patients that train and test share.
 
     Facts: `images`, `patients`, `shared_patients`, `test_images`, `test_images_of_training_patients`, and
     `PART_GRADE` counts such as `train_benign`.
@@ -36,6 +37,8 @@ def verify_cases(cases: Sequence[Case], notes: Sequence[str], *, synthetic: bool
         report.check(False, fault)
     sound = f"{len(cases) - len(faults)} of {len(cases)} pairs"
     report.check(not faults, f"{sound} can be read, are of equal size and have at least one gland")
+    for unnumbered in numbers.notes:
+        report.note(unnumbered.text)
     _note_patients(report, cases)
     return report
 

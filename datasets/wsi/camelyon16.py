@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.annotations import Annotation, read_asap, write_asap
+from benchmark.annotations import UNNAMED, Annotation, read_asap, write_asap
 from benchmark.dataset import DatasetCard, Split, TissueSource, VerifyReport
 from benchmark.slides import Grid, Slide
 
@@ -66,9 +66,9 @@ class Camelyon16(WsiDataset):
         return np.array([[bool(self.cases[slide.id].lesion)]], np.int8)
 
     def read_truth(self, case: Case) -> Annotation:
-        """The ASAP file: groups _0, _1 and Tumor are lesion, _2 and Exclusion are cut out."""
+        """The ASAP file: groups _0, _1, Tumor and no group are lesion, _2 and Exclusion are cut out."""
         assert case.annotation is not None
-        return read_asap(case.annotation)
+        return read_asap(case.annotation, self.names(case, (UNNAMED, 1)))
 
     def check_counts(self, report: VerifyReport) -> None:
         """159 normal, 111 tumour and 129 test slides; the table names every test slide."""

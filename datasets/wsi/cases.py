@@ -22,7 +22,8 @@ class Case:
     `image`, `annotation`: its files, None where there is none. `part`: its split, where the set or a table says it,
     else empty. `lesion`: what the folder or the table says, not the mask; None when nothing says it. `exhaustive`:
     False where the annotation is known to leave lesions out. `fault`: why the slide cannot be used, as far as names
-    alone tell. `mpp`: microns per pixel that a table gives, instead of the file's. `where`: file and line of its row.
+    alone tell. `mpp`: microns per pixel that a table gives, instead of the file's. `classes`: what the names in its
+    annotation mean, as the option of that name. `where`: file and line of its row.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Case:
     exhaustive: bool = True
     fault: str | None = None
     mpp: float | None = None
+    classes: str = ""
     where: str = ""
 
     @property

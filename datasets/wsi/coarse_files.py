@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.annotations import Annotation, Polygons, read_annotation, read_sav
+from benchmark.annotations import Annotation, Bounds, ClassNames, Polygons, read_annotation, read_sav
 from benchmark.errors import DataError
 
 from .manifest_paths import nfc
@@ -15,8 +15,8 @@ from .manifest_paths import nfc
 if TYPE_CHECKING:
     from .wsi_options import WsiOptions
 
-SUFFIXES = (".geojson", ".json", ".xml", ".png", ".tif", ".tiff")
-"""Drawn annotations: QuPath, ASAP or ImageScope, label images."""
+SUFFIXES = (".geojson", ".json", ".xml", ".annotations", ".png", ".tif", ".tiff")
+"""Drawn annotations: QuPath, ASAP, ImageScope or HALO, label images."""
 
 TOP = "top1"
 """The simulated annotation in the authors' files."""
@@ -47,15 +47,18 @@ class CoarseFiles:
             return f"{self._path.name} has no version {self._version} of it, only {', '.join(sorted(versions))}"
         return None
 
-    def read(self, slide: str, classes: tuple[str, ...], size: tuple[int, int]) -> Annotation:
-        """The annotation of a slide of `size` (width, height) that has one. Raises `DataError`."""
+    def read(self, slide: str, names: ClassNames, size: tuple[int, int], bounds: Bounds | None = None) -> Annotation:
+        """The annotation of a slide of `size` (width, height) that has one; `bounds`: its scanned area.
+
+        Raises `DataError`.
+        """
         if why := self.lack(slide):
             raise DataError(f"slide {slide!r}: {why}", fix="name another coarse_path or coarse_version")
         if self._options.coarse == "published":
             return self._published[slide][self._version]
         file = self._drawn(slide)
         assert file is not None
-        return read_annotation(file, classes, size=size)
+        return read_annotation(file, names, size=size, bounds=bounds, origin=self._options.origin)
 
     @property
     def _version(self) -> str:

@@ -79,7 +79,13 @@ class LabelledSlides(WsiDataset):
     def read_truth(self, case: Case) -> Annotation:
         """The outline in any format that is known."""
         assert case.annotation is not None
-        return read_annotation(case.annotation, self.classes, size=self.facts[case.id].size)
+        return read_annotation(
+            case.annotation,
+            self.names(case),
+            size=self.facts[case.id].size,
+            bounds=self.bounds(self.slide(case.id)),
+            origin=self.settings.origin,
+        )
 
     def not_annotated(self, slide: Slide) -> DataError:
         """Why the truth of a slide is not known, as an error."""

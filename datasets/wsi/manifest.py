@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.annotations import read_classes
 from benchmark.dataset import Split
 from benchmark.errors import DataError
 from benchmark.slides.resolution import PLAUSIBLE_MPP
@@ -18,7 +19,7 @@ from .manifest_paths import ALLOWED, inside, is_id, nfc, on_disk, other_case
 NAMES = ("manifest.csv", "manifest.parquet")
 SUFFIXES = (".csv", ".tsv", ".txt", PARQUET)
 REQUIRED = ("slide", "patient", "label")
-COLUMNS = (*REQUIRED, "split", "annotation", "mpp", "id")
+COLUMNS = (*REQUIRED, "split", "annotation", "mpp", "id", "classes")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def _entry(root: Path, path: Path, row: Row, positive: bool) -> _Entry:
         fault=None if there else f"the slide file {image} does not exist ({row.where})",
         mpp=_mpp(path, row),
         where=row.where,
+        classes=_classes(path, row),
     )
     return _Entry(case, image)
 
@@ -158,6 +160,14 @@ def _mpp(path: Path, row: Row) -> float | None:
 def _decimal_commas(rows: Sequence[Row]) -> list[str]:
     texts = [row["mpp"] for row in rows if "," in row["mpp"]]
     return [f"{len(texts)} values of mpp have a decimal comma: {texts[0]} is {number(texts[0]):g}"] if texts else []
+
+
+def _classes(path: Path, row: Row) -> str:
+    try:
+        read_classes(row["classes"])
+    except ValueError as error:
+        raise DataError(f"{row.where}: {error}", fix=f"edit {path}") from None
+    return row["classes"]
 
 
 def _check_once(entries: Sequence[_Entry], path: Path) -> None:

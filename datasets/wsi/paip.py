@@ -84,7 +84,7 @@ class PaipDataset(WsiDataset):
         """The lesion layer of the ImageScope file."""
         assert case.annotation is not None
         annotation = read_imagescope(case.annotation, self.layers())
-        annotation.notes = tuple(note for note in annotation.notes if not note.startswith("layers passed over"))
+        annotation.notes = tuple(note for note in annotation.notes if not note.text.startswith("layers passed over"))
         return annotation
 
     def layers(self) -> dict[str, int]:

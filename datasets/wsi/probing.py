@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from benchmark.errors import DataError
 from benchmark.slides import Slide
 
 from .cases import Case
@@ -14,6 +15,8 @@ from .cases import Case
 if TYPE_CHECKING:
     from benchmark.slides.facts import SlideFacts
 
+ONE_SCALE = 1.5
+"""Slides of one scanner setting differ by less than this factor: 0.226 to 0.253 µm/px at 40×, 0.5 at 20×."""
 OPENERS = 8
 """Slides tried at a time: mostly waiting for the disk."""
 
@@ -38,6 +41,23 @@ def probe_slides(cases: Sequence[Case], lack: Callable[[Case], str | None]) -> P
         else:
             facts[case.id] = result
     return Probed(facts, missing)
+
+
+def check_scales(slides: Sequence[Slide], name: str) -> None:
+    """Raise `DataError` where the slides' microns per pixel differ by more than a factor of `ONE_SCALE`."""
+    ordered = sorted(slides, key=lambda slide: slide.mpp or 0.0)
+    finest, coarsest = (ordered[0].mpp or 0.0), (ordered[-1].mpp or 0.0)
+    if finest <= 0 or coarsest / finest <= ONE_SCALE:
+        return
+    fine = sum((slide.mpp or 0.0) <= finest * ONE_SCALE for slide in ordered)
+    what = (
+        f"{name} mixes scales: {fine} slides at about {finest:.3g} µm/px (first: {ordered[0].id}), "
+        f"{len(ordered) - fine} at up to {coarsest:.3g} (last: {ordered[-1].id}); a patch of one size in pixels shows "
+        "more tissue on some than on others"
+    )
+    raise DataError(
+        what, fix="--set scales=mixed admits them; where a resolution is wrong: the column mpp, or --set mpp=…"
+    )
 
 
 def _probe(case: Case, lack: Callable[[Case], str | None]) -> SlideFacts | str:

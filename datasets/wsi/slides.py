@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
-from benchmark.annotations import write_geojson
+from benchmark.annotations import ClassNames, Meaning, read_classes, write_geojson
 from benchmark.dataset import DatasetCard, Split, TissueSource, VerifyReport
 from benchmark.dataset import Options as BaseOptions
 from benchmark.errors import DataError
@@ -72,7 +73,8 @@ class Slides(LabelledSlides):
         obtain="bench data init slides DIR drafts a manifest of the slides in DIR and lists what is missing.",
         layout="manifest.csv or manifest.parquet with the columns slide (path relative to the root), patient, label, "
         "split (train, validation or test; empty everywhere: cut by patient), and where known annotation (path of a "
-        "GeoJSON, ASAP or ImageScope XML, or label image), mpp (wins over the file's), id (default: the file's name). "
+        "GeoJSON, ASAP or ImageScope XML, or label image), mpp (wins over the file's), id (default: the file's name), "
+        "classes (what names in its annotation mean, as the option of that name). "
         "Separator and encoding are recognised. "
         "A positive slide without annotation counts by its label alone.",
     )
@@ -120,6 +122,12 @@ class Slides(LabelledSlides):
         if Split.VALIDATION in self.parts.values():
             return frozenset()
         return super().aside(training)
+
+    def names(self, case: Case, *usual: tuple[str, Meaning]) -> ClassNames:
+        """As the option `classes` says, and for its own slide the column of that name."""
+        names = super().names(case, *usual)
+        own = read_classes(case.classes, len(self.classes))
+        return replace(names, given={**names.given, **own})
 
     def not_annotated(self, slide: Slide) -> DataError:
         """Names the row of the manifest."""

@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.annotations import Annotation, Released, check_extent, noisy_coarse, simulate_coarse
+from benchmark.annotations import (
+    Annotation,
+    Bounds,
+    ClassNames,
+    Meaning,
+    Note,
+    Released,
+    check_extent,
+    distinct,
+    noisy_coarse,
+    placed,
+    read_classes,
+    simulate_coarse,
+)
 from benchmark.dataset import Dataset, Split, VerifyReport
 from benchmark.dataset import Options as BaseOptions
 from benchmark.errors import BlankSlideError, DataError
@@ -22,7 +35,7 @@ from benchmark.slides import Grid, Slide, tissue_mask
 from ..latest import Latest
 from .cases import Case, Index, read_mark, with_patients
 from .coarse_files import CoarseFiles, nothing_drawn
-from .probing import Probed, probe_slides
+from .probing import Probed, check_scales, probe_slides
 from .splits import exclusion, lcmil_split, lesion_share, set_aside
 from .wsi_options import CELL_MICRONS, WsiOptions, power_of_two
 from .wsi_verify import check_annotations, check_patients, check_usable, named, note_resolutions
@@ -73,7 +86,7 @@ class WsiDataset(Dataset):
         super().__init__(self.contents.root, options)
         cases = with_patients(self.contents.cases, read_mark(self.root, self.name))
         self.cases: Mapping[str, Case] = {case.id: case for case in cases}
-        self.notes: dict[str, tuple[str, ...]] = {}
+        self.notes: dict[str, tuple[Note, ...]] = {}
         self.coarse_files = CoarseFiles(options)
         self._annotations: Latest[Annotation] = Latest(KEPT_ANNOTATIONS)
         self._masks: Latest[NDArray[np.bool_]] = Latest(KEPT_MASKS)
@@ -153,6 +166,8 @@ class WsiDataset(Dataset):
         for split in (Split.TRAIN, Split.TEST):
             if not slides[split]:
                 raise self._empty(split, dealt)
+        if self.settings.scales == "one":
+            check_scales([slide for part in slides.values() for slide in part], self.name)
         self.check_splits(slides)
         return dealt
 
@@ -177,7 +192,16 @@ class WsiDataset(Dataset):
 
     def _slide(self, case: Case) -> Slide:
         assert case.image is not None
-        return Slide(case.id, case.image, case.patient, self.facts[case.id].mpp or self.nominal_mpp)
+        return Slide(case.id, case.image, case.patient, self.facts[case.id].mpp or self.supposed_mpp)
+
+    @property
+    def supposed_mpp(self) -> float:
+        """Microns per pixel of a slide that does not state it: the option `mpp`, else the set's usual resolution."""
+        return self.settings.mpp or self.nominal_mpp
+
+    @property
+    def _supposed(self) -> str:
+        return "--set mpp" if self.settings.mpp else "usual in this data set; --set mpp=… gives another"
 
     def slide(self, name: str) -> Slide:
         """A usable slide by its id."""
@@ -193,7 +217,7 @@ class WsiDataset(Dataset):
 
     def cell(self, slide: Slide) -> int:
         """Side of a cell in level-0 px."""
-        return self.settings.cell or power_of_two(CELL_MICRONS, slide.mpp or self.nominal_mpp)
+        return self.settings.cell or power_of_two(CELL_MICRONS, slide.mpp or self.supposed_mpp)
 
     def evaluation_grid(self, slide: Slide) -> Grid:
         """One cell per score: round(length / cell) of them along each side, the same everywhere."""
@@ -230,32 +254,52 @@ class WsiDataset(Dataset):
             return nothing_drawn()
         return self._checked(self.read_truth(case), slide, str(case.annotation))
 
+    def names(self, case: Case, *usual: tuple[str, Meaning]) -> ClassNames:
+        """What the names in the annotation of a slide mean; `usual`: what they mean in this set unless it is given."""
+        given = read_classes(self.settings.classes or "", len(self.classes))
+        return ClassNames(self.classes, {**dict(usual), **given})
+
+    def bounds(self, slide: Slide) -> Bounds | None:
+        """The scanned area on the canvas, where the file says that it is not all of it."""
+        bounds: Bounds | None = getattr(self.facts[slide.id], "bounds", None)
+        return bounds
+
+    def reading_notes(self, slide: Slide) -> Sequence[str]:
+        """Notes of its header, the resolution where none is stated, and those of its annotations."""
+        facts, case = self.facts[slide.id], self.cases[slide.id]
+        supposed = () if facts.mpp else (f"no resolution stated: {slide.mpp:g} µm/px supposed ({self._supposed})",)
+        header = () if case.mpp else facts.notes
+        return tuple(dict.fromkeys((*header, *supposed, *map(str, self.notes.get(slide.id, ())))))
+
     def _coarse(self, slide: Slide) -> Annotation:
         options = self.settings
         if self.coarse_files.in_files:
             if not self.cases[slide.id].lesion:
                 return nothing_drawn()
-            return self._checked(
-                self.coarse_files.read(slide.id, self.classes, slide.size), slide, str(options.coarse_path)
-            )
+            names, bounds = self.names(self.cases[slide.id]), self.bounds(slide)
+            drawn = self.coarse_files.read(slide.id, names, slide.size, bounds)
+            return self._checked(drawn, slide, str(options.coarse_path), viewer=options.coarse == "drawn")
         rng = generator(self.name, "coarse", slide.id, options.coarse_seed)
         truth = self._expert(slide)
         if options.coarse == "noise":
             grid = self.evaluation_grid(slide)
             cell, tissue = self.cell(slide), self.tissue(slide, grid)
             return noisy_coarse(truth, slide.size, options.noise, rng, cell=cell, tissue=tissue)
-        cell = options.coarse_cell or power_of_two(self.coarse_microns, slide.mpp or self.nominal_mpp)
+        cell = options.coarse_cell or power_of_two(self.coarse_microns, slide.mpp or self.supposed_mpp)
         return simulate_coarse(truth, slide.size, options.simulation(slide.size, cell), rng)
 
-    def _checked(self, annotation: Annotation, slide: Slide, where: str) -> Annotation:
-        """The annotation, when its extent fits the slide; what is odd about it goes to the notes."""
-        grid = self.evaluation_grid(slide)
+    def _checked(self, annotation: Annotation, slide: Slide, where: str, *, viewer: bool = True) -> Annotation:
+        """The annotation on the canvas, when its extent fits the slide; what is odd about it goes to the notes.
+
+        `viewer`: it was drawn in one, which may count from the scanned area.
+        """
+        grid, named = self.evaluation_grid(slide), f"slide {slide.id!r}: {where}"
         facts, tissue = self.facts[slide.id], (self.tissue(slide, grid), grid)
-        notes = check_extent(
-            annotation, slide.size, facts.downsamples, where=f"slide {slide.id!r}: {where}", tissue=tissue
-        )
-        own = getattr(annotation, "notes", ())
-        self.notes[slide.id] = tuple(dict.fromkeys((*self.notes.get(slide.id, ()), *own, *notes)))
+        origin = self.settings.origin if viewer else "canvas"
+        annotation = placed(annotation, slide.size, self.bounds(slide), where=named, origin=origin, tissue=tissue)
+        notes = check_extent(annotation, slide.size, facts.downsamples, where=named, tissue=tissue)
+        said = (note.of(slide.id) for note in (*annotation.notes, *notes))
+        self.notes[slide.id] = distinct((*self.notes.get(slide.id, ()), *said))
         return annotation
 
     def _ruled(self, annotation: Annotation) -> Annotation:
@@ -284,7 +328,7 @@ class WsiDataset(Dataset):
         if self.excluded:
             report.note(f"inclusion={self.settings.inclusion} leaves out {named(sorted(self.excluded))}")
         report.facts.update(slides=len(self.cases), excluded=len(self.excluded))
-        note_resolutions(report, self.facts, self.nominal_mpp)
+        note_resolutions(report, self.facts, self.supposed_mpp)
         every = [slide for slides in usable.values() for slide in slides]
         drawn = [slide for slide in every if self.cases[slide.id].annotation is not None]
         bare = [slide for slide in every if self.cases[slide.id].lesion and slide not in drawn]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import DirectoryPath, Field, FilePath, model_validator
+from pydantic import DirectoryPath, Field, FilePath, field_validator, model_validator
 
-from benchmark.annotations import CoarseOptions, NoiseOptions
+from benchmark.annotations import CoarseOptions, NoiseOptions, read_classes
 from benchmark.dataset import Options
+from benchmark.slides.resolution import PLAUSIBLE_MPP
 from benchmark.slides.tissue import Mode
 
 CELL_MICRONS = 64.0
@@ -51,6 +53,18 @@ class WsiOptions(Options):
         description="side of a patch, level-0 px, centred on its cell",
         json_schema_extra={"source": "LC-MIL code"},
     )
+    mpp: float | None = Field(
+        None,
+        ge=PLAUSIBLE_MPP[0],
+        le=PLAUSIBLE_MPP[1],
+        description="microns per level-0 px of slides whose files do not state it; null: the usual one of the set. "
+        "Each such slide is noted in the result",
+    )
+    scales: Literal["one", "mixed"] = Field(
+        "one",
+        description="one: slides whose microns per pixel differ by more than a factor of 1.5 are refused, for a patch "
+        "shows more tissue on some than on others; mixed: admit them, cells by microns and patches by pixels",
+    )
     tissue_mode: Mode = Field(
         "hsv-otsu", description="how tissue is separated from glass; the modes named released repeat LC-MIL's code"
     )
@@ -59,6 +73,16 @@ class WsiOptions(Options):
         description="which cells an outline holds, for truth and coarse annotation alike: those whose centre lies "
         "inside, or those of LC-MIL's released rasteriser, which erases the border cells",
         json_schema_extra={"source": "LC-MIL III / code"},
+    )
+    classes: str | None = Field(
+        None,
+        description="what names in drawn annotations mean beside the known words for a lesion, as "
+        "'Stroma=0,Invasive=1,Fold=ignore': a class index, ignore (counts nowhere) or hole (cut out)",
+    )
+    origin: Literal["canvas", "bounds"] | None = Field(
+        None,
+        description="where the coordinates of drawn annotations count from, on slides whose scanned area does not "
+        "begin at the corner: canvas (OpenSlide, ASAP) or bounds (QuPath); null: found out, or refused",
     )
     coarse: Literal["simulated", "published", "drawn", "noise"] = Field(
         "simulated",
@@ -104,6 +128,19 @@ class WsiOptions(Options):
     )
     noise_missed: float = Field(0, ge=0, le=1, description="share of lesions left out, coarse=noise only")
     noise_invented: int = Field(0, ge=0, le=100, description="number of false lesions added, coarse=noise only")
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _classes_readable(cls, value: object) -> object:
+        """`a=0,b=1`, or what YAML makes of it where it has colons."""
+        if isinstance(value, Mapping):
+            value = ",".join(
+                f"{name}: {own}" if "=" in str(own) else f'"{name}={own}"' if "," in str(name) else f"{name}={own}"
+                for name, own in value.items()
+            )
+        if isinstance(value, str):
+            read_classes(value)
+        return value
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from benchmark.annotations import Note
 from benchmark.dataset import Split, VerifyReport
-from benchmark.errors import DataError
+from benchmark.errors import AnnotationError, DataError
 from benchmark.slides import Slide
 
 if TYPE_CHECKING:
@@ -44,13 +45,17 @@ def check_usable(
 
 
 def note_resolutions(report: VerifyReport, facts: Mapping[str, SlideFacts], nominal: float) -> None:
-    """Resolutions and numbers of levels, and the slides for which the `nominal` µm/px is taken."""
+    """Resolutions, numbers of levels, notes of the headers, and the slides for which the `nominal` µm/px is taken."""
     silent = sorted(slide for slide, own in facts.items() if own.mpp is None)
     known = sorted({round(own.mpp, 4) for own in facts.values() if own.mpp is not None})
     if known:
         report.note(f"microns per pixel: {', '.join(f'{mpp:g}' for mpp in known[:SHOWN])}")
     if silent:
         report.note(f"no resolution in {named(silent)}: {nominal:g} µm/px is taken, as usual in this set")
+    header = Counter(note for own in facts.values() for note in own.notes)
+    for note, count in header.items():
+        first = next(slide for slide, own in facts.items() if note in own.notes)
+        report.note(f"{first}{f' and {count - 1} more' if count > 1 else ''}: {note}")
     levels = Counter(len(own.levels) for own in facts.values())
     report.note("levels: " + ", ".join(f"{count} slides with {number}" for number, count in sorted(levels.items())))
     report.facts["without_resolution"] = len(silent)
@@ -61,7 +66,7 @@ def check_annotations(
     drawn: Sequence[Slide],
     bare: int,
     fault_of: Callable[[Slide], str | None],
-    notes: Mapping[str, Sequence[str]],
+    notes: Mapping[str, Sequence[Note]],
 ) -> None:
     """Read every annotation; what does not fit its slide is a fault, what was mended a note.
 
@@ -73,12 +78,12 @@ def check_annotations(
         try:
             fault = fault_of(slide)
         except DataError as error:
-            fault = error.what
+            fault = f"{error.what}   → {error.fix}" if isinstance(error, AnnotationError) else error.what
             unreadable += 1
         if fault is not None:
             report.check(False, fault if slide.id in fault else f"{slide.id}: {fault}")
         for note in notes.get(slide.id, ()):
-            report.note(f"{slide.id}: {note}")
+            report.note(f"{slide.id}: {note.text}")
     if drawn or not bare:
         sound = f"{len(drawn) - unreadable} of {len(drawn)} annotations can be read and fit their slides"
         report.check(not unreadable, sound)

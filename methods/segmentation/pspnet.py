@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Pspnet(Segmenter[SegmentationParams]):
-    """The segmentation net of the weakly supervised methods, trained on the truth: their upper bound."""
+    """PSPNet trained on experts' masks: the upper bound of the weakly supervised methods."""
 
     name = "pspnet"
     supervision: ClassVar[frozenset[Supervision]] = frozenset({Supervision.FULL})

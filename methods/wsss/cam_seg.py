@@ -89,7 +89,7 @@ class CamPipeline(Segmenter[C]):
 
 
 class CamSeg(CamPipeline[CamSegParams]):
-    """The pipeline without example mining: "ours w/o OEEM"."""
+    """The weakly supervised pipeline without example mining: "ours w/o OEEM"."""
 
     name = "cam-seg"
     card = MethodCard(

@@ -31,7 +31,7 @@ class OeemParams(CamSegParams):
 
 
 class Oeem(CamPipeline[OeemParams]):
-    """Pixels on which net and pseudo-mask agree weigh more."""
+    """Online easy example mining: pixels on which net and pseudo-mask agree weigh more."""
 
     name = "oeem"
     card = MethodCard(

@@ -32,7 +32,7 @@ class OhemParams(CamSegParams):
 
 
 class Ohem(CamPipeline[OhemParams]):
-    """The opposite of OEEM: it trusts the pseudo-masks where the net does not."""
+    """Online hard example mining, the opposite: it trusts the pseudo-masks where the net does not."""
 
     name = "ohem"
     card = MethodCard(

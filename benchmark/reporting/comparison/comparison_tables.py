@@ -16,6 +16,7 @@ from rich.text import Text
 from benchmark.reporting.comparison import comparison_words as words
 from benchmark.reporting.comparison.comparison_facts import Difference, Figure, SlideGap
 from benchmark.reporting.comparison.specificity import PairedSpecificity
+from benchmark.reporting.paired import PairedTest
 from benchmark.stored import StoredRun
 
 WIDTH = 110
@@ -83,8 +84,13 @@ def _figure(figure: Figure) -> dict[str, Any]:
         "difference": figure.difference,
         "one_interval": figure.one_interval,
         "other_interval": figure.other_interval,
-        "test": None if figure.test is None else asdict(figure.test),
+        "test": None if figure.test is None else _test(figure.test),
     }
+
+
+def _test(test: PairedTest) -> dict[str, Any]:
+    """The test without the means, which belong to the slides that both runs have, unlike the figures beside it."""
+    return {name: value for name, value in asdict(test).items() if name != "means"}
 
 
 def _specificity(pair: PairedSpecificity) -> dict[str, Any]:

@@ -54,7 +54,7 @@ NOTES = (
     "rank: 1 + rows of the same track that are significantly better (p ≤ 0.05, Holm); = a tie, ( ) not tested.",
     "±: standard deviation over seeds. [ ]: 95 % interval over patients, mean of the seeds' ends.",
     "spec@100: specificity at 100 % sensitivity, threshold from the test units; @val: threshold from validation.",
-    "label cost: minutes of an expert by the cost model (--cost-model), an estimate. s: wall seconds as if alone.",
+    "label cost: minutes of an expert by the cost model (--cost-model), an estimate. s: wall seconds as if run alone.",
 )
 
 

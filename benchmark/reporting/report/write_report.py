@@ -59,7 +59,7 @@ def render(board: Leaderboard, artifacts: Artifacts) -> str:
     An artifact that a run does not have leaves a sentence in its place. Raises `TrackingError` for no run at all.
     """
     if not board.boards and not board.failures:
-        msg = f"no finished runs in {board.store} that fit"
+        msg = f"no run in {board.store} matches"
         raise TrackingError(msg, fix="bench leaderboard   # shows what there is; bench run … makes runs")
     ordered = sorted(board.boards, key=lambda each: each.synthetic)
     ranks = sorted(board.ranks, key=lambda each: each.synthetic)
