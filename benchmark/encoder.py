@@ -30,6 +30,10 @@ class EncoderCard:
     notes: str = ""
 
 
+class EncoderField:
+    """Marks a parameter that names an encoder; an entry of the catalogue counts in identities with its code."""
+
+
 class Encoder(ABC):
     """Base of all catalogue entries. An entry is a class that is never instantiated; its values are constants.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from benchmark.discovery import Entry
 from benchmark.errors import RegistryError
-from benchmark.registry import datasets, encoders, methods
+from benchmark.registry import Registry, datasets, encoders, methods
 
 Suggestions = list[tuple[str, str]]
 
@@ -55,7 +56,8 @@ def _after_comma(incomplete: str, entries: Iterable[Entry]) -> Suggestions:
 
 def _entries(kind: str) -> list[Entry]:
     try:
+        registries: dict[str, Callable[[], Registry[Any]]]
         registries = {"method": methods, "dataset": datasets, "encoder": encoders}
-        return list(registries[kind]().entries())
+        return registries[kind]().entries()
     except RegistryError:  # a broken installation is reported by the verb, not while a line is typed
         return []

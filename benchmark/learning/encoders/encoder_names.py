@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from benchmark.discovery import locate
-from benchmark.encoder import Encoder
+from benchmark.encoder import Encoder, EncoderField
 from benchmark.registry import encoders
 
 OWN = ("resnet38",)
@@ -70,5 +70,5 @@ def _entry_of(repository: str) -> str | None:
     return None
 
 
-EncoderName = Annotated[str, AfterValidator(check_encoder)]
+EncoderName = Annotated[str, AfterValidator(check_encoder), EncoderField()]
 """A parameter that names an encoder: checked while a run is planned."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -23,7 +23,7 @@ class TimmEncoder(Encoder):
 
     `architecture`, `options`: as `timm.create_model` takes them; layers are named as `module:Name`. `tokens`: what a
     transformer's features are: timm's own pooling, or the class token beside the mean of the patch tokens. `ordered`:
-    the file holds timm's tensors under other names in the same order. `translate`: turns a file's names into timm's.
+    the file holds timm's tensors under other names in the same order.
     `unused`: beginnings of names that a file may have besides, parts that only its training needed.
     """
 
@@ -33,7 +33,6 @@ class TimmEncoder(Encoder):
     tokens: ClassVar[Tokens] = "pooled"
     ordered: ClassVar[bool] = False
     unused: ClassVar[tuple[str, ...]] = ()
-    translate: ClassVar[Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None] = None
     mean = IMAGENET_MEAN
     std = IMAGENET_STD
 
@@ -42,13 +41,21 @@ class TimmEncoder(Encoder):
         """See `Encoder.build`."""
         network = cls.network(side)
         path = weights or cls.source.fetch(cls.name)
-        state = load_state(path)
-        if cls.translate is not None:
-            state = cls.translate(state)
+        state = cls.translate(load_state(path))
         if cls.ordered and state.keys() != network.state_dict().keys():
             state = in_order(state, network, path)
         fit_state(network, state, origin=path, unused=cls.unused)
         return _with_tokens(network, cls.tokens).eval()
+
+    @classmethod
+    def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of its file under the names of its network."""
+        return dict(state)
+
+    @classmethod
+    def bare(cls, side: int) -> nn.Module:
+        """The network as `build` returns it, with random weights."""
+        return _with_tokens(cls.network(side), cls.tokens)
 
     @classmethod
     def network(cls, side: int) -> nn.Module:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from benchmark.encoder import EncoderCard
 from benchmark.learning.encoders import layouts
 from benchmark.learning.encoders.sources import ByHand, Repository
@@ -189,9 +191,13 @@ class PhikonV2(TimmEncoder):
     source = Repository("owkin/phikon-v2")
     architecture = "vit_large_patch16_224"
     options: ClassVar[Mapping[str, Any]] = {"img_size": 224, "init_values": 1.0, "dynamic_img_size": True}
-    translate = staticmethod(layouts.from_transformers)
     unused = ("mask_token",)
     side, width = 224, 1024
+
+    @classmethod
+    def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `layouts.from_transformers`."""
+        return layouts.from_transformers(state)
 
 
 class HibouB(TimmEncoder):
@@ -209,10 +215,14 @@ class HibouB(TimmEncoder):
     source = Repository("histai/hibou-b", gated=True)
     architecture = "vit_base_patch14_reg4_dinov2"
     options: ClassVar[Mapping[str, Any]] = {"img_size": 224, "init_values": 1.0, "dynamic_img_size": True}
-    translate = staticmethod(layouts.from_transformers)
     unused = ("mask_token",)
     side, width = 224, 768
     mean, std = _HIBOU_MEAN, _HIBOU_STD
+
+    @classmethod
+    def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `layouts.from_transformers`."""
+        return layouts.from_transformers(state)
 
 
 class HibouL(TimmEncoder):
@@ -230,10 +240,14 @@ class HibouL(TimmEncoder):
     source = Repository("histai/hibou-L", gated=True)
     architecture = "vit_large_patch14_reg4_dinov2"
     options: ClassVar[Mapping[str, Any]] = {"img_size": 224, "init_values": 1.0, "dynamic_img_size": True}
-    translate = staticmethod(layouts.from_transformers)
     unused = ("mask_token",)
     side, width = 224, 1024
     mean, std = _HIBOU_MEAN, _HIBOU_STD
+
+    @classmethod
+    def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `layouts.from_transformers`."""
+        return layouts.from_transformers(state)
 
 
 class LunitDino(TimmEncoder):
@@ -271,8 +285,12 @@ class Ctranspath(TimmEncoder):
     source = ByHand("https://github.com/Xiyue-Wang/TransPath (ctranspath.pth)")
     architecture = "swin_tiny_patch4_window7_224"
     options: ClassVar[Mapping[str, Any]] = {"embed_layer": "benchmark.learning.encoders.layouts:ConvStem"}
-    translate = staticmethod(layouts.from_old_swin)
     side, width = 224, 768
+
+    @classmethod
+    def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `layouts.from_old_swin`."""
+        return layouts.from_old_swin(state)
 
 
 class Conch(TimmEncoder):
@@ -291,7 +309,6 @@ class Conch(TimmEncoder):
     source = Repository("MahmoodLab/CONCH", files=("pytorch_model.bin",), gated=True)
     architecture = "vit_base_patch16_224"
     options: ClassVar[Mapping[str, Any]] = {"img_size": 448, "global_pool": "", "dynamic_img_size": True}
-    translate = staticmethod(layouts.from_conch)
     unused = ("text.", "text_decoder.", "logit_scale", "proj_contrast", "attn_pool_caption.", "ln_caption.")
     side, width = 448, 512
     mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -300,3 +317,8 @@ class Conch(TimmEncoder):
     def network(cls, side: int) -> Any:
         """The trunk with its attentional pooling."""
         return layouts.AttentionalPooling(super().network(side), queries=1, width=cls.width)
+
+    @classmethod
+    def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `layouts.from_conch`."""
+        return layouts.from_conch(state)
