@@ -165,6 +165,11 @@ class Context:
         *,
         uses: tuple[str, ...] = (),
         after: tuple[str, ...] = (),
+        code: type | None = None,
     ) -> T:
-        """Run `function` once and keep what it returns; see `benchmark.stages`."""
-        return self._stages.run(name, function, uses=uses, after=after, reporter=self.reporter)
+        """Run `function` once and keep what it returns; see `benchmark.stages`.
+
+        `code`: the class whose code decides the result, by default the method's own. Methods of a family that share a
+        stage name the base class that runs it, so that one finds the stage of another done.
+        """
+        return self._stages.run(name, function, uses=uses, after=after, reporter=self.reporter, code=code)

@@ -191,6 +191,15 @@ class Dataset(ABC):
         """False where a slide may hold what nobody outlined: `truth` raises `DataError`, its cells do not count."""
         return True
 
+    def uncounted(self, slide: Slide) -> str | None:
+        """Why no figure counts the cells of a slide whose truth has known gaps; None: they count. Its units do."""
+        return None
+
+    @property
+    def excluded(self) -> Mapping[str, str]:
+        """Slides that the options leave out (id → why); they are neither among `slides` nor missing."""
+        return {}
+
     def unit_top(self, slide: Slide) -> int:
         """K of the top-K mean that makes unit scores of a score map (K = 16 as in hybrid supervision)."""
         return 16

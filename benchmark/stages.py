@@ -141,14 +141,21 @@ class StageStore:
             record.logs.append((name, value, step))
 
     def run(
-        self, name: str, function: Callable[[], T], *, uses: tuple[str, ...], after: tuple[str, ...], reporter: Sink
+        self,
+        name: str,
+        function: Callable[[], T],
+        *,
+        uses: tuple[str, ...],
+        after: tuple[str, ...],
+        reporter: Sink,
+        code: type | None = None,
     ) -> T:
         """The kept result of this stage, or that of `function`, which is then kept.
 
         Raises `StageError` when the function reads a parameter that `uses` does not name, when `after`
-        names a stage that has not run, or when the result cannot be stored.
+        names a stage that has not run, or when the result cannot be stored. `code`: see `Context.stage`.
         """
-        record = StageRecord(name, self._digest(name, uses, after))
+        record = StageRecord(name, self._digest(name, uses, after, code))
         self._digests[name] = record.digest
         home = self.folder / record.digest[:2] / record.digest
         home.mkdir(parents=True, exist_ok=True)
@@ -200,7 +207,7 @@ class StageStore:
         (home / "checkpoint.pt").unlink(missing_ok=True)
         return result
 
-    def _digest(self, name: str, uses: tuple[str, ...], after: tuple[str, ...]) -> str:
+    def _digest(self, name: str, uses: tuple[str, ...], after: tuple[str, ...], code: type | None) -> str:
         owner = self._bound()
         missing = [stage for stage in after if stage not in self._digests]
         if missing:
@@ -212,7 +219,7 @@ class StageStore:
                 "after": [self._digests[stage] for stage in after],
                 "data": self._data,
                 "seed": self._seed,
-                "code": code_digest(type(owner)),
+                "code": code_digest(code or type(owner)),
             }
         )
 

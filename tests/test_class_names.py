@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import defusedxml.ElementTree
 import numpy as np
 import pytest
 import shapely
 from PIL import Image
 
-from benchmark.annotations import Annotation, ClassNames, Meaning, read_annotation, read_classes
+from benchmark.annotations import Annotation, ClassNames, Meaning, Polygons, read_annotation, read_classes
 from benchmark.errors import AnnotationError
 from benchmark.slides import Grid
 
@@ -329,3 +330,24 @@ def test_the_option(text: str, expected: dict[str, Meaning]) -> None:
 def test_options_that_say_nothing(text: str) -> None:
     with pytest.raises(ValueError, match="classes: "):
         read_classes(text, classes=2)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    "name", ["tumor_002", "tumor_012", "tumor_038", "test_004", "patient_009_node_1", "patient_010_node_4"]
+)
+def test_the_files_of_camelyon_have_the_areas_that_shapely_finds(shared_data: Path, name: str) -> None:
+    path = shared_data / "camelyon16-xml" / f"{name}.xml"
+    lesion, cut = [], []
+    for element in defusedxml.ElementTree.parse(path).iter("Annotation"):
+        points = [(float(c.get("X")), float(c.get("Y"))) for c in element.iter("Coordinate")]
+        group = element.get("PartOfGroup")
+        if len(set(points)) > 2 and group != "normal":
+            (cut if group in ("_2", "Exclusion") else lesion).append(shapely.make_valid(shapely.Polygon(points)))
+    expected = shapely.union_all(lesion).difference(shapely.union_all(cut)).area
+    found = read_annotation(path)
+    assert isinstance(found, Polygons)
+    drawn = [shape for region, shape in zip(found.regions, found.visible(), strict=True) if region.label]
+    assert shapely.union_all(drawn).area == pytest.approx(expected, rel=1e-6)
+    said = [note.text for note in found.notes if "negative class overlap" in note.text]
+    assert bool(said) == (name == "patient_010_node_4")

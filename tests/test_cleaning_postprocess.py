@@ -48,6 +48,15 @@ def test_a_corner_of_tissue_can_never_be_positive_with_zeros():
     assert smooth(ones, tissue, border="normalised")[19, 19] == pytest.approx(1.0, abs=TOLERANCE)
 
 
+def test_scores_spill_onto_glass_with_zeros_and_not_when_normalised():
+    """0.3005 beside a straight border, as the docstring says; never above the threshold of 0.6."""
+    tissue = np.zeros((41, 41), bool)
+    tissue[:, :20] = True
+    ones = np.where(tissue, 1.0, np.nan)
+    assert smooth(ones, tissue)[20, 20] == pytest.approx(0.300528, abs=TOLERANCE)
+    assert not smooth(ones, tissue, border="normalised")[~tissue].any()
+
+
 @pytest.mark.parametrize(("score", "passes"), [(0.857785, False), (0.857795, True)])
 def test_uniform_score_that_passes_at_a_straight_edge(score, passes):
     tissue = np.zeros((41, 41), bool)

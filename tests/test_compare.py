@@ -240,7 +240,7 @@ def test_a_run_whose_data_are_gone_is_drawn_without_tissue(home):
 
 def test_other_data_in_the_same_place_are_refused(home, tmp_path):
     _, _, (one, *_) = home
-    with pytest.raises(DataError, match="not those that the run saw"):
+    with pytest.raises(DataError, match="not those of the run"):
         reopen(artifact(one, "config.yaml"), "0" * 32, tmp_path)
 
 

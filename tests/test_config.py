@@ -61,7 +61,7 @@ def test_settings_find_their_owner():
         ({"settings": ("weighting=strange",)}, "weighting = 'strange' is not legal"),
         ({"settings": ("crop=-4",)}, "crop = -4 is not legal"),
         ({"settings": ("crop=abc",)}, "crop = 'abc' is not legal"),
-        ({"settings": ("zzzzqqq=1",)}, "no such field in"),
+        ({"settings": ("zzzzqqq=1",)}, "has a field of that name"),
         ({"settings": ("weighting",)}, "name=value"),
         ({"preset": "quik"}, "did you mean 'quick'"),
         ({"device": "gpu"}, "expected auto, cpu, cuda or cuda:N"),

@@ -127,7 +127,7 @@ def expected(values):
 
 
 def read(path):
-    return read_geojson(path, {"tumor": 1}) if path.suffix == ".geojson" else read_asap(path)
+    return read_geojson(path) if path.suffix == ".geojson" else read_asap(path)
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [("geojson", ".geojson"), ("asap", ".xml")])

@@ -17,6 +17,7 @@ from benchmark.annotations import (
     Annotation,
     ClassNames,
     LabelImage,
+    Meaning,
     Polygons,
     Region,
     read_annotation,
@@ -28,6 +29,7 @@ from benchmark.annotations import (
     write_imagescope,
     write_label_image,
 )
+from benchmark.annotations.drawn import nested
 from benchmark.slides import Grid
 
 CLASSES = ("normal", "tumor", "Nekrose & <Rand>")
@@ -149,6 +151,64 @@ def test_files_are_the_same_every_time_and_leave_nothing_beside(tmp_path: Path, 
         assert [path.name for path in (tmp_path / folder).iterdir()] == [name]
     assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     (tmp_path / "one" / name).read_text(encoding="utf-8")
+
+
+SPELLINGS = {
+    1: ("Tumor", "TUMOUR", "metastases", "Lesion 2", "invasive carcinoma", "_0", "Malignant", "whole_tumor", "Cancer"),
+    2: ("Nekrose", "NEKROSE", "nekrose 3", "Nekrose-Areal"),
+    0: ("Exclusion", "exclude", "_2", "Hole", "tumor exclusion"),
+}
+GIVEN: dict[str, Meaning] = {"Nekrose": 1, "nekrose areal": 1}
+
+
+@st.composite
+def spelled(draw: st.DrawFn) -> tuple[list[shapely.Polygon], list[str]]:
+    """Outlines of a lesion by its names, by names that the option maps, holes, and what adds nothing."""
+    shapes, names = [], []
+    for _ in range(draw(st.integers(1, 5))):
+        shapes.append(draw(st.one_of(boxes(), stars())))
+        label = draw(st.sampled_from([1, 1, 2, 0]))
+        names.append(draw(st.sampled_from(SPELLINGS[label])))
+    for _ in range(draw(st.integers(0, 2))):
+        shapes.append(draw(boxes()))
+        names.append(draw(st.sampled_from(["normal", "Benign", "non-tumor", "Region*", "Healthy tissue"])))
+    return shapes, names
+
+
+def written(path: Path, shapes: list[shapely.Polygon], names: list[str]) -> Path:
+    """The outlines as ASAP groups, ImageScope layers or texts, or QuPath's classifications."""
+    if path.suffix == ".geojson":
+        features = [
+            {"type": "Feature", "geometry": shapely.geometry.mapping(shape), "properties": {"classification": name}}
+            for shape, name in zip(shapes, names, strict=True)
+        ]
+        path.write_text(json.dumps(features))
+        return path
+    tag, body = ("Coordinate" if path.name == "a.xml" else "Vertex"), ""
+    for shape, name in zip(shapes, names, strict=True):
+        corners = "".join(f'<{tag} X="{x!r}" Y="{y!r}"/>' for x, y in shapely.get_coordinates(shape).tolist())
+        if path.name == "a.xml":
+            body += f'<Annotation Name="A" Type="Polygon" PartOfGroup="{name}">{corners}</Annotation>'
+            continue
+        layer, text = (name, "") if path.name == "layers.xml" else ("", name)
+        body += f'<Annotation Id="1" Name="{layer}"><Region Id="1" Text="{text}">{corners}</Region></Annotation>'
+    root = "ASAP_Annotations" if path.name == "a.xml" else "Annotations"
+    path.write_text(f"<{root}>{body}</{root}>")
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.xml", "layers.xml", "texts.xml", "q.geojson"])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=spelled())
+def test_every_spelling_gives_the_same_mask(tmp_path: Path, name: str, drawn: Any) -> None:
+    shapes, names = drawn
+    found = read_annotation(written(tmp_path / name, shapes, names), ClassNames(given=GIVEN))
+    labels = [next((label for label, own in SPELLINGS.items() if text in own), None) for text in names]
+    regions = [Region(shape, min(label, 1)) for shape, label in zip(shapes, labels, strict=True) if label is not None]
+    same_cells(found, Polygons(nested(Polygons(regions).regions)))
+    mask = tmp_path / "mask.png"
+    write_label_image(mask, found, GRID)
+    np.testing.assert_array_equal(read_annotation(mask, size=(64, 64)).labels(GRID), found.labels(GRID))
 
 
 def test_nothing_drawn_is_nothing_read(tmp_path: Path) -> None:

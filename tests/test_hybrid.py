@@ -200,7 +200,11 @@ def test_another_k_reuses_the_patch_model_and_its_scores(camelyon, tmp_path):
 
 
 def test_options_of_the_release_run(camelyon, tmp_path):
-    trained(Hybrid, camelyon, tmp_path, composition="iid", quantise=True, ensemble=2, scaling="unit", fine_negatives=1)
+    groups = tmp_path / "groups.csv"
+    names = [slide.id for slide in camelyon.slides(Split.TRAIN)]
+    groups.write_text("slide,group\n" + "".join(f"{name},{name[:5]}\n" for name in names))
+    iid = {"composition": "iid", "slide_groups": groups}
+    trained(Hybrid, camelyon, tmp_path, **iid, quantise=True, ensemble=2, scaling="unit", fine_negatives=1)
     trained(Pixel, camelyon, tmp_path, overlap_means="stride", overlap=48, fine_choice="random", tissue="dataset")
 
 

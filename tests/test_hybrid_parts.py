@@ -1,5 +1,6 @@
 """Parts of hybrid supervision against numbers worked out by hand."""
 
+import colorsys
 import math
 
 import numpy as np
@@ -8,12 +9,17 @@ import timm
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from benchmark.errors import DataError
 from benchmark.learning.mil.top import TopK, top
 from benchmark.learning.nets.dla import DlaUp
 from benchmark.methods.hybrid.e_step import kept, pseudo_label
-from benchmark.methods.hybrid.m_step import by_slide, composition, drawn_pools
-from benchmark.methods.hybrid.patch_augment import augmented, coloured, turned
+from benchmark.methods.hybrid.fine_masks import FinePatch
+from benchmark.methods.hybrid.hybrid_params import HybridParams
+from benchmark.methods.hybrid.index_files import by_group, drawn_pools, read_groups
+from benchmark.methods.hybrid.m_step import Batches, composition
+from benchmark.methods.hybrid.patch_augment import augmented, coloured, shifted_hsv, turned
 from benchmark.methods.hybrid.slide_model import slide_loss, unit_loss, unit_means
 from benchmark.slides import Grid
 
@@ -94,10 +100,56 @@ def test_the_released_sampler_draws_with_its_own_probabilities():
     rng = np.random.default_rng(0)
     counts = np.sum([drawn_pools(1000, (1, 1, 1), rng) for _ in range(400)], axis=0)
     np.testing.assert_allclose(counts / counts.sum(), [0.514851, 0.089109, 0.396040], atol=0.004)
-    assert drawn_pools(50, (1, 0, 1), rng)[1] == 0
-    slides = np.array([0] * 99 + [1])
-    picks = [by_slide(slides, rng) for _ in range(600)]
-    assert 0.4 < np.mean(np.array(picks) == 99) < 0.6, "a slide is drawn first, so small ones are over-sampled"
+    counts = np.sum([drawn_pools(1000, (1, 0, 1), rng) for _ in range(400)], axis=0)
+    np.testing.assert_allclose(counts / counts.sum(), [61 / 101, 0, 40 / 101], atol=0.004)
+    assert drawn_pools(50, (1, 0, 0), rng) == [50, 0, 0]
+
+
+def test_the_released_sampler_draws_an_index_file_first_and_then_a_patch(tmp_path):
+    """Slides a and b are in one file, c in another: half of the draws are c's, whatever each has."""
+    table = tmp_path / "groups.csv"
+    table.write_text("slide,group\na,radboud\nb,radboud\nc,utrecht\n")
+    groups = read_groups(table, ["a", "b", "c"])
+    slides = np.array([0] * 60 + [1] * 30 + [2] * 10)
+    rng = np.random.default_rng(1)
+    picks = slides[[by_group(groups[slides], rng) for _ in range(3000)]]
+    assert np.bincount(picks) / 3000 == pytest.approx([1 / 3, 1 / 6, 1 / 2], abs=0.03)
+    one = read_groups(None, ["a", "b", "c"])
+    picks = slides[[by_group(one[slides], rng) for _ in range(3000)]]
+    assert np.bincount(picks) / 3000 == pytest.approx([0.6, 0.3, 0.1], abs=0.03)
+
+
+def test_fine_patches_with_and_without_lesion_are_in_files_of_their_own():
+    none, some = np.zeros((4, 4), np.float32), np.ones((4, 4), np.float32)
+    fine = [FinePatch(0, number, some) for number in range(9)] + [FinePatch(0, 9, none)]
+    params = HybridParams(composition="iid")
+    batches = Batches(fine, None, params, groups=np.array([0]))
+    rng = np.random.default_rng(2)
+    assert np.mean([batches._draw(0, rng) == 9 for _ in range(2000)]) == pytest.approx(0.5, abs=0.05)
+    plain = Batches(fine, None, params)
+    assert np.mean([plain._draw(0, rng) == 9 for _ in range(2000)]) == pytest.approx(0.1, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,group\na,x\n", "has no column slide; its columns are: name, group"),
+        ("slide,group\na,x\na,y\n", "line 3: slide 'a' is in 'x' and in 'y'"),
+        ("slide,group\nb,x\n", "no row for 1 training slides, the first: a"),
+        (b"\xff\xfe\x00", "cannot be read as a table"),
+    ],
+)
+def test_a_table_of_groups_that_does_not_fit_is_refused(tmp_path, text, message):
+    table = tmp_path / "groups.csv"
+    table.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=message):
+        read_groups(table, ["a"])
+
+
+def test_groups_mean_nothing_to_the_exact_composition(tmp_path):
+    (tmp_path / "groups.csv").write_text("slide,group\n")
+    with pytest.raises(ValueError, match="no meaning with composition=exact"):
+        HybridParams(slide_groups=tmp_path / "groups.csv")
 
 
 def test_soft_cross_entropy():
@@ -194,3 +246,13 @@ def test_augmentation_moves_image_and_labels_together():
     assert len(seen) == 8
     same = [coloured(image, np.random.default_rng(5)) for _ in range(2)]
     np.testing.assert_array_equal(*same)
+
+
+def test_hue_moves_by_up_to_40_degrees_as_20_of_albumentations_does():
+    red, rng = Image.new("RGB", (1, 1), (250, 60, 60)), np.random.default_rng(0)
+    hues = []
+    for _ in range(2000):
+        colour = np.asarray(shifted_hsv(red, rng))[0, 0] / 255
+        hues.append((colorsys.rgb_to_hsv(*colour)[0] * 360 + 180) % 360 - 180)
+    assert -41 < min(hues) < -38 and 38 < max(hues) < 41
+    assert np.mean(np.abs(hues) > 20) == pytest.approx(0.5, abs=0.05), "evenly over the range"

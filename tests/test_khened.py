@@ -129,6 +129,43 @@ def test_the_logit_is_the_difference_of_two_class_scores(member):
     torch.testing.assert_close(torch.sigmoid(made), torch.softmax(net.head.bias, 0)[1].expand_as(made))
 
 
+def test_no_relu_ends_the_densenet_encoder_as_in_the_package(ensemble):
+    maps = ensemble["densenet121"].body.encoder.eval()
+    with torch.inference_mode():
+        *_, last = maps(images(64, count=1))
+    assert (last < 0).any() and (last > 0).any()
+
+
+def test_deeplab_drops_a_tenth_of_what_its_pyramid_joins_and_only_in_training(ensemble):
+    pyramid = ensemble["xception65"].body.pyramid
+    kept = torch.ones(2, 256, 40, 40)
+    pyramid.train()
+    assert (pyramid.dropout(kept) == 0).float().mean().item() == pytest.approx(0.1, abs=0.01)
+    pyramid.join.register_forward_hook(lambda *_: kept)
+    assert (pyramid(torch.zeros(2, 2048, 4, 4)) == 0).any()
+    pyramid.eval()
+    assert torch.equal(pyramid(torch.zeros(2, 2048, 4, 4)), kept)
+    pyramid.join._forward_hooks.clear()
+
+
+def test_deeplab_enlarges_with_corners_aligned(ensemble):
+    """From 0 in the first to 1 in the last of 4 columns: a straight ramp over all 16, without a flat rim."""
+    net = ensemble["xception65"].eval()
+    ramp = torch.linspace(0, 1, 4).expand(1, 256, 4, 4)
+    made = []
+    hooks = [
+        net.body.pyramid.register_forward_hook(lambda *_: ramp),
+        net.body.refine.register_forward_pre_hook(lambda _, given: made.append(given[0][:, :256])),
+        net.head.register_forward_hook(lambda *_: torch.cat([ramp[:, :1] * 0, ramp[:, :1]], dim=1)),
+    ]
+    with torch.inference_mode():
+        logits = net(images(64, count=1))
+    for hook in hooks:
+        hook.remove()
+    torch.testing.assert_close(made[0][0, 0, 0], torch.linspace(0, 1, 16))
+    torch.testing.assert_close(logits[0, 0, 0], torch.linspace(0, 1, 64))
+
+
 def test_small_members_fit_a_lesion():
     torch.manual_seed(0)
     batch = images(32)

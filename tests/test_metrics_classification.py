@@ -1,4 +1,4 @@
-"""Image-level metrics: the sheet's vectors, independent implementations, and laws."""
+"""Image-level metrics: published vectors, independent implementations, and laws."""
 
 import math
 
@@ -64,7 +64,7 @@ def test_vectors_of_the_intervals():
     assert clopper_pearson(0, 0) is None
 
 
-def test_companions_allow_as_many_misses_as_the_sheet_says():
+def test_companions_allow_as_many_misses_as_their_level_says():
     labels = np.r_[np.ones(400, int), np.zeros(10, int)]
     scores = np.r_[np.arange(400) / 400, np.arange(10) / 400 + 1 / 800]
     for target, misses in ((1.0, 0), (0.995, 2), (0.99, 4)):

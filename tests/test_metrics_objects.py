@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from benchmark.errors import PredictionError
+from benchmark.metrics.catalogue import METRICS
 from benchmark.metrics.hausdorff import Shape, directed
 from benchmark.metrics.objects import (
     ObjectEvidence,
@@ -14,6 +15,7 @@ from benchmark.metrics.objects import (
     connected,
     object_dice,
     object_f1,
+    object_f1_text,
     object_hausdorff,
 )
 
@@ -49,6 +51,9 @@ def by_definition(predicted, truth):
             tp, found = tp + 1, found | {number}
     wrong = len(ours) - tp + len(theirs) - len(found)
     f1 = 2 * tp / (2 * tp + wrong) if ours or theirs else None
+    covered = [counterpart(points, ours, predicted)[1] / len(points) for points in theirs.values()]
+    missed = len(ours) - tp + sum(share < 0.5 for share in covered)
+    f1_text = 2 * tp / (2 * tp + missed) if tp + missed else None
     dice, hausdorff = [], []
     for own, others, image in ((ours, theirs, truth), (theirs, ours, predicted)):
         area = sum(map(len, own.values()))
@@ -63,15 +68,17 @@ def by_definition(predicted, truth):
         dice.append(dices)
         hausdorff.append(distances)
     both = bool(ours) and bool(theirs)
-    return f1, np.mean(dice) if ours or theirs else None, np.mean(hausdorff) if both else None
+    dices = np.mean(dice) if ours or theirs else None
+    return f1, f1_text, dices, np.mean(hausdorff) if both else None
 
 
 @law
 @given(label_images, label_images)
 def test_against_the_definition(predicted, truth):
     evidence = compare_objects(predicted, truth)
-    f1, dice, hausdorff = by_definition(predicted, truth)
+    f1, f1_text, dice, hausdorff = by_definition(predicted, truth)
     assert object_f1(evidence) == pytest.approx(f1)
+    assert object_f1_text(evidence) == pytest.approx(f1_text)
     assert object_dice(evidence) == pytest.approx(dice)
     if hausdorff is not None:
         assert object_hausdorff(evidence) == pytest.approx(hausdorff)
@@ -99,7 +106,7 @@ def test_farthest_cell_may_lie_in_a_hole():
     disc[radius <= 20] = 1
     ring[(radius <= 20) & (radius > 15)] = 1
     evidence = compare_objects(ring, disc)
-    assert object_hausdorff(evidence) == pytest.approx(by_definition(ring, disc)[2])
+    assert object_hausdorff(evidence) == pytest.approx(by_definition(ring, disc)[3])
     assert object_hausdorff(evidence) > 15  # from the centre; no cell of the disc's edge is off the ring
 
 
@@ -134,6 +141,24 @@ def test_one_blob_over_two_objects_finds_one():
     truth = np.array([[1, 1, 0, 2, 2, 2]], np.int32)
     evidence = compare_objects(np.ones((1, 6), np.int32), truth)
     assert (evidence.tp, evidence.fp, evidence.fn) == (1, 0, 1)
+
+
+def test_text_and_matlab_code_of_the_challenge_count_misses_differently():
+    """By hand: glands of 2 and 3 cells under one blob, one of 4 cells of which 1 is covered, one of 2 unseen."""
+    truth = np.array([[1, 1, 0, 2, 2, 2, 0, 3, 3, 3, 3, 0, 4, 4]], np.int32)
+    predicted = np.array([[1, 1, 1, 1, 1, 1, 0, 2, 0, 0, 0, 0, 0, 0]], np.int32)
+    evidence = compare_objects(predicted, truth)
+    assert (evidence.tp, evidence.fp) == (1, 1)
+    assert evidence.fn == 3, "Matlab: 4 glands less 1 hit"
+    assert evidence.fn_text == 2, "text: gland 1 lies under the blob, glands 3 and 4 do not count as found"
+    assert object_f1(evidence) == 2 / 6 and object_f1_text(evidence) == 2 / 5
+    halves = compare_objects(np.array([[1, 1, 2, 2]], np.int32), np.ones((1, 4), np.int32))
+    assert halves.fn_text == 0
+    assert compare_objects(truth * 0, truth).fn_text == 4 and compare_objects(truth, truth * 0).fn_text == 0
+
+
+def test_the_metrics_say_which_way_they_count():
+    assert "Matlab" in METRICS["object/f1"].definition and "text" in METRICS["object/f1_text"].definition
 
 
 def test_nothing_predicted_is_bad_and_nothing_at_all_is_undefined():

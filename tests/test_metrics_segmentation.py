@@ -1,4 +1,4 @@
-"""Cell-level and refinement metrics: the sheets' vectors, scikit-learn, and laws."""
+"""Cell-level and refinement metrics: published vectors, scikit-learn, and laws."""
 
 import numpy as np
 import pytest

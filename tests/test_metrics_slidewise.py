@@ -1,4 +1,4 @@
-"""Means over slides, before and after refinement, and the paired test: the sheet's vectors and figures by hand."""
+"""Means over slides, before and after refinement, and the paired test: published vectors and figures by hand."""
 
 import math
 
@@ -35,7 +35,7 @@ def slide(name, truth, coarse, refined, *, patient=None, subset=None, **more):
     )
 
 
-def test_the_vector_of_the_sheet():
+def test_the_published_vector():
     one = slide("s", TRUTH, COARSE, REFINED)
     assert one.annotation == one.cells == Confusion(tp=2, fp=1, fn=2, tn=5)
     summary = summarise([one])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import ConfigError, PredictionError
+from benchmark.metrics.evidence import uncounted
 from benchmark.metrics.objects import object_f1
 from benchmark.metrics.refinement import RefinementEvidence
 from benchmark.metrics.segmentation import Confusion
@@ -57,8 +58,7 @@ def cohort(slides=12, size=24, seed=0, **more):
                 coarse=np.roll(truth, 2, axis=1),
                 unit_labels=units,
                 unit_scores=np.clip(units * 0.3 + rng.random(4) * 0.6, 0, 1).astype(np.float32),
-                subset="A" if index < slides // 2 else "B",
-                **more,
+                **{"subset": "A" if index < slides // 2 else "B", **more},
             )
         )
     return made
@@ -116,7 +116,7 @@ def test_units_may_come_as_a_grid_but_must_be_as_many():
 # --- values, against published vectors and by hand
 
 
-def test_image_level_vector_of_the_sheet_with_the_unit_that_sets_the_threshold():
+def test_published_image_level_vector_with_the_unit_that_sets_the_threshold():
     labels, scores = [1, 1, 1, 0, 0, 0, 0, 0], [0.9, 0.6, 0.3, 0.5, 0.3, 0.2, 0.1, 0.05]
     slides = [evidence(f"s{i}", f"p{i}", units=[unit]) for i, unit in enumerate(zip(labels, scores, strict=True))]
     summary = summarise(slides, validation=[evidence("v", "q", units=[(1, 0.6), (0, 0.7), (1, 0.8)])])
@@ -191,6 +191,24 @@ def test_a_full_cohort_lacks_nothing():
     equal_on_every_slide = {f"coarse/{name}" for name in ("accuracy", "tpr", "ppv", "f1")}
     bare = {name for name in summary.values if "@" not in name} - set(summary.intervals)
     assert bare <= without | tests | equal_on_every_slide
+
+
+def test_cells_of_a_slide_whose_truth_has_gaps_count_nowhere_and_its_units_do():
+    slides = cohort(subset=None)
+    units = np.array([1, 0], np.int8), np.array([0.2, 0.9], np.float32)
+    gap = uncounted(
+        "gap", "q", scores=np.ones((3, 3), np.float32), unit_labels=units[0], unit_scores=units[1], objects=True
+    )
+    without, with_gap = summarise(slides, resamples=50), summarise([*slides, gap], resamples=50)
+    assert with_gap.absent == without.absent
+    for name, value in without.values.items():
+        if not name.startswith("image/"):
+            assert with_gap.values[name] == value, name
+    assert with_gap.values["image/auc"] != without.values["image/auc"]
+    row = with_gap.per_slide[-1]
+    assert row["positive_units"] == 1
+    assert {row[name] for name in ("tp", "fn", "valid", "pixel/miou", "coarse_f1")} == {None}
+    assert row["object/f1"] is None and row["pixel/coverage"] == 1
 
 
 def test_subsets_are_what_they_would_be_alone():

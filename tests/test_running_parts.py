@@ -128,6 +128,13 @@ def test_the_command_for_the_failed_ones_does_exactly_them():
     )
 
 
+def test_a_refit_is_a_field_that_names_show_and_commands_repeat():
+    spec = RunSpec("oeem", None, "glas", None, "quick", 0, "auto", None, 6, "V=2", refit=True)
+    assert spec.variant == "V=2" and spec.title == "oeem refit V=2 quick seed 0"
+    (command,) = rerun_commands([spec])
+    assert command == "bench run --method oeem --dataset glas --preset quick --seeds 0 --refit --set method.V=2"
+
+
 def test_labels_round_trip_through_the_command_line():
     asked = RunRequest(method="oeem", dataset="glas", settings=("cam_scales=[1,1.5]", "weighting=none"), preset="smoke")
     (spec,) = plan(asked)

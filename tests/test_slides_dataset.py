@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 
 from benchmark.annotations import Polygons, read_geojson, write_asap, write_geojson
+from benchmark.config import read_setting
 from benchmark.dataset import SYNTHETIC_MARK, Split
 from benchmark.datasets.wsi.manifest_paths import inside
 from benchmark.datasets.wsi.slides import Slides, plan
-from benchmark.errors import DataError
+from benchmark.errors import AnnotationError, DataError
 from benchmark.registry import methods
 from benchmark.running.evaluate import evaluate
 from benchmark.slides.pyramid import write_pyramid
@@ -257,6 +259,87 @@ def test_scoring_takes_slides_with_and_without_outline(root: Path, tmp_path: Pat
     }
 
 
+def add_outline(root: Path, name: str, box: list[int], slide: str = "slide_007") -> None:
+    """Draw a rectangle (left, top, right, bottom) of another class into a slide's annotation."""
+    path = root / f"annotations/{slide}.geojson"
+    content = json.loads(path.read_text())
+    left, top, right, bottom = box
+    ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    own = {"objectType": "annotation", "classification": {"name": name}}
+    content["features"].append({"type": "Feature", "geometry": geometry, "properties": own})
+    path.write_text(json.dumps(content))
+
+
+def scored(root: Path, tmp_path: Path, **options: object) -> tuple[int, int]:
+    """Cells that count of slide_007, and those of them that are lesion."""
+    dataset = open_set(root, **options)
+    trial = fit(methods().load("constant"), dataset, tmp_path / f"stages{len(list(tmp_path.iterdir()))}")
+    labels = labels_of(trial.method, dataset, Split.TEST, trial.ledger)
+    done = evaluate(trial.method, dataset, [dataset.slide("slide_007")], labels, trial.context, what="test")
+    [evidence] = done.evidence
+    assert evidence.cells is not None
+    return evidence.scored, evidence.cells.tp + evidence.cells.fn
+
+
+def test_ignored_areas_count_nowhere(root: Path, tmp_path: Path) -> None:
+    dataset = open_set(root)
+    slide = dataset.slide("slide_007")
+    grid = dataset.evaluation_grid(slide)
+    tissue, lesion = dataset.tissue(slide, grid), dataset.truth(slide).labels(grid) > 0
+    before = scored(root, tmp_path)
+    assert before == (tissue.sum(), (tissue & lesion).sum())
+    side = dataset.cell(slide)
+    rows, cols = np.nonzero(tissue)
+    row, col = int(np.median(rows)), int(np.median(cols))
+    add_outline(root, "Ignore*", [(col - 2) * side, (row - 2) * side, (col + 2) * side, (row + 2) * side])
+    left_out = np.zeros_like(tissue)
+    left_out[row - 2 : row + 2, col - 2 : col + 2] = True
+    assert (tissue & left_out).any()
+    assert scored(root, tmp_path) == ((tissue & ~left_out).sum(), (tissue & lesion & ~left_out).sum())
+
+
+def test_names_are_settled_by_the_option_or_by_a_column(root: Path) -> None:
+    add_outline(root, "Stroma", [0, 0, 256, 256])
+    dataset = open_set(root)
+    slide = dataset.slide("slide_007")
+    with pytest.raises(
+        AnnotationError, match=r"(?s)slide_007\.geojson: the classification 'Stroma'.*--set classes='Stroma=0'"
+    ):
+        dataset.truth(slide)
+    report = dataset.verify()
+    assert not report.ok
+    assert any("--set classes='Stroma=0'" in finding.text for finding in report.findings)
+    grid = dataset.evaluation_grid(slide)
+    counts = {value: open_set(root, classes=f"Stroma={value}") for value in ("0", "1", "ignore")}
+    lesion = {value: int((own.truth(slide).labels(grid) > 0).sum()) for value, own in counts.items()}
+    assert lesion["0"] == lesion["ignore"] == lesion["1"] - (256 // dataset.cell(slide)) ** 2
+    changed(root, lambda rows: [row.update(classes="Stroma=0") for row in rows[6:7]], (*TOOLS, "classes"))
+    assert (open_set(root).truth(slide).labels(grid) > 0).sum() == lesion["0"]
+    assert (open_set(root, classes="stroma=1").truth(slide).labels(grid) > 0).sum() == lesion["0"], "the row wins"
+    changed(root, lambda rows: rows[6].update(classes="Stroma"), (*TOOLS, "classes"))
+    with pytest.raises(DataError, match=r"manifest\.csv, line 8: classes: 'Stroma' is no name=value"):
+        open_set(root)
+
+
+def test_the_option_is_checked_and_takes_what_yaml_makes_of_it(root: Path) -> None:
+    with pytest.raises(ValueError, match="'b'; expected a class index, ignore or hole"):
+        open_set(root, classes="a=b")
+    settings = dict(read_setting(text) for text in ("classes=Tumor: Positive=1,Stroma=0",))
+    assert open_set(root, **settings).settings.classes == "Tumor: Positive=1,Stroma=0"
+    assert open_set(root, classes={"Stroma": 0, "a, b": "ignore"}).settings.classes == 'Stroma=0,"a, b=ignore"'
+
+
+def test_notes_on_annotations_name_slide_file_and_place(root: Path) -> None:
+    add_outline(root, "Region*", [0, 0, 1536, 1536])
+    dataset = open_set(root)
+    dataset.truth(dataset.slide("slide_007"))
+    [note] = dataset.notes["slide_007"]
+    assert (note.slide, note.kind) == ("slide_007", "passed over")
+    assert note.file.endswith("slide_007.geojson") and note.place.startswith("feature ")
+    assert any("slide_007: 1 outlines named 'Region*' passed over" in f.text for f in dataset.verify().findings)
+
+
 def test_no_subset_where_all_or_none_are_annotated(root: Path) -> None:
     assert open_set(root).subsets() == {}
     changed(root, lambda rows: [row.update(label="tumor", annotation="") for row in rows if row["split"] == "test"])
@@ -294,7 +377,7 @@ def test_the_manifests_resolution_wins_over_the_files(root: Path) -> None:
     pixels = before.slide("slide_002").read(0, 0, *before.slide("slide_002").size)
     write_pyramid(plain, [pixels], (pixels.shape[1], pixels.shape[0]), mpp=None)
     changed(root, lambda rows: [rows[0].update(mpp="0.25"), rows[1].update(mpp="1")])
-    dataset = open_set(root)
+    dataset = open_set(root, scales="mixed")
     assert [dataset.slide(f"slide_00{n}").mpp for n in (1, 2)] == [0.25, 1.0]
     assert [dataset.cell(dataset.slide(f"slide_00{n}")) for n in (1, 2, 3)] == [256, 64, 128]
     assert "no resolution" not in "".join(finding.text for finding in dataset.verify().findings)

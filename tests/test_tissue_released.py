@@ -1,13 +1,17 @@
-"""Tissue as LC-MIL's released code finds it; vectors `hue_8bit` and `paip_mask` of the method's sheet."""
+"""Tissue as LC-MIL's released code finds it; vectors `hue_8bit` and `paip_mask` of the released code."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark.datasets.wsi.wsi_options import WsiOptions
 from benchmark.slides import Grid, Slide, tissue_mask
 from benchmark.slides.tissue import hsv_8bit
 
 CELL = 16
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def painted(tmp_path, colours):
@@ -54,3 +58,9 @@ def test_swapped_hue_decides_otherwise_on_yellowish_cells(tmp_path):
     honest = tissue_mask(slide, grid, "hsv-otsu")[0, 8:12]
     released = tissue_mask(slide, grid, "hsv-otsu-released")[0, 8:12]
     assert not honest.any() and released.all()
+
+
+def test_what_differs_from_the_released_equalisation_is_said_where_it_is_chosen():
+    said = WsiOptions.model_fields["tissue_mode"].description
+    assert "grey-otsu-released on all but about 2 % of the cells" in said and "OpenCV" in said
+    assert "2 % of the cells" in (DOCS / "methods" / "lcmil.md").read_text(encoding="utf-8")

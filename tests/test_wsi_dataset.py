@@ -12,10 +12,9 @@ import pytest
 
 from benchmark.annotations import Polygons, Region, Released, write_asap, write_geojson
 from benchmark.dataset import SYNTHETIC_MARK, Options, Split
-from benchmark.datasets.wsi.camelyon16 import Camelyon16
+from benchmark.datasets.wsi.camelyon16 import Camelyon16, Camelyon16Options
 from benchmark.datasets.wsi.splits import exclusion
-from benchmark.datasets.wsi.wsi_options import WsiOptions
-from benchmark.errors import DataError
+from benchmark.errors import AnnotationError, DataError
 from benchmark.registry import methods
 from benchmark.running.evaluate import evaluate
 from benchmark.slides import Slide
@@ -31,7 +30,7 @@ def root(miniatures: dict[str, Path], tmp_path: Path) -> Path:
 
 def open_set(root: Path, **options: object) -> Camelyon16:
     """As a run does while it is planned: with every slide tried."""
-    dataset = Camelyon16(root, WsiOptions(**options))
+    dataset = Camelyon16(root, Camelyon16Options(**options))
     dataset.slides(Split.TRAIN)
     return dataset
 
@@ -125,6 +124,21 @@ def test_annotation_in_the_pixels_of_another_level_is_refused(root: Path) -> Non
     assert slide.id in faults(open_set(root))
 
 
+def test_names_in_drawn_annotations_are_settled_by_the_option(root: Path, tmp_path: Path) -> None:
+    dataset = open_set(root)
+    slide = next(slide for slide in dataset.slides(Split.TEST) if dataset.cases[slide.id].lesion)
+    for each in tumours(dataset):
+        write_geojson(tmp_path / "drawn" / f"{each.id}.geojson", dataset.truth(each), ("normal", "Suspicious"))
+    drawn = open_set(root, coarse="drawn", coarse_path=tmp_path / "drawn")
+    with pytest.raises(
+        AnnotationError, match=r"(?s)'Suspicious' is none of normal, lesion.*--set classes='Suspicious=0'"
+    ):
+        drawn.coarse(slide)
+    grid = drawn.evaluation_grid(slide)
+    mapped = open_set(root, coarse="drawn", coarse_path=tmp_path / "drawn", classes="Suspicious=1")
+    np.testing.assert_array_equal(mapped.coarse(slide).labels(grid), dataset.truth(slide).labels(grid))
+
+
 def test_drawn_annotations_are_read_and_a_missing_one_leaves_its_slide_out(root: Path, tmp_path: Path) -> None:
     dataset = open_set(root)
     some, last = tumours(dataset)[:-1], tumours(dataset)[-1]
@@ -206,7 +220,7 @@ def test_a_slide_without_resolution_takes_the_sets_and_it_is_said(root: Path) ->
     slide = open_set(root).slides(Split.TRAIN)[0]
     pixels = slide.read(0, 0, *slide.size)
     write_pyramid(slide.path, [pixels], slide.size, mpp=None)
-    dataset = open_set(root)
+    dataset = open_set(root, scales="mixed")
     assert dataset.facts[slide.id].mpp is None and dataset.slide(slide.id).mpp == dataset.nominal_mpp
     assert dataset.cell(dataset.slide(slide.id)) == 256 and dataset.cell(dataset.slides(Split.TEST)[0]) == 128
     notes = [finding.text for finding in dataset.verify().findings if finding.ok is None]
@@ -250,7 +264,7 @@ def test_no_slide_is_opened_before_one_is_asked_for(root: Path) -> None:
     for path in root.rglob("*.tif"):
         path.write_bytes(b"II*\0")
     for options in ({}, {"inclusion": "lcmil"}):
-        dataset = Camelyon16(root, WsiOptions(**options))
+        dataset = Camelyon16(root, Camelyon16Options(**options))
         with pytest.raises(DataError, match=r"no train slides.*cannot be used, the first is \w+_\d{3}: "):
             dataset.slides(Split.TRAIN)
         with pytest.raises(DataError, match="no train slides"):
@@ -269,7 +283,7 @@ def test_a_run_refuses_slides_that_cannot_be_opened_while_it_is_planned(root: Pa
 
 
 def test_other_options_are_refused() -> None:
-    with pytest.raises(TypeError, match="WsiOptions"):
+    with pytest.raises(TypeError, match="Camelyon16Options"):
         Camelyon16(Path(), Options())
 
 

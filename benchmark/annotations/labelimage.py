@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.annotations.annotation import Annotation, Region
-from benchmark.annotations.labelpixels import HIGHEST, Band, LabelPixels
+from benchmark.annotations.labelpixels import HIGHEST, LabelPixels
 from benchmark.annotations.notes import Note
 from benchmark.annotations.outlines import count_separate, outlines_by_bands
+from benchmark.annotations.pngrows import Band
 from benchmark.errors import DataError
 from benchmark.slides.grid import Grid
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.annotations.pngrows import Band, png_bands
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,15 +22,13 @@ MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
 """Pillow modes whose pixels are plain numbers."""
 WHOLE = 1 << 26
 """Pixels up to which an image is decoded and kept whole."""
-BAND = 1 << 25
+BAND = 1 << 23
 """Pixels of a band of a larger one, about."""
+COUNTED = 1 << 22
+"""Pixels that are counted at a time: counting takes eight bytes for each."""
 DECODED = 1 << 31
 """Pixels up to which a file that cannot be read in bands is decoded whole, one byte each."""
-PNG = b"\x89PNG\r\n\x1a\n"
 HIGHEST = 65535
-
-Band = tuple[int, NDArray[Any]]
-"""The first row of a band, and its numbers, rows × width."""
 
 
 class LabelPixels:
@@ -68,8 +66,10 @@ class LabelPixels:
         """Every number there is and how many pixels have it."""
         found = np.zeros(HIGHEST + 1, np.int64)
         for _, band in self.bands():
-            counted = np.bincount(band.ravel())
-            found[: counted.size] += counted
+            rows = max(1, COUNTED // max(1, band.shape[1]))
+            for first in range(0, len(band), rows):
+                counted = np.bincount(band[first : first + rows].ravel())
+                found[: counted.size] += counted
         return {int(number): int(found[number]) for number in np.flatnonzero(found)}
 
 
@@ -106,7 +106,7 @@ def _file_bands(path: Path, shape: tuple[int, int]) -> Iterator[Band]:
             return
         with _opened(path) as image:
             large = shape[0] * shape[1] > WHOLE
-            strips = _png_strips(path) if large else None
+            strips = png_bands(path, BAND) if large else None
             if strips is not None:
                 yield from strips
                 return
@@ -222,85 +222,3 @@ def _place(tiff: Any, page: TiffPage, index: int, band: NDArray[Any], top: int) 
     part = segment.reshape(segment.shape[-3], segment.shape[-2])[: shape[-3], : shape[-2]]
     target = band[row : row + part.shape[0], col : col + part.shape[1]]
     target[...] = part[: target.shape[0], : target.shape[1]]
-
-
-def _png_strips(path: Path) -> Iterator[Band] | None:
-    """A PNG some rows at a time; None for an interlaced one, which has no rows to speak of."""
-    with path.open("rb") as stream:
-        head = stream.read(33)
-    if head[:8] != PNG or len(head) < 33:
-        return None
-    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", head[16:29])
-    if interlaced or colour not in (0, 3):
-        return None
-    return _png_bands(path, width, height, depth, colour)
-
-
-def _png_bands(path: Path, width: int, height: int, depth: int, colour: int) -> Iterator[Band]:
-    """Cut the stream of filtered rows into strips, and hand each to Pillow as a small PNG of its own.
-
-    Rows are filtered against the row above: each strip begins with the last row of the one before, unfiltered.
-    """
-    from PIL import Image
-
-    stride = (width * depth + 7) // 8
-    rows = max(1, BAND // max(1, width))
-    head = struct.pack(">IIBBBBB", width, 0, depth, 0, 0, 0, 0)[8:]
-    raw, above, first = _inflated(path), b"\0" * stride, 0
-    buffer = bytearray()
-    while first < height:
-        count = min(rows, height - first)
-        while len(buffer) < count * (stride + 1):
-            block = next(raw, None)
-            if block is None:
-                raise DataError(f"the label image {path} is cut off after row {first + len(buffer) // (stride + 1)}")
-            buffer += block
-        filtered = bytes(buffer[: count * (stride + 1)])
-        del buffer[: count * (stride + 1)]
-        size = struct.pack(">II", width, count + 1)
-        parts = _chunk(b"IHDR", size + head), _chunk(b"IDAT", zlib.compress(b"\0" + above + filtered, 0))
-        with Image.open(io.BytesIO(PNG + b"".join(parts) + _chunk(b"IEND", b""))) as image:
-            image.load()
-            band = _png_numbers(np.asarray(image), depth)
-        above = _packed(band[-1], depth)
-        yield first, band[1:]
-        first += count
-
-
-def _png_numbers(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
-    """Pillow stretches grey of 2 and 4 bits to 255; the numbers are what was written."""
-    if pixels.dtype == np.bool_:
-        return pixels.astype(np.uint8)
-    return pixels // (255 // ((1 << depth) - 1)) if depth in (2, 4) else pixels
-
-
-def _packed(row: NDArray[Any], depth: int) -> bytes:
-    if depth == 16:
-        return row.astype(">u2").tobytes()
-    if depth == 8:
-        return row.astype(np.uint8).tobytes()
-    bits = (row[:, None] >> np.arange(depth - 1, -1, -1)) & 1
-    return np.packbits(bits.astype(np.uint8).ravel()).tobytes()
-
-
-def _inflated(path: Path) -> Iterator[bytes]:
-    """The content of a PNG's data chunks, inflated, in blocks."""
-    inflate = zlib.decompressobj()
-    with path.open("rb") as stream:
-        stream.seek(len(PNG))
-        while head := stream.read(8):
-            if len(head) < 8:
-                return
-            length, kind = struct.unpack(">I4s", head)
-            if kind != b"IDAT":
-                stream.seek(length + 4, 1)
-                continue
-            data = stream.read(length)
-            stream.seek(4, 1)
-            while data:
-                yield inflate.decompress(data, 1 << 24)
-                data = inflate.unconsumed_tail
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -84,22 +84,32 @@ def rectangle(points: Points) -> Points:
 
 
 def ellipse(points: Points, what: str, area: float | None = None) -> Points:
-    """The outline of an ellipse given by two corners or four of its box, rotated or not, or by the ends of its axes.
+    """The outline of an ellipse given by its box (two corners or four, also turned), or by the ends of its axes.
 
-    `area`: what the file says the ellipse covers; it tells a rotated box from the ends of the axes. Five corners
-    or more are the outline itself. Raises `AnnotationError` for anything else.
+    The corners of a rectangle are a box, those of a rhombus the ends; of a turned square, which is both, `area` tells,
+    what the file says the ellipse covers. Five corners or more are the outline itself. Raises `AnnotationError` for
+    anything else.
     """
-    distinct = _open(points)
-    if len(distinct) > 4:
+    corners = rectangle(_open(points))
+    if len(corners) > 4:
         return points
-    corners = rectangle(distinct) if len(distinct) == 2 else distinct
-    middle = corners.mean(axis=0)
-    if len(corners) != 4 or np.abs(corners[0] + corners[2] - corners[1] - corners[3]).max() > SQUARE * np.ptp(corners):
-        msg = f"{what} is an ellipse given by {len(corners)} corners that are no box"
-        raise AnnotationError(msg, fix="draw it again, or save it as a polygon")
+    fix = "draw it again, or save it as a polygon"
+    size = np.ptp(corners, axis=0).max() if len(corners) else 0.0
+    if len(corners) != 4 or np.abs(corners[0] + corners[2] - corners[1] - corners[3]).max() > SQUARE * size:
+        raise AnnotationError(f"{what} is an ellipse given by {len(corners)} corners that are no box", fix=fix)
     first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
-    boxed = np.pi * abs(first[0] * second[1] - first[1] * second[0])
-    if area is not None and abs(area - boxed / 2) < abs(area - boxed):
+    boxed = bool(abs(first @ second) <= SQUARE * size**2)
+    ends = bool(abs(np.hypot(*first) - np.hypot(*second)) <= SQUARE * size)
+    if boxed and ends and min(np.abs(first)) > SQUARE * size:
+        if area is None:
+            msg = f"{what} is an ellipse given by a turned square: its box, or the ends of its axes?"
+            raise AnnotationError(msg, fix=fix)
+        smaller = np.pi * float(np.hypot(*first) * np.hypot(*second))
+        boxed = abs(area - smaller) < abs(area - 2 * smaller)
+    elif not boxed and not ends:
+        raise AnnotationError(f"{what} is an ellipse given by four corners that are no box", fix=fix)
+    middle = corners.mean(axis=0)
+    if not boxed:
         first, second = corners[0] - middle, corners[1] - middle
     angles = np.arange(4 * QUARTER) * (np.pi / 2 / QUARTER)
     outline: Points = middle + np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * second

@@ -137,9 +137,18 @@ METRICS: Mapping[str, MetricInfo] = {
     "object/f1": _share(
         "Object F1",
         "objects",
-        "GlaS challenge: an object is found when at least half of it is covered; pooled over slides",
+        "GlaS challenge: a prediction that covers at least half of the object it overlaps most is a hit, an object "
+        "without one is missed (as the Matlab code counts); pooled over slides",
         "there is no object, neither in the truth nor in the prediction",
         objects.object_f1,
+    ),
+    "object/f1_text": _share(
+        "Object F1, misses as in the text",
+        "objects",
+        "GlaS challenge: as object/f1, but an object is missed only when the prediction it overlaps most covers less "
+        "than half of it (as the text says); pooled over slides",
+        "there is no object, neither in the truth nor in the prediction",
+        objects.object_f1_text,
     ),
     "object/dice": _share(
         "Object Dice",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ class SlideEvidence:
     `scored` and `unscored`: how many tissue cells have a score and how many have none.
     `objects`, `coarse`: None where there is no object annotation, or no coarse one. `annotation`: truth against the
     coarse annotation over the cells of `cells`, so that a refiner is compared with what it was given.
-    `unit_labels` (n, 0 or 1) and `unit_scores` (n, NaN = not scored): the image-level part.
+    `unit_labels` (n, 0 or 1) and `unit_scores` (n, NaN = not scored): the image-level part. `counted`: False where the
+    truth has known gaps: nothing is counted cell by cell.
     """
 
     slide: str
@@ -36,6 +37,42 @@ class SlideEvidence:
     unit_labels: NDArray[np.int8]
     unit_scores: NDArray[np.float32]
     annotation: Confusion | None = None
+    counted: bool = True
+
+
+def uncounted(
+    slide: str,
+    patient: str,
+    *,
+    scores: NDArray[np.float32],
+    unit_labels: NDArray[np.int8],
+    unit_scores: NDArray[np.float32],
+    tissue: NDArray[np.bool_] | None = None,
+    objects: bool = False,
+    subset: str | None = None,
+) -> SlideEvidence:
+    """The evidence of a slide whose truth has known gaps: its units, how much of it is scored, and no cell or object.
+
+    `objects`: the data set numbers objects. Arguments and errors are those of `gather`.
+    """
+    evidence = gather(
+        slide,
+        patient,
+        truth=None,
+        scores=scores,
+        unit_labels=unit_labels,
+        unit_scores=unit_scores,
+        tissue=tissue,
+        subset=subset,
+    )
+    return replace(
+        evidence,
+        cells=Confusion(),
+        objects=ObjectEvidence() if objects else None,
+        coarse=RefinementEvidence(),
+        annotation=Confusion(),
+        counted=False,
+    )
 
 
 def gather(

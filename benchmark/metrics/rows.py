@@ -40,8 +40,12 @@ def _coverage(slide: SlideEvidence) -> Coverage:
 
 
 def valid(slide: SlideEvidence) -> bool | None:
-    """Whether the coarse annotation is usable; None where there is none."""
-    return None if slide.annotation is None else is_valid(ppv(slide.annotation), npv(slide.annotation))
+    """Whether the coarse annotation is usable; None where there is none, or no truth to tell by."""
+    return (
+        None
+        if slide.annotation is None or not slide.counted
+        else is_valid(ppv(slide.annotation), npv(slide.annotation))
+    )
 
 
 def rows(slides: Sequence[SlideEvidence]) -> list[dict[str, Any]]:
@@ -64,6 +68,7 @@ def rows(slides: Sequence[SlideEvidence]) -> list[dict[str, Any]]:
 
 def _row(slide: SlideEvidence) -> dict[str, Any]:
     labels, scores = slide.unit_labels, slide.unit_scores
+    cells = slide.cells if slide.counted else None
     single, scored = labels.size == 1, not np.isnan(scores).any()
     return {
         "slide": slide.slide,
@@ -74,7 +79,7 @@ def _row(slide: SlideEvidence) -> dict[str, Any]:
         "label": int(labels[0]) if single else None,
         "score": float(scores[0]) if single and scored else None,
         "image/auc": classification.auc(labels, scores) if scored else None,
-        **{count: None if slide.cells is None else getattr(slide.cells, count) for count in ("tp", "fp", "fn", "tn")},
+        **{count: None if cells is None else getattr(cells, count) for count in ("tp", "fp", "fn", "tn")},
         "unscored": slide.unscored,
         "valid": valid(slide),
         **{

@@ -21,7 +21,7 @@ from benchmark.dataset import Split
 from benchmark.metrics.suite import summarise
 from benchmark.resources import Meter
 from benchmark.running.applicable import not_applicable
-from benchmark.running.completeness import completeness, incomplete
+from benchmark.running.completeness import completeness, incomplete, left_aside
 from benchmark.running.console import RunReporter
 from benchmark.running.delivery import Delivery, deliver, kept
 from benchmark.running.delivery import keep as keep_result
@@ -182,6 +182,7 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
         row["reading"] = "; ".join(of_slide.get(str(row["slide"]), [])) or None
     complete = completeness(job.dataset, Split.TEST, test)
     summary.facts["completeness"] = complete.text
+    summary.facts.update(left_aside(job.dataset, test))
     if complete.missing:
         reporter.say(complete.text)
     if reading:

@@ -35,9 +35,7 @@ class Completeness:
         """One line for a reader."""
         if not self.missing:
             return f"all {self.expected} slides"
-        named = "; ".join(f"{slide}: {why}" for slide, why in list(self.missing.items())[:5])
-        rest = f" and {len(self.missing) - 5} more" if len(self.missing) > 5 else ""
-        return f"{len(self.used)} of {self.expected} slides; left out: {named}{rest}"
+        return f"{len(self.used)} of {self.expected} slides; left out: {_reasons(self.missing)}"
 
     def numbers(self) -> dict[str, float]:
         """The figures of the tracking store."""
@@ -56,10 +54,22 @@ class Completeness:
         return {"expected": self.expected, "used": list(self.used), "missing": dict(self.missing)}
 
 
+def _reasons(slides: Mapping[str, str]) -> str:
+    """The first five slides with why, and how many more there are."""
+    first = "; ".join(f"{slide}: {why}" for slide, why in list(slides.items())[:5])
+    return first + (f" and {len(slides) - 5} more" if len(slides) > 5 else "")
+
+
 def completeness(dataset: Dataset, split: Split, done: Evaluation) -> Completeness:
     """What was expected of a split, and what came of it."""
     missing = {**dataset.missing(split), **done.unreadable}
     return Completeness(tuple(slide.slide for slide in done.evidence), missing)
+
+
+def left_aside(dataset: Dataset, done: Evaluation) -> dict[str, str]:
+    """Facts on the slides that options leave out, and on those whose cells count in no figure."""
+    kinds = {"left out by options": dataset.excluded, "cells not counted": done.uncounted}
+    return {kind: f"{len(slides)} slides: {_reasons(slides)}" for kind, slides in kinds.items() if slides}
 
 
 def incomplete(dataset: Dataset, *splits: Split) -> list[str]:

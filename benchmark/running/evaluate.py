@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from benchmark.errors import BlankSlideError, DataError, PredictionError
 from benchmark.method import Prediction
+from benchmark.metrics.evidence import SlideEvidence, gather, uncounted
 from benchmark.metrics.segmentation import Confusion, miou
-from benchmark.metrics.suite import SlideEvidence, gather
 from benchmark.slides import Grid, ScoreMap
 from benchmark.supervision import Labels
 
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Evaluation:
-    """What came of scoring some slides: evidence, slides left out with the reason, and notes by slide id."""
+    """What came of scoring some slides: evidence, and by slide id why it is left out, why its cells are, and notes."""
 
     evidence: list[SlideEvidence] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
+    uncounted: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -61,6 +62,8 @@ def evaluate(
             done.unreadable[slide.id] = error.what
             context.reporter.say(f"left out: {error.what}")
             continue
+        if why := dataset.uncounted(slide):
+            done.uncounted[slide.id] = why
         done.notes.update({slide.id: "; ".join(prediction.notes)} if prediction.notes else {})
         if keep is not None:
             scores.save(keep / "scores" / f"{slide.id}.png")
@@ -131,31 +134,30 @@ def _evidence(
         msg = f"unit scores of slide {slide.id!r} have shape {unit_scores.shape}, expected {units.shape}"
         raise PredictionError(msg)
     tissue = _tissue(dataset, slide, grid)
-    drawn: dict[str, NDArray[Any] | None] = {"truth": None}
+    known: dict[str, Any] = {
+        "scores": scores.values,
+        "tissue": tissue,
+        "unit_labels": dataset.unit_labels(slide).ravel(),
+        # A unit without any scored cell (no tissue) scores 0, as in the hybrid paper.
+        "unit_scores": np.nan_to_num(unit_scores.ravel().astype(np.float32), nan=0.0),
+        "subset": subset,
+    }
+    if dataset.uncounted(slide):
+        return uncounted(slide.id, slide.patient, objects=dataset.objects, **known)
+    drawn: dict[str, Any] = {"truth": None}
     if tissue is not None and not tissue.any():
         drawn = {"truth": np.zeros(grid.shape, np.int8), "coarse": np.zeros(grid.shape, np.int8)}
     elif dataset.annotated(slide):
         truth = dataset.truth(slide)
         unknown = truth.ignored(grid)
         if unknown.any():
-            tissue = ~unknown if tissue is None else tissue & ~unknown
+            known["tissue"] = ~unknown if tissue is None else tissue & ~unknown
         drawn = {
             "truth": (truth.labels(grid) > 0).astype(np.int8),
             "instances": truth.instances(grid) if dataset.objects else None,
             "coarse": (dataset.coarse(slide).labels(grid) > 0).astype(np.int8),
         }
-    return gather(
-        slide.id,
-        slide.patient,
-        scores=scores.values,
-        mask=mask,
-        tissue=tissue,
-        unit_labels=dataset.unit_labels(slide).ravel(),
-        # A unit without any scored cell (no tissue) scores 0, as in the hybrid paper.
-        unit_scores=np.nan_to_num(unit_scores.ravel().astype(np.float32), nan=0.0),
-        subset=subset,
-        **drawn,
-    )
+    return gather(slide.id, slide.patient, mask=mask, **known, **drawn)
 
 
 class Examination:

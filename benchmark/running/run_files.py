@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -68,12 +67,16 @@ def _json(path: Path, content: Any) -> None:
 
 def _units(path: Path, evidence: Sequence[SlideEvidence]) -> None:
     """One line per test unit: what ROC curves and tests between runs are made of."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("slide", "patient", "unit", "label", "score"))
-        for slide in evidence:
-            for number, (label, score) in enumerate(zip(slide.unit_labels, slide.unit_scores, strict=True)):
-                writer.writerow((slide.slide, slide.patient, number, int(label), repr(float(score))))
+    from pandas import DataFrame
+
+    rows = [
+        (slide.slide, slide.patient, number, int(label), repr(float(score)))
+        for slide in evidence
+        for number, (label, score) in enumerate(zip(slide.unit_labels, slide.unit_scores, strict=True))
+    ]
+    table = DataFrame(rows, columns=["slide", "patient", "unit", "label", "score"])
+    with storage.whole_file(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def chosen_slides(rows: Sequence[dict[str, Any]], slides: Sequence[Slide], limit: int = OVERLAYS) -> list[Slide]:

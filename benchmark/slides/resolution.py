@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ def _of_tiff(path: Path) -> Iterator[_Statement]:
             yield from _of_description(tiff)
             yield from _of_tags(tiff)
             yield from _of_objective_text(tiff)
-    except (tifffile.TiffFileError, ValueError, IndexError, KeyError, OSError):
+    except (tifffile.TiffFileError, struct.error, ValueError, IndexError, KeyError, OSError):
         return  # whoever reads the pixels says what is wrong with the file
 
 

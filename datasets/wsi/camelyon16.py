@@ -5,21 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, FilePath
 
 from benchmark.annotations import UNNAMED, Annotation, read_asap, write_asap
 from benchmark.dataset import DatasetCard, Split, TissueSource, VerifyReport
+from benchmark.errors import DataError
 from benchmark.slides import Grid, Slide
 
-from .camelyon16_files import LCMIL_CAMELYON16, OFFICIAL, TABLE, read_index
+from .camelyon16_files import LCMIL_CAMELYON16, OFFICIAL, TABLE, read_index, slide_id
+from .camelyon_plus import read_plus_labels
 from .cases import Case, Index
 from .splits import official_split
 from .wsi_dataset import WsiDataset
 from .wsi_miniature import Picture, Planned, shares, write_miniature
 from .wsi_options import WsiOptions
+from .wsi_verify import named
 
 _WRITTEN = re.compile(
     r"training/(normal|tumor)/(normal|tumor)_\d{3}\.tif|testing/images/test_\d{3}\.tif|"
@@ -27,9 +31,26 @@ _WRITTEN = re.compile(
 )
 
 
+class Camelyon16Options(WsiOptions):
+    """The options of CAMELYON16: which slides count cell by cell, and whose labels."""
+
+    partly_annotated: Literal["out", "count"] = Field(
+        "out",
+        description="slides that the release names as not exhaustively annotated (test_114 and 20 tumour slides) in "
+        "figures over cells; out: they count in none, count: as if all that is not outlined were normal. Figures over "
+        "slides keep them",
+    )
+    labels: FilePath | None = Field(
+        None,
+        description="slide labels that replace the release's: CAMELYON+'s table as a CSV file with the columns slide "
+        "and label (negative, itc, micro, macro); a slide without a row is left out",
+    )
+
+
 class Camelyon16(WsiDataset):
     """399 slides, 270 for training; the unit is the slide, its label the folder's or the table's."""
 
+    Options = Camelyon16Options
     name = "camelyon16"
     card: ClassVar[DatasetCard] = DatasetCard(
         title="CAMELYON16 – metastases in sentinel lymph nodes",
@@ -51,7 +72,15 @@ class Camelyon16(WsiDataset):
     @classmethod
     def index(cls, root: Path, options: WsiOptions, patients: Mapping[str, str]) -> Index:
         """See `camelyon16_files.read_index`."""
-        return read_index(root, patients)
+        assert isinstance(options, Camelyon16Options)
+        plus = read_plus_labels(options.labels, slide_id) if options.labels is not None else None
+        return read_index(root, patients, plus)
+
+    @property
+    def own(self) -> Camelyon16Options:
+        """The options, as what they are."""
+        assert isinstance(self.settings, Camelyon16Options)
+        return self.settings
 
     def split(self, cases: Sequence[Case]) -> dict[str, Split]:
         """The folders: normal and tumor train, test tests."""
@@ -64,6 +93,37 @@ class Camelyon16(WsiDataset):
     def unit_labels(self, slide: Slide) -> NDArray[np.int8]:
         """1 for a slide that holds a metastasis."""
         return np.array([[bool(self.cases[slide.id].lesion)]], np.int8)
+
+    def annotated(self, slide: Slide) -> bool:
+        """False for a slide that only CAMELYON+ calls a lesion: nobody outlined it."""
+        case = self.cases[slide.id]
+        return not case.lesion or case.annotation is not None
+
+    def uncounted(self, slide: Slide) -> str | None:
+        """A lesion that is not outlined, or not all of it, unless partly_annotated=count."""
+        case = self.cases[slide.id]
+        if not self.annotated(slide):
+            return "nobody outlined its lesion"
+        if case.lesion and not case.exhaustive and self.own.partly_annotated == "out":
+            return "not exhaustively annotated, as the release says (partly_annotated=count counts it)"
+        return None
+
+    def reading_notes(self, slide: Slide) -> Sequence[str]:
+        """See `WsiDataset`; also another label, and an annotation that leaves lesions out."""
+        case, notes = self.cases[slide.id], list(super().reading_notes(slide))
+        if case.relabelled:
+            notes.insert(0, f"label: {case.relabelled}")
+        if why := self.uncounted(slide):
+            notes.append(f"its cells count in no figure: {why}")
+        elif case.lesion and not case.exhaustive:
+            notes.append("not exhaustively annotated, as the release says; its cells count (partly_annotated=count)")
+        return tuple(notes)
+
+    def _expert(self, slide: Slide) -> Annotation:
+        if not self.annotated(slide):
+            msg = f"slide {slide.id!r} ({slide.path}) holds a lesion that nobody outlined"
+            raise DataError(msg, fix="use a method that learns from image labels: bench list methods")
+        return super()._expert(slide)
 
     def read_truth(self, case: Case) -> Annotation:
         """The ASAP file: groups _0, _1, Tumor and no group are lesion, _2 and Exclusion are cut out."""
@@ -79,7 +139,12 @@ class Camelyon16(WsiDataset):
             report.check(len(there) == len(numbers), f"{text}; the release has {len(numbers)}")
         partly = sorted(case.id for case in self.cases.values() if not case.exhaustive and case.image)
         if partly:
-            report.note(f"{len(partly)} slides are not exhaustively annotated, as the release says: {partly[0]} …")
+            rule = self.own.partly_annotated
+            said = f"{len(partly)} slides are not exhaustively annotated, as the release says: {partly[0]} …"
+            report.note(f"{said} (figures over cells: partly_annotated={rule})")
+        changed = [f"{case.id}: {case.relabelled}" for case in self.cases.values() if case.relabelled and case.image]
+        if changed:
+            report.note(f"{len(changed)} slides have another label than in the release: {named(changed)}")
 
     @classmethod
     def synthesize(

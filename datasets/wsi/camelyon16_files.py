@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.errors import DataError
 
 from ..tables import read_table
+from .camelyon_plus import PlusLabel, PlusLabels
 from .cases import Case, Index, data_root, keep_one, numbered, pairing_fault, walk
 
 TABLE = "reference.csv"
@@ -50,8 +52,8 @@ def slide_id(stem: str) -> str | None:
     return f"{match[1].lower()}_{int(match[2]):03d}" if match else None
 
 
-def read_index(root: Path, patients: Mapping[str, str]) -> Index:
-    """Every slide the folder should have, in the official order.
+def read_index(root: Path, patients: Mapping[str, str], plus: PlusLabels | None = None) -> Index:
+    """Every slide the folder should have, in the official order; `plus`: labels that replace those of the release.
 
     Slides, annotations and the table are found by name in any folder below the root, so the layout of the
     challenge (`training/`, `testing/`) and the flat one (`images/`, `annotations/`) are both read. Raises
@@ -83,11 +85,38 @@ def read_index(root: Path, patients: Mapping[str, str]) -> Index:
     notes += remarks
     expected = list(patients) or [f"{kind}_{number:03d}" for kind in OFFICIAL for number in OFFICIAL[kind]]
     names = [*expected, *sorted((images.keys() | annotations.keys()) - set(expected) - WITHDRAWN.keys())]
-    cases = [_case(name, images.get(name), annotations.get(name), kinds) for name in names]
+    cases = [_case(name, images.get(name), annotations.get(name), kinds, made=bool(patients)) for name in names]
+    if plus is not None:
+        cases = [relabelled(case, plus.slides.get(case.id), plus.path) for case in cases]
+        notes += plus.notes
     return Index(folder, tuple(cases), tuple(tables.values()), tuple(notes))
 
 
-def _case(name: str, image: Path | None, annotation: Path | None, kinds: Mapping[str, bool]) -> Case:
+def relabelled(case: Case, label: PlusLabel | None, path: Path) -> Case:
+    """The case with the label of CAMELYON+.
+
+    A slide without a row is left out. One that became normal has nothing outlined on it. One that became lesion has no
+    outline of it, so its annotation is not exhaustive.
+    """
+    if label is None:
+        return replace(case, left_out=f"no row in {path.name}: CAMELYON+ took it out")
+    if label.lesion == case.lesion:
+        return case
+    before = {True: "lesion", False: "normal", None: "without a label"}[case.lesion]
+    said = f"{label.word!r} in {label.where}, {before} in the release"
+    if not label.lesion:
+        if case.annotation is not None:
+            said += f"; its annotation {case.annotation.name} is not read"
+        case = replace(case, annotation=None)
+    fault = pairing_fault(case.image, case.annotation, False)  # a lesion may lack its outline here
+    exhaustive = case.exhaustive and not (label.lesion and case.annotation is None)
+    return replace(case, lesion=label.lesion, fault=fault, exhaustive=exhaustive, relabelled=said)
+
+
+def _case(
+    name: str, image: Path | None, annotation: Path | None, kinds: Mapping[str, bool], *, made: bool = False
+) -> Case:
+    """One slide of the index. `made`: of a miniature, whose annotations are all exhaustive."""
     kind = name.partition("_")[0]
     lesion = kinds.get(name) if kind == "test" else kind == "tumor"
     fault = pairing_fault(image, annotation, lesion)
@@ -102,7 +131,7 @@ def _case(name: str, image: Path | None, annotation: Path | None, kinds: Mapping
         patient=name,  # the release does not say which slides share a patient
         part="test" if kind == "test" else "train",
         lesion=lesion,
-        exhaustive=name not in PARTLY_ANNOTATED,
+        exhaustive=made or name not in PARTLY_ANNOTATED,
         fault=fault,
     )
 

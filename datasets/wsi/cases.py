@@ -23,7 +23,8 @@ class Case:
     else empty. `lesion`: what the folder or the table says, not the mask; None when nothing says it. `exhaustive`:
     False where the annotation is known to leave lesions out. `fault`: why the slide cannot be used, as far as names
     alone tell. `mpp`: microns per pixel that a table gives, instead of the file's. `classes`: what the names in its
-    annotation mean, as the option of that name. `where`: file and line of its row.
+    annotation mean, as the option of that name. `where`: file and line of its row. `relabelled`: how another label
+    came about, in words. `left_out`: why the options leave the slide out.
     """
 
     id: str
@@ -37,6 +38,8 @@ class Case:
     mpp: float | None = None
     classes: str = ""
     where: str = ""
+    relabelled: str = ""
+    left_out: str = ""
 
     @property
     def files(self) -> list[Path]:

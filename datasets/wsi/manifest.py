@@ -19,7 +19,9 @@ from .manifest_paths import ALLOWED, inside, is_id, nfc, on_disk, other_case
 NAMES = ("manifest.csv", "manifest.parquet")
 SUFFIXES = (".csv", ".tsv", ".txt", PARQUET)
 REQUIRED = ("slide", "patient", "label")
-COLUMNS = (*REQUIRED, "split", "annotation", "mpp", "id", "classes")
+COLUMNS = (*REQUIRED, "split", "annotation", "mpp", "id")
+READ = (*COLUMNS, "classes")
+"""Columns that are read; a proposed manifest has the usual ones alone."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def read_manifest(root: Path, name: str | None, negative: str | None, positive: 
         msg = f"none of the {len(cases)} slides of {path} is there; the first: {cases[0].where}: {entries[0].path}"
         raise DataError(msg, fix=f"{edit}: paths are relative to {root}")
     notes = [*table.notes, *(f"{path.name}: {note}" for note in (*labels.notes, *_decimal_commas(table.rows)))]
-    unknown = [column for column in table.columns if column not in COLUMNS]
+    unknown = [column for column in table.columns if column not in READ]
     notes += [f"{path.name}: columns ignored: {', '.join(unknown)}"] if unknown else []
     cases = sorted(cases, key=lambda case: case.id)
     return Manifest(root, tuple(cases), (path,), tuple(notes), path, table.form, labels.classes)

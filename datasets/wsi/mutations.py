@@ -26,10 +26,9 @@ FIX = "columns patient,EGFR,KRAS,STK11,TP53 with 0 or 1; bench data info tcga-lu
 
 @dataclass(frozen=True)
 class Mutations:
-    """`mutated`: patient → whether the gene is, for patients with a label. `form`, `notes`: see `tables.Table`."""
+    """`mutated`: patient → whether the gene is, for patients with a label. `notes`: see `tables.Table`."""
 
     mutated: Mapping[str, bool]
-    form: str
     notes: tuple[str, ...]
 
 
@@ -47,7 +46,7 @@ def read_mutations(path: Path, gene: str) -> Mutations:
     if key is None:
         msg = f"{path} has no column patient or slide; its columns are: {', '.join(table.columns)}"
         raise DataError(msg, fix=FIX)
-    return Mutations(_mutated(table, key, gene), table.form, table.notes)
+    return Mutations(_mutated(table, key, gene), table.notes)
 
 
 def _mutated(table: Table, key: str, gene: str) -> dict[str, bool]:

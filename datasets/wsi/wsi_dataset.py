@@ -38,7 +38,7 @@ from .coarse_files import CoarseFiles, nothing_drawn
 from .probing import Probed, check_scales, probe_slides
 from .splits import exclusion, lcmil_split, lesion_share, set_aside
 from .wsi_options import CELL_MICRONS, WsiOptions, power_of_two
-from .wsi_verify import check_annotations, check_patients, check_usable, named, note_resolutions
+from .wsi_verify import check_annotations, check_patients, check_usable, left_out, note_resolutions
 
 if TYPE_CHECKING:
     from benchmark.slides.facts import SlideFacts
@@ -51,7 +51,7 @@ KEPT_ANNOTATIONS, KEPT_MASKS = 16, 32
 class Dealt:
     """The slides of each split, the split of each slide (also of those not used), and two lists of id → why.
 
-    `missing`: slides that cannot be used. `excluded`: slides that the inclusion rule leaves out.
+    `missing`: slides that cannot be used. `excluded`: slides that the options leave out.
     """
 
     slides: Mapping[Split, list[Slide]]
@@ -131,7 +131,7 @@ class WsiDataset(Dataset):
 
     @property
     def excluded(self) -> Mapping[str, str]:
-        """Slides that the inclusion rule leaves out (id → why)."""
+        """Slides that the inclusion rule or a table of labels leaves out (id → why)."""
         return self._dealt.excluded
 
     @cached_property
@@ -172,7 +172,9 @@ class WsiDataset(Dataset):
         return dealt
 
     def _exclusion(self, case: Case) -> str | None:
-        """Why the inclusion rule leaves a slide out; reads its annotation."""
+        """Why the options leave a slide out; the inclusion rule reads its annotation."""
+        if case.left_out:
+            return case.left_out
         if self.settings.inclusion == "all" or (self.lcmil and case.id in self.expected_listed):
             return None
         return exclusion(case, self.lesion_share(case.id) if case.exhaustive and case.lesion else 0.0)
@@ -186,7 +188,7 @@ class WsiDataset(Dataset):
     def _empty(self, split: Split, dealt: Dealt) -> DataError:
         reasons = [f"{slide}: {why}" for slide, why in dealt.missing.items() if dealt.parts[slide] is split]
         named = f"; {len(reasons)} cannot be used, the first is {reasons[0]}" if reasons else ""
-        out = f"; inclusion={self.settings.inclusion} leaves out {len(dealt.excluded)}" if dealt.excluded else ""
+        out = f"; the options leave out {left_out(dealt.excluded)}" if dealt.excluded else ""
         msg = f"{self.root} holds no {split} slides under protocol={self.settings.protocol}{named}{out}"
         return DataError(msg, fix=f"bench data info {self.name}")
 
@@ -326,7 +328,7 @@ class WsiDataset(Dataset):
         usable = self._dealt.slides
         check_usable(report, usable, self._dealt.missing, [] if self.synthetic else self._absent())
         if self.excluded:
-            report.note(f"inclusion={self.settings.inclusion} leaves out {named(sorted(self.excluded))}")
+            report.note(f"the options leave out {left_out(self.excluded)}")
         report.facts.update(slides=len(self.cases), excluded=len(self.excluded))
         note_resolutions(report, self.facts, self.supposed_mpp)
         every = [slide for slides in usable.values() for slide in slides]

@@ -66,7 +66,9 @@ class WsiOptions(Options):
         "shows more tissue on some than on others; mixed: admit them, cells by microns and patches by pixels",
     )
     tissue_mode: Mode = Field(
-        "hsv-otsu", description="how tissue is separated from glass; the modes named released repeat LC-MIL's code"
+        "hsv-otsu",
+        description="how tissue is separated from glass; the modes named released repeat LC-MIL's code, "
+        "grey-otsu-released on all but about 2 % of the cells: its equalisation is not OpenCV's",
     )
     label_rule: Literal["centre", "released"] = Field(
         "centre",

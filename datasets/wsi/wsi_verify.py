@@ -24,6 +24,12 @@ def named(slides: Sequence[str]) -> str:
     return ", ".join(slides[:SHOWN]) + more
 
 
+def left_out(excluded: Mapping[str, str]) -> str:
+    """How many slides the options leave out (id → why), the first few of them, and why the first."""
+    first = min(excluded)
+    return f"{len(excluded)} slides: {named(sorted(excluded))} ({first}: {excluded[first]})"
+
+
 def check_usable(
     report: VerifyReport,
     usable: Mapping[Split, Sequence[Slide]],

@@ -55,7 +55,7 @@ class Cleaner(Method[K]):
         after: tuple[str, ...] = ()
         if self.params.encoder_training == "self-supervised":
             uses = (*PLACE_FIELDS, *ENCODER_FIELDS)
-            self._weights = context.stage("encoder", lambda: self._pretrained(train, context), uses=uses)
+            self._weights = context.stage("encoder", lambda: self._pretrained(train, context), uses=uses, code=Cleaner)
             after = ("encoder",)
         if self.params.scope == "cohort":
             self._model = context.stage("cohort", lambda: self._cohort(train, context), uses=self.fields, after=after)

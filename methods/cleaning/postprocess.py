@@ -21,11 +21,12 @@ def gaussian_taps(sigma: float, kernel: int) -> Scores:
 def blurred(
     scores: NDArray[np.float32], tissue: Mask, *, sigma: float, kernel: int, border: Literal["zeros", "normalised"]
 ) -> Scores:
-    """Scores (rows × cols, NaN where not scored) after a Gaussian blur, 0 without tissue before and after.
+    """Scores (rows × cols, NaN where not scored) after a Gaussian blur; cells that were not scored enter it as 0.
 
     Beyond the lattice the outermost cell is repeated. With "zeros" cells without tissue count as 0, so that a cell at a
-    straight tissue border keeps 0.6995 of its value and one in a corner 0.489 (L9); with "normalised" they do not
-    count: blur(score · tissue) / blur(tissue).
+    straight tissue border keeps 0.6995 of its value and one in a corner 0.489; a cell without tissue beside such a
+    border gets up to 0.3005, as in the released code (L9). With "normalised" they do not count, and are 0 afterwards:
+    blur(score · tissue) / blur(tissue).
     """
     from scipy.ndimage import correlate1d
 

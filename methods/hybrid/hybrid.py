@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.method import MethodCard
 
-from .hybrid_params import HYBRID_QUICK, HYBRID_SMOKE, PIXEL_QUICK, PIXEL_SMOKE, HybridParams, PixelParams
+from .hybrid_params import (
+    HYBRID_QUICK,
+    HYBRID_SMOKE,
+    PIXEL_QUICK,
+    PIXEL_SMOKE,
+    RELEASED_ROUND0_FIELDS,
+    HybridParams,
+    PixelParams,
+)
 from .rounds import Round, Rounds
 
 if TYPE_CHECKING:
@@ -53,6 +61,13 @@ class Hybrid(Rounds[HybridParams]):
     Params = HybridParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": HYBRID_QUICK, "smoke": HYBRID_SMOKE}
 
+    def __init__(self, params: HybridParams) -> None:
+        super().__init__(params)
+        self._released = params.composition == "iid"
+
+    def _round0_fields(self) -> tuple[str, ...]:
+        return RELEASED_ROUND0_FIELDS if self._released else super()._round0_fields()
+
     def _last_round(self) -> int:
         return self.params.rounds
 
@@ -65,12 +80,17 @@ class Hybrid(Rounds[HybridParams]):
     ) -> Batches:
         """E-step: what the last round's patch model found on the training slides becomes labels."""
         from .hybrid_nets import PatchModel
-        from .m_step import MixedBatches
+        from .index_files import read_groups
+        from .m_step import Batches, MixedBatches
 
+        groups = None
+        if self._released:
+            slides = [lattice.slide.id for lattice in cohort.lattices]
+            groups = read_groups(self.params.slide_groups, slides)
         if before is None:
-            return super()._batches(number, fine, cohort, before, context)
+            return Batches(fine, cohort, self.params, groups=groups)
         teacher = PatchModel(self.params, before.theta1, context.device)
-        batches = MixedBatches(fine, cohort, self.params, teacher=teacher, scored=before.scored)
+        batches = MixedBatches(fine, cohort, self.params, teacher=teacher, scored=before.scored, groups=groups)
         for pool, size in zip(("fine", "pseudo", "negative"), batches.sizes, strict=True):
             context.log(f"e_step/{pool}_patches", size, number)
         return batches

@@ -102,8 +102,15 @@ class HybridParams(PixelParams):
     ratio_negative: float = param(7.0, "share of hard negatives", source=PAPER, ge=0.0)
     composition: Literal["exact", "iid"] = param(
         "exact",
-        "'exact': every batch has exactly these shares (largest remainder); 'iid': drawn patch by patch, as released",
+        "'exact': every batch has exactly these shares (largest remainder); 'iid': drawn patch by patch as released: a"
+        " pool at its own 52 : 9 : 40, then a group of slides, then a patch",
         source=DOCS,
+    )
+    slide_groups: FilePath | None = param(
+        None,
+        "with composition=iid, the groups of slides that the release's index files list: a CSV file with the columns"
+        " slide and group; none: all slides are one group",
+        source=CODE,
     )
     selection: Literal["stage2-loss", "last"] = param(
         "stage2-loss", "round that is used: the one with the lowest stage-2 training loss, or the last", source=PAPER
@@ -113,6 +120,8 @@ class HybridParams(PixelParams):
     def _some_ratio(self) -> Self:
         if self.ratio_fine + self.ratio_pseudo + self.ratio_negative <= 0:
             raise ValueError("the ratio of fine, pseudo and negative patches is 0 : 0 : 0")
+        if self.slide_groups is not None and self.composition != "iid":
+            raise ValueError("slide_groups has no meaning with composition=exact")
         return self
 
 
@@ -125,8 +134,10 @@ ROUND0_FIELDS = (*PLACE_FIELDS, *NET_FIELDS, *FINE_FIELDS, *THETA1_FIELDS)
 ROUND_FIELDS = (
     *ROUND0_FIELDS,
     *("score_batch", "reweight_constant", "lower_clip", "removal_threshold", "quantise", "composition"),
-    *("ratio_fine", "ratio_pseudo", "ratio_negative"),
+    *("ratio_fine", "ratio_pseudo", "ratio_negative", "slide_groups"),
 )
+RELEASED_ROUND0_FIELDS = (*ROUND0_FIELDS, "composition", "slide_groups")
+"""With composition=iid, which also draws the fine patches of round 0 by groups."""
 THETA2_FIELDS = (
     *PLACE_FIELDS,
     *("encoder", "encoder_pretrained", "encoder_weights", "scaling", "score_batch", "crop_cache"),

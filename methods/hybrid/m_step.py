@@ -22,6 +22,7 @@ from .e_step import pools_above, pseudo_label
 from .fine_masks import FinePatch, overridden
 from .hybrid_nets import SETTLING, PatchModel, State, enlarged, patch_net, probabilities, scaled, settle
 from .hybrid_params import HybridParams, PixelParams
+from .index_files import by_group, drawn_pools
 from .patch_augment import augmented
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 FINE, PSEUDO, NEGATIVE = range(3)
 """The pools, in the order of the paper's ratio R."""
-RELEASED = (52, 9, 40)
-"""Draws of 101 in the release: whole numbers 0 to 100, below 40 negative, 41 to 49 pseudo, the rest fine."""
 
 
 def composition(batch: int, ratio: Sequence[float], sizes: Sequence[int]) -> list[int]:
@@ -50,24 +49,26 @@ def composition(batch: int, ratio: Sequence[float], sizes: Sequence[int]) -> lis
     return counts
 
 
-def drawn_pools(batch: int, sizes: Sequence[int], rng: np.random.Generator) -> list[int]:
-    """How many of each pool the release's sampler gives, which draws the pool of every patch by itself."""
-    weights = np.array([weight if size else 0 for weight, size in zip(RELEASED, sizes, strict=True)], np.float64)
-    return [int(count) for count in rng.multinomial(batch, weights / weights.sum())]
-
-
-def by_slide(slides: NDArray[np.int64], rng: np.random.Generator) -> int:
-    """An entry drawn as the release does: a slide first, then one of its patches. `slides`: slide of every entry."""
-    chosen = rng.choice(np.unique(slides))
-    return int(rng.choice(np.flatnonzero(slides == chosen)))
-
-
 class Batches:
-    """The batches of round 0: fine patches alone. Later rounds have `MixedBatches`."""
+    """The batches of round 0: fine patches alone. Later rounds have `MixedBatches`.
 
-    def __init__(self, fine: Sequence[FinePatch], cohort: Cohort, params: PixelParams) -> None:
+    `groups`: the index file of each slide, where patches are drawn as the release does; None: all equally likely.
+    """
+
+    def __init__(
+        self,
+        fine: Sequence[FinePatch],
+        cohort: Cohort,
+        params: PixelParams,
+        *,
+        groups: NDArray[np.int64] | None = None,
+    ) -> None:
         self._fine, self._cohort, self._params = list(fine), cohort, params
         self._pools = [np.array([(patch.slide, patch.number) for patch in fine], np.int64)]
+        self._groups: list[NDArray[np.int64]] = []
+        if groups is not None:
+            lesion = np.array([patch.labels.any() for patch in fine], np.int64)
+            self._groups = [2 * groups[self._pools[FINE][:, 0]] + lesion]
 
     @property
     def sizes(self) -> list[int]:
@@ -97,6 +98,8 @@ class Batches:
 
     def _draw(self, pool: int, rng: np.random.Generator) -> int:
         """An entry of a pool, with replacement."""
+        if self._groups:
+            return by_group(self._groups[pool], rng)
         return int(rng.integers(len(self._pools[pool])))
 
     def _labels(self, chosen: list[tuple[int, int]], images: list[NDArray[np.uint8]]) -> list[Floats]:
@@ -114,23 +117,28 @@ class MixedBatches(Batches):
     """
 
     def __init__(
-        self, fine: Sequence[FinePatch], cohort: Cohort, params: HybridParams, *, teacher: PatchModel, scored: Scored
+        self,
+        fine: Sequence[FinePatch],
+        cohort: Cohort,
+        params: HybridParams,
+        *,
+        teacher: PatchModel,
+        scored: Scored,
+        groups: NDArray[np.int64] | None = None,
     ) -> None:
-        super().__init__(fine, cohort, params)
+        super().__init__(fine, cohort, params, groups=groups)
         self._hybrid, self._teacher = params, teacher
-        self._pools += pools_above(cohort, scored, params.removal_threshold)
+        above = pools_above(cohort, scored, params.removal_threshold)
+        self._pools += above
+        if groups is not None:
+            self._groups += [groups[pool[:, 0]] for pool in above]
 
     def _counts(self, rng: np.random.Generator | None) -> list[int]:
         params = self._hybrid
-        if params.composition == "iid" and rng is not None:
+        if self._groups and rng is not None:
             return drawn_pools(params.theta1_batch, self.sizes, rng)
         ratio = (params.ratio_fine, params.ratio_pseudo, params.ratio_negative)
         return composition(params.theta1_batch, ratio, self.sizes)
-
-    def _draw(self, pool: int, rng: np.random.Generator) -> int:
-        if pool != FINE and self._hybrid.composition == "iid":
-            return by_slide(self._pools[pool][:, 0], rng)
-        return super()._draw(pool, rng)
 
     def _labels(self, chosen: list[tuple[int, int]], images: list[NDArray[np.uint8]]) -> list[Floats]:
         """Pseudo-labels are made by the teacher when a patch is drawn; none is stored."""

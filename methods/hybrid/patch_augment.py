@@ -11,6 +11,9 @@ Floats = NDArray[np.float32]
 
 JITTER = 0.4
 """Brightness, contrast and sharpness are multiplied by 1 ± this at the end."""
+HUE, SATURATION, VALUE = 28, 30, 20
+"""Largest shifts, of 256 each. The release takes albumentations' default of 20 for hue, which counts in OpenCV's 8-bit
+scale of 180 for the circle: ± 40°, not ± 20°; of Pillow's 256 for the circle these are 28."""
 
 
 def augmented(
@@ -44,7 +47,8 @@ def coloured(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Brightness and contrast (p 0.8), sharpness (0.8), hue and saturation (0.5), channel shifts (0.5), then a jitter.
 
     The release names the transforms and their probabilities; their ranges are those of its library's defaults:
-    brightness and contrast ± 0.2, sharpness up to 2, hue ± 20°, saturation and value ± 30 / 20 of 255, channels ± 20.
+    brightness and contrast ± 0.2, sharpness up to 2, hue ± 40° (see `HUE`), saturation and value ± 30 / 20 of 255,
+    channels ± 20.
     """
     picture = Image.fromarray(np.ascontiguousarray(image))
     if rng.random() < 0.8:
@@ -53,7 +57,7 @@ def coloured(image: Pixels, rng: np.random.Generator) -> Pixels:
     if rng.random() < 0.8:
         picture = ImageEnhance.Sharpness(picture).enhance(float(rng.uniform(1.0, 2.0)))
     if rng.random() < 0.5:
-        picture = _shifted_hsv(picture, rng)
+        picture = shifted_hsv(picture, rng)
     if rng.random() < 0.5:
         shifted = np.asarray(picture).astype(np.int16) + rng.integers(-20, 21, 3).astype(np.int16)
         picture = Image.fromarray(shifted.clip(0, 255).astype(np.uint8))
@@ -67,9 +71,10 @@ def _enhanced(picture: Image.Image, kind: type, rng: np.random.Generator, spread
     return result
 
 
-def _shifted_hsv(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+def shifted_hsv(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """One random shift each of hue (which goes round), saturation and value (which end at 0 and 255)."""
     hsv = np.asarray(picture.convert("HSV")).astype(np.int16)
-    hue, saturation, value = (int(rng.integers(-limit, limit + 1)) for limit in (14, 30, 20))
+    hue, saturation, value = (int(rng.integers(-limit, limit + 1)) for limit in (HUE, SATURATION, VALUE))
     moved = np.stack(
         [
             (hsv[..., 0] + hue) % 256,

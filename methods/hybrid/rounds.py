@@ -132,11 +132,15 @@ class Rounds(Method[Q]):
             return dict(train_patch_model(batches, self.params, context, name=name, start=start, member=member))
 
         after = ("fine",) if number == 0 else (f"scan_{number - 1}", "fine")
-        uses = ROUND0_FIELDS if number == 0 else ROUND_FIELDS
+        uses = self._round0_fields() if number == 0 else ROUND_FIELDS
         return [
             context.stage(stage_name(number, member), lambda chosen=member: train(chosen), uses=uses, after=after)  # type: ignore[misc]
             for member in range(members(self.params))
         ]
+
+    def _round0_fields(self) -> tuple[str, ...]:
+        """The parameters behind the patch models of round 0."""
+        return ROUND0_FIELDS
 
     def _batches(
         self, number: int, fine: list[FinePatch], cohort: Cohort, before: Round | None, context: Context

@@ -69,7 +69,7 @@ class CamPipeline(Segmenter[C]):
         def classifier() -> dict[str, Any]:
             return dict(train_classifier(train, validation, self.params, context))
 
-        weights = context.stage("classifier", classifier, uses=CLASSIFIER_FIELDS)
+        weights = context.stage("classifier", classifier, uses=CLASSIFIER_FIELDS, code=CamPipeline)
         if self.params.examine_cam:
             context.examine("cam", _each(train, self._masks("cam", weights, train, context, refine=False)))
         masks = self._masks("pseudo_masks", weights, train, context, refine=True)
@@ -85,7 +85,8 @@ class CamPipeline(Segmenter[C]):
             net.load_state_dict(dict(weights))
             return pseudo_masks(net, train, self.params, context, refine=refine)
 
-        return context.stage(stage, masks, uses=tuple(ClassifierParams.model_fields), after=("classifier",))
+        uses = tuple(ClassifierParams.model_fields)
+        return context.stage(stage, masks, uses=uses, after=("classifier",), code=CamPipeline)
 
 
 class CamSeg(CamPipeline[CamSegParams]):

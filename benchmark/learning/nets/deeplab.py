@@ -1,4 +1,7 @@
-"""DeepLabv3+ (Chen et al., ECCV 2018) up to its classifier, on any encoder with maps of stride 4 and 16."""
+"""DeepLabv3+ (Chen et al., ECCV 2018) up to its classifier, on any encoder with maps of stride 4 and 16.
+
+Dropout and aligned corners are those of the net in Khened et al.'s package.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ RATES = (6, 12, 18)
 """Dilations of the pyramid at output stride 16."""
 WIDTH = 256
 LOW_WIDTH = 48
+DROPOUT = 0.1
+"""After the pyramid."""
 
 
 def conv_block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
@@ -33,7 +38,8 @@ def separable(inputs: int, outputs: int, dilation: int = 1) -> nn.Sequential:
 class Pyramid(nn.Module):
     """Atrous spatial pyramid pooling: B × C × h × w → B × 256 × h × w.
 
-    Side by side a 1 × 1 convolution, three dilated ones, and the mean of the whole map; a 1 × 1 convolution joins them.
+    Side by side a 1 × 1 convolution, three dilated ones, and the mean of the whole map; a 1 × 1 convolution joins them,
+    then dropout.
     """
 
     def __init__(self, inputs: int) -> None:
@@ -43,6 +49,7 @@ class Pyramid(nn.Module):
         )
         self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_block(inputs, WIDTH, 1))
         self.join = conv_block((len(RATES) + 2) * WIDTH, WIDTH, 1)
+        self.dropout = nn.Dropout(DROPOUT)
 
     def forward(self, features: Tensor) -> Tensor:
         """Raises `ConfigError` for a training batch of one, whose pooled map BatchNorm cannot normalise."""
@@ -55,7 +62,7 @@ class Pyramid(nn.Module):
         size = features.shape[-2:]
         maps = [branch(features) for branch in self.branches]
         whole = self.pooled(features).expand(-1, -1, *size)
-        joined: Tensor = self.join(torch.cat([*maps, whole], dim=1))
+        joined: Tensor = self.dropout(self.join(torch.cat([*maps, whole], dim=1)))
         return joined
 
 
@@ -78,6 +85,6 @@ class DeepLab(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
         low, deep = self.encoder(images)
-        context = resize(self.pyramid(deep), low.shape[-2:])
+        context = resize(self.pyramid(deep), low.shape[-2:], align_corners=True)
         refined: Tensor = self.refine(torch.cat([context, self.reduce(low)], dim=1))
         return refined

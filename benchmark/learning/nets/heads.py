@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear, corners not aligned: B × C × h × w → B × C × size."""
+def resize(maps: Tensor, size: Sequence[int], *, align_corners: bool = False) -> Tensor:
+    """Bilinear: B × C × h × w → B × C × size. `align_corners`: the centres of corner pixels coincide."""
     target = [int(side) for side in size]
     if list(maps.shape[-2:]) == target:
         return maps
-    return functional.interpolate(maps, size=target, mode="bilinear", align_corners=False)
+    return functional.interpolate(maps, size=target, mode="bilinear", align_corners=align_corners)
 
 
 class PspHead(nn.Module):

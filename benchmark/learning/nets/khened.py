@@ -37,7 +37,7 @@ class KhenedNet(nn.Module):
     """One member: scaled images B × 3 × H × W → logits B × 1 × H × W of positive against negative.
 
     A 1 × 1 convolution gives the scores of both classes; softmax over two classes is σ of their difference, which is
-    returned, bilinearly enlarged where `body` ends at a coarser stride.
+    returned, bilinearly enlarged, corners aligned, where `body` ends at a coarser stride.
     """
 
     def __init__(self, body: Unet | DeepLab) -> None:
@@ -52,7 +52,7 @@ class KhenedNet(nn.Module):
             problem = f"images of {width} × {height} px were given to a net that takes multiples of {MULTIPLE}"
             raise ConfigError(problem, fix="--set patch=256")
         negative, positive = self.head(self.body(images)).float().split(1, dim=1)
-        return resize(positive - negative, (height, width))
+        return resize(positive - negative, (height, width), align_corners=True)
 
 
 def create_khened(member: Member, *, pretrained: bool, encoder: str | None = None) -> KhenedNet:
@@ -74,6 +74,8 @@ def create_khened(member: Member, *, pretrained: bool, encoder: str | None = Non
     maps = create_maps(name, unet.STRIDES, pretrained=pretrained, fix=FIX)
     if name == "inception_resnet_v2":
         _pad(maps)
+    if name == "densenet121":
+        maps.features_norm5.act = nn.Identity()  # type: ignore[union-attr]  # in the package no ReLU ends the encoder
     return KhenedNet(Unet(maps, maps.feature_info.channels()))  # type: ignore[union-attr, operator]
 
 
