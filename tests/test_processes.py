@@ -157,7 +157,7 @@ class Dark(Method):
 '''
 
 
-def test_a_third_party_method_runs_and_keeps_the_contract(command, miniatures, tmp_path):
+def test_a_third_party_method_is_listed_and_runs(command, miniatures, tmp_path):
     site = tmp_path / "site"
     (site / "dark-0.1.dist-info").mkdir(parents=True)
     (site / "dark_method.py").write_text(PLUGIN)
@@ -169,16 +169,3 @@ def test_a_third_party_method_runs_and_keeps_the_contract(command, miniatures, t
     words = ("run", "--method", "dark", "--dataset", "glas", "--data", str(miniatures["glas"]))
     code, output = command(*words, PYTHONPATH=path)
     assert code == 0 and "ok" in output, output
-    suite = tmp_path / "test_dark.py"
-    suite.write_text(
-        "from benchmark.testing import MethodContract\n\n\nclass TestDark(MethodContract):\n    name = 'dark'\n"
-    )
-    checked = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(suite)],
-        env={**os.environ, "PYTHONPATH": path},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0, checked.stdout
