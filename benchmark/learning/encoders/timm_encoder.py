@@ -39,8 +39,8 @@ class TimmEncoder(Encoder):
     @classmethod
     def build(cls, *, side: int, weights: Path | None = None) -> nn.Module:
         """See `Encoder.build`."""
+        path = weights or cls.source.fetch(cls.name)  # first: the largest networks take half a minute to build
         network = cls.network(side)
-        path = weights or cls.source.fetch(cls.name)
         state = cls.translate(load_state(path))
         if cls.ordered and state.keys() != network.state_dict().keys():
             state = in_order(state, network, path)
