@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset
+    from benchmark.encoder import Encoder
     from benchmark.method import Method
 
 Schema = Mapping[str, Any]
@@ -138,4 +139,20 @@ def dataset_facts(dataset: type[Dataset]) -> dict[str, Any]:
     return {
         "card": dataclasses.asdict(dataset.card),
         "options": [dataclasses.asdict(row) for row in parameters(dataset.Options)],
+    }
+
+
+def encoder_facts(encoder: type[Encoder]) -> dict[str, Any]:
+    """Everything `bench info ENCODER` shows, as plain data."""
+    absent = encoder.absent()
+    return {
+        "card": dataclasses.asdict(encoder.card),
+        "network": {
+            "weights": encoder.origin(),
+            "on this machine": "yes" if absent is None else f"no: {absent}",
+            "input": f"{encoder.side} × {encoder.side} px, {encoder.interpolation}",
+            "mean": list(encoder.mean),
+            "std": list(encoder.std),
+            "features": encoder.width,
+        },
     }

@@ -10,6 +10,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from benchmark.digest import content_digest
+from benchmark.encoder import EncoderField
+from benchmark.provenance import modules_digest
+from benchmark.registry import encoders
 
 
 def digest_of(facts: Any) -> str:
@@ -19,8 +22,15 @@ def digest_of(facts: Any) -> str:
 
 
 def facts_of(model: BaseModel) -> dict[str, Any]:
-    """The fields of a model as JSON values; a file or folder counts by its content, not by where it lies."""
+    """The fields of a model as JSON values.
+
+    A file or folder counts by its content, not by where it lies; an encoder of the catalogue by its name and its code.
+    """
     facts: dict[str, Any] = model.model_dump(mode="json")
+    for name, field in type(model).model_fields.items():
+        if any(isinstance(mark, EncoderField) for mark in field.metadata) and facts[name] in encoders():
+            module = encoders().entry(facts[name]).target.partition(":")[0]
+            facts[name] = {"encoder": facts[name], "code": modules_digest([module])}
     for name, value in model:
         if isinstance(value, Path) and value.is_file():
             with value.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Name → component, through the entry-point groups `bench.methods` and `bench.datasets`.
+"""Name → component, through the entry-point groups `bench.methods`, `bench.datasets` and `bench.encoders`.
 
 The built-in components and those of other distributions register in the same way. Listing imports none of them.
 """
@@ -18,6 +18,7 @@ from benchmark.errors import RegistryError
 
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset
+    from benchmark.encoder import Encoder
     from benchmark.method import Method
 
 T = TypeVar("T")
@@ -129,9 +130,16 @@ def datasets() -> Registry[Dataset]:
     return Registry("dataset", "bench.datasets", "benchmark.dataset:Dataset")
 
 
+@cache
+def encoders() -> Registry[Encoder]:
+    """Every installed encoder of the catalogue."""
+    return Registry("encoder", "bench.encoders", "benchmark.encoder:Encoder")
+
+
 def refresh() -> None:
     """Forget what is cached, for a process that installs distributions while it runs."""
     methods.cache_clear()
     datasets.cache_clear()
+    encoders.cache_clear()
     discovery.installed.cache_clear()
     discovery.spec_of.cache_clear()

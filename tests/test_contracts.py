@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmark.registry import datasets, methods
-from benchmark.testing import DatasetContract, MethodContract
+from benchmark.registry import datasets, encoders, methods
+from benchmark.testing import DatasetContract, EncoderContract, MethodContract
 
 
 class TestEveryDataset(DatasetContract):
@@ -15,6 +15,13 @@ class TestEveryDataset(DatasetContract):
 
 class TestEveryMethod(MethodContract):
     @pytest.fixture(scope="class", params=methods().names())
+    @classmethod
+    def component(cls, request):
+        return request.param
+
+
+class TestEveryEncoder(EncoderContract):
+    @pytest.fixture(scope="class", params=encoders().names())
     @classmethod
     def component(cls, request):
         return request.param

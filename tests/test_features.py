@@ -22,6 +22,7 @@ class Encoder:
     """Mean colour and row; counts its calls."""
 
     name, dim, side, precision, digest = "mean", 4, SIDE, "float32", "d1"
+    interpolation = "bilinear"
 
     def __init__(self, **changes):
         self.calls = 0
@@ -199,6 +200,7 @@ from benchmark.slides import Grid, Slide
 
 class Encoder:
     name, dim, side, precision, digest = "slow", 4, 32, "float32", "slow"
+    interpolation = "bilinear"
     def __call__(self, pixels):
         with open(sys.argv[3], "a") as stream:
             stream.write("called\\n")

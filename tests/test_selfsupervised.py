@@ -120,7 +120,7 @@ def test_the_loss_falls_and_two_textures_become_linearly_separable(tmp_path):
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
     fit, test = textures(40, 2), textures(300, 3)
     torch.manual_seed(0)
-    untrained = frozen(NET, selfsupervised.build(NET)[0].state_dict(), side=SIDE, device="cpu")
+    untrained = frozen(NET, selfsupervised.build(NET, side=SIDE).module.state_dict(), side=SIDE, device="cpu")
     before, after = probe(untrained, fit, test), probe(frozen(NET, state, side=SIDE, device="cpu"), fit, test)
     assert after > 0.85 and after > before + 0.05
 

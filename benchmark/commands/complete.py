@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from benchmark.discovery import Entry
 from benchmark.errors import RegistryError
-from benchmark.registry import datasets, methods
+from benchmark.registry import Registry, datasets, encoders, methods
 
 Suggestions = list[tuple[str, str]]
 
@@ -27,8 +28,8 @@ def dataset_name(incomplete: str) -> Suggestions:
 
 
 def any_name(incomplete: str) -> Suggestions:
-    """One method or dataset."""
-    entries = [*_entries("method"), *_entries("dataset")]
+    """One method, dataset or encoder."""
+    entries = [*_entries("method"), *_entries("dataset"), *_entries("encoder")]
     return [(entry.name, entry.summary) for entry in entries if entry.name.startswith(incomplete)]
 
 
@@ -55,6 +56,8 @@ def _after_comma(incomplete: str, entries: Iterable[Entry]) -> Suggestions:
 
 def _entries(kind: str) -> list[Entry]:
     try:
-        return methods().entries() if kind == "method" else datasets().entries()
+        registries: dict[str, Callable[[], Registry[Any]]]
+        registries = {"method": methods, "dataset": datasets, "encoder": encoders}
+        return registries[kind]().entries()
     except RegistryError:  # a broken installation is reported by the verb, not while a line is typed
         return []

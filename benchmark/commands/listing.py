@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json as json_format
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmark.commands import complete
-from benchmark.registry import datasets, methods, unknown_name
+from benchmark.registry import Registry, datasets, encoders, methods, unknown_name
 
 if TYPE_CHECKING:
     from benchmark.discovery import Entry
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-listing = typer.Typer(rich_markup_mode=None, invoke_without_command=True, help="List methods and datasets.")
+listing = typer.Typer(rich_markup_mode=None, invoke_without_command=True, help="List methods, datasets and encoders.")
 
 
 @listing.callback()
-def everything(context: typer.Context, json: AsJson = False) -> None:
+def everything(
+    context: typer.Context,
+    encoders_only: Annotated[bool, typer.Option("--encoders", help="List the encoders.")] = False,
+    json: AsJson = False,
+) -> None:
     """List methods and datasets."""
     if context.invoked_subcommand is None:
-        _show([*methods().entries(), *datasets().entries()], json=json)
+        chosen = encoders().entries() if encoders_only else [*methods().entries(), *datasets().entries()]
+        _show(chosen, json=json)
 
 
 @listing.command("methods")
@@ -37,16 +42,27 @@ def list_datasets(json: AsJson = False) -> None:
     _show(datasets().entries(), json=json)
 
 
+@listing.command("encoders")
+def list_encoders(json: AsJson = False) -> None:
+    """List the encoders of the catalogue."""
+    _show(encoders().entries(), json=json)
+
+
 def info(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A method or a dataset.", autocompletion=complete.any_name)
+        str, typer.Argument(metavar="NAME", help="A method, a dataset or an encoder.", autocompletion=complete.any_name)
     ],
     json: AsJson = False,
 ) -> None:
-    """Show a method or a dataset: card, presets, and each parameter with symbol, default, legal range and source."""
-    holders = [registry for registry in (methods(), datasets()) if name in registry]
+    """Show a method, a dataset or an encoder: its card and what it takes.
+
+    Of a method: presets, and each parameter with symbol, default, legal range and source.
+    """
+    registries: tuple[Registry[Any], ...] = (methods(), datasets(), encoders())
+    holders = [registry for registry in registries if name in registry]
     if not holders:
-        raise unknown_name("method or dataset", name, [*methods().names(), *datasets().names()])
+        known = [each for registry in registries for each in registry.names()]
+        raise unknown_name("method, dataset or encoder", name, known)
     from benchmark.commands import printing as tables
 
     if json:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.describe import dataset_facts, in_words, method_facts, plain
+from benchmark.describe import dataset_facts, encoder_facts, in_words, method_facts, plain
 
 if TYPE_CHECKING:
     from benchmark.discovery import Entry
@@ -41,7 +41,9 @@ def table(*columns: str, **widths: Any) -> Table:
 
 
 def facts(component: type[Any]) -> dict[str, Any]:
-    """Everything `bench info` shows of a method or a dataset, as plain data."""
+    """Everything `bench info` shows of a method, a dataset or an encoder, as plain data."""
+    if hasattr(component, "interpolation"):
+        return encoder_facts(component)
     return dataset_facts(component) if hasattr(component, "Options") else method_facts(component)
 
 
@@ -73,9 +75,10 @@ def print_card(out: Console, entry: Entry, about: Mapping[str, Any]) -> None:
     if "supervision" in about:
         lines["supervision"] = about["supervision"]
         lines["presets"] = list(about["presets"])
+    lines |= about.get("network", {})
     for key, value in lines.items():
         text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        if text:
+        if text and value is not None:
             card_table.add_row(key, Text(text.strip()))
     out.print(card_table)
 

@@ -18,7 +18,7 @@ from benchmark.errors import ConfigError, DataError
 from benchmark.slides.grid import Grid
 from benchmark.slides.slide import Slide
 from benchmark.slides.slots import attached, shared_slots, slot_view
-from benchmark.slides.strips import Ints, PatchReader, Pixels, columns_per_strip
+from benchmark.slides.strips import Interpolation, Ints, PatchReader, Pixels, columns_per_strip
 
 FEW = 1500
 """Below so many patches, starting reader processes takes longer than they save."""
@@ -50,10 +50,11 @@ def stream_patches(
     side: int | None = None,
     batch: int = 64,
     readers: int | None = None,
+    interpolation: Interpolation = "bilinear",
 ) -> Iterator[PatchBatch]:
     """Every patch of `grid` where `where` (rows × cols, default everywhere) is true, row by row.
 
-    Patches are read at level 0 and brought to side × side px (antialiased bilinear, as LC-MIL's 256 → 224);
+    Patches are read at level 0 and brought to side × side px (antialiased; bilinear is LC-MIL's 256 → 224);
     None leaves them as large as the grid has them. Beyond the slide they are black. `readers`: processes that
     read ahead; 0 reads in this one; None decides by the number of patches and cores. Any number gives the same
     bits in the same order. Each reader has columns of its own and goes down them, so that what patches share is
@@ -74,7 +75,7 @@ def stream_patches(
     if len(parts) < 2:
         number = 0
     block = columns_per_strip(grid, int(np.ptp(cols)) + 1 if cols.size else 1, batch, number)
-    reader = PatchReader(slide, grid, (grid.width, grid.height) if side is None else (side, side), block)
+    reader = PatchReader(slide, grid, (grid.width, grid.height) if side is None else (side, side), block, interpolation)
     if number:
         yield from _with_readers(reader, parts, number)
         return

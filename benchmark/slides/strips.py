@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ WIDEST = 4096
 KEPT = 64_000_000
 """Bytes of strips that a reader keeps for the row of patches below."""
 
+Interpolation = Literal["bilinear", "bicubic"]
 Ints = NDArray[np.int64]
 Pixels = NDArray[np.uint8]
 
@@ -30,6 +32,7 @@ class PatchReader:
     grid: Grid
     size: tuple[int, int]
     block: int
+    interpolation: Interpolation = "bilinear"
     _strips: OrderedDict[int, tuple[int, int, Pixels]] = field(default_factory=OrderedDict, init=False)
 
     def read(self, rows: Ints, cols: Ints) -> Iterator[Pixels]:
@@ -40,7 +43,7 @@ class PatchReader:
             piece = self._piece(int(cols[start]) // self.block, left, int(y[rows[start]]), right - left)
             for col in cols[start:stop].tolist():
                 offset = int(x[col]) - left
-                yield _resized(piece[:, offset : offset + width], self.size)
+                yield _resized(piece[:, offset : offset + width], self.size, self.interpolation)
 
     def _runs(self, rows: Ints, cols: Ints) -> Iterator[tuple[int, int]]:
         """Stretches of cells (start, stop) in one row and strip whose patches touch."""
@@ -73,9 +76,10 @@ def columns_per_strip(grid: Grid, used: int, batch: int, readers: int) -> int:
     return max(1, min((WIDEST - grid.width) // stride + 1, batch // shares, -(-used // shares)))
 
 
-def _resized(patch: Pixels, size: tuple[int, int]) -> Pixels:
+def _resized(patch: Pixels, size: tuple[int, int], interpolation: Interpolation) -> Pixels:
     if patch.shape[1::-1] == size:
         return patch
     from PIL import Image
 
-    return np.asarray(Image.fromarray(patch).resize(size, Image.Resampling.BILINEAR))
+    how = Image.Resampling.BICUBIC if interpolation == "bicubic" else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(patch).resize(size, how))

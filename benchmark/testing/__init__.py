@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from benchmark.testing.datasets import DatasetContract
+from benchmark.testing.encoder_contract import EncoderContract
 from benchmark.testing.methods import MethodContract
 
-__all__ = ["DatasetContract", "MethodContract"]
+__all__ = ["DatasetContract", "EncoderContract", "MethodContract"]

@@ -123,7 +123,11 @@ class Cleaner(Method[K]):
 
         params = self.params
         if params.encoder_training == "self-supervised":
-            return (f"{params.encoder}: nothing but the training slides of the run, without labels",)
+            own = "the training slides of the run, without labels"
+            if params.encoder_pretrained or params.encoder_weights is not None:
+                start = seen_by(params.encoder, pretrained=True, weights=params.encoder_weights)
+                return (f"{start}, then {own}",)
+            return (f"{params.encoder}: nothing but {own}",)
         return (seen_by(params.encoder, pretrained=params.encoder_pretrained, weights=params.encoder_weights),)
 
     def rows(self, slide: Slide, cells: Cells, patches: Grid, context: Context) -> Features:
@@ -183,6 +187,8 @@ class Cleaner(Method[K]):
             batch=params.encoder_batch,
             lr=params.encoder_lr,
             name="encoder",
+            pretrained=params.encoder_pretrained,
+            weights=params.encoder_weights,
         )
 
     def state(self) -> dict[str, Any]:

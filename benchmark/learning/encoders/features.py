@@ -92,7 +92,9 @@ class FeatureCache:
             if home.exists():
                 text = f"{home} is damaged: the features of slide {slide.id!r} ({encoder.name}) are computed again"
                 warnings.warn(text, stacklevel=2)
-            batches: Iterable[Any] = stream_patches(slide, grid, wanted, side=encoder.side, batch=batch)
+            batches: Iterable[Any] = stream_patches(
+                slide, grid, wanted, side=encoder.side, batch=batch, interpolation=encoder.interpolation
+            )
             if track is not None:
                 number = -(-int(np.count_nonzero(wanted)) // batch)
                 batches = track(batches, f"features of {slide.id} ({encoder.name})", number)

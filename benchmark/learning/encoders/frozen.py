@@ -13,10 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmark.encoder import Encoder
 from benchmark.errors import ConfigError, WeightsError
+from benchmark.learning.encoders.encoder_names import catalogue_entry
 from benchmark.learning.encoders.timm_nets import check_name, refused
 from benchmark.learning.encoders.weights import fit_state, load_state
 from benchmark.seeds import seed_of
+from benchmark.slides.strips import Interpolation
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -33,6 +36,9 @@ PRETRAINED_ON: Mapping[str, str] = {
 
 def pretrained_on(name: str, *, pretrained: bool, weights: Path | None) -> str:
     """The data an encoder's weights were trained on, in words, so that a leak into a test set can be judged."""
+    entry = catalogue_entry(name)
+    if entry is not None and (pretrained or weights is not None):
+        return entry.card.seen
     if weights is not None:
         return f"unknown: the local file {weights.name}"
     if not pretrained:
@@ -63,10 +69,14 @@ class FrozenEncoder:
         precision: Precision = "float32",
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
+        interpolation: Interpolation = "bilinear",
     ) -> None:
         self.name, self.dim, self.side, self.precision = name, dim, side, precision
+        self.interpolation = interpolation
         self.device = torch.device(device)
         facts = f"{name}|{dim}|{side}|{precision}|{mean}|{std}|{self.device.type}|"
+        if interpolation != "bilinear":
+            facts += f"{interpolation}|"
         self.digest = hashlib.sha256(facts.encode() + weights_digest(module)).hexdigest()[:16]
         self._module = module.to(self.device).eval().requires_grad_(False)
         self._mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
@@ -101,8 +111,15 @@ def create_encoder(
     (512 · (side/32)²; 25 088 at 224 px); "pooled" is any model without its classifier. `weights`, a local file (of
     timm or torchvision), wins over `pretrained`, which downloads timm's; with neither, weights are drawn by `seed`.
 
-    Raises `ConfigError` for a name timm does not have, `WeightsError` when weights cannot be loaded or do not fit.
+    An entry of the catalogue brings its own weights and transform; `pretrained` false takes its architecture alone.
+
+    Raises `ConfigError` for a name that neither the catalogue nor timm has, `WeightsError` when weights cannot be
+    loaded or do not fit.
     """
+    entry = catalogue_entry(name)
+    if entry is not None and (pretrained or weights is not None):
+        return entry_encoder(entry, side=side, weights=weights, precision=precision, device=device)
+    name = getattr(entry, "architecture", name)
     model = _model(name, pretrained=pretrained and weights is None, side=side, part=part, seed=seed)
     if part == "trunk":
         trunk: nn.Module = model.features  # type: ignore[assignment]
@@ -125,6 +142,37 @@ def create_encoder(
         precision=precision,
         mean=tuple(transform.get("mean", IMAGENET_MEAN)),
         std=tuple(transform.get("std", IMAGENET_STD)),
+    )
+
+
+def entry_encoder(
+    entry: type[Encoder],
+    *,
+    side: int | None = None,
+    weights: Path | None = None,
+    precision: Precision = "float32",
+    device: str = "cpu",
+) -> FrozenEncoder:
+    """An entry of the catalogue, frozen, for patches of `side` px (default: the entry's own).
+
+    Raises `WeightsError` when its weights cannot be loaded, `ConfigError` when its features have another width than it
+    says.
+    """
+    side = side or entry.side
+    module = entry.build(side=side, weights=weights)
+    width = _dim(module, side)
+    if width != entry.width:
+        raise ConfigError(f"the encoder {entry.name} says it gives {entry.width} features per patch and gives {width}")
+    return FrozenEncoder(
+        module,
+        name=entry.name,
+        dim=width,
+        side=side,
+        device=device,
+        precision=precision,
+        mean=entry.mean,
+        std=entry.std,
+        interpolation=entry.interpolation,
     )
 
 

@@ -6,6 +6,8 @@ changes small enough that the stain of a nucleus stays a nucleus's.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.errors import ConfigError
-from benchmark.learning.encoders.frozen import IMAGENET_MEAN, IMAGENET_STD, FrozenEncoder, wrap_encoder
+from benchmark.learning.encoders.frozen import IMAGENET_MEAN, IMAGENET_STD, FrozenEncoder
 from benchmark.learning.training import Training, autocast, place, seed_torch, train_steps
 
 if TYPE_CHECKING:
@@ -46,9 +48,12 @@ def pretrain(
     lr: float = 1e-3,
     temperature: float = 0.2,
     name: str = "self-supervised",
+    pretrained: bool = False,
+    weights: Path | None = None,
 ) -> dict[str, Tensor]:
-    """Train a timm model on `patches` (n × s × s × 3, s ≥ side) and return its weights; call it inside a stage.
+    """Train an encoder on `patches` (n × s × s × 3, s ≥ side) and return its weights; call it inside a stage.
 
+    `architecture` is an entry of the catalogue or a timm model; `pretrained` or `weights` start from its weights.
     AdamW with warm-up and cosine decay; NT-Xent at `temperature` (SimCLR, Eq. 1) over `batch` patches seen twice.
     Resumes bit for bit. Raises `ConfigError` for fewer than two patches, or patches smaller than `side`.
     """
@@ -58,13 +63,14 @@ def pretrain(
         raise ConfigError(f"the patches have {patches.shape[1]} px, the encoder wants at least {side}")
     batch = min(batch, len(patches))
     seed_torch(context, name, "weights")
-    encoder, dim = build(architecture)
+    start = build(architecture, side=side, pretrained=pretrained, weights=weights)
+    encoder, dim = start.module, start.dim
     head = nn.Sequential(nn.Linear(dim, dim), nn.BatchNorm1d(dim), nn.ReLU(), nn.Linear(dim, PROJECTION, bias=False))
     model = nn.Sequential(encoder, head)
     place(model, context.device)
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=1e-4)
-    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (start.mean, start.std))
 
     def views(step: int, rng: np.random.Generator) -> Tensor:
         chosen = torch.from_numpy(patches[np.sort(rng.choice(len(patches), batch, replace=False))])
@@ -88,22 +94,48 @@ def pretrain(
     return {key: value.detach().cpu() for key, value in encoder.state_dict().items()}
 
 
-def build(architecture: str) -> tuple[nn.Module, int]:
-    """A timm model without classifier and with random weights, and the length of its features."""
-    import timm
+@dataclass(frozen=True)
+class Start:
+    """A network to train: images n × 3 × s × s, normalised by `mean` and `std` → n × `dim`."""
 
-    from benchmark.learning.encoders.timm_nets import check_name
+    module: nn.Module
+    dim: int
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
 
-    check_name(architecture)
-    model: nn.Module = timm.create_model(architecture, pretrained=False, num_classes=0)
-    return model, int(model.num_features)  # type: ignore[arg-type]
+
+def build(architecture: str, *, side: int, pretrained: bool = False, weights: Path | None = None) -> Start:
+    """A network without classifier: an entry of the catalogue or a timm model; random weights unless told otherwise.
+
+    Raises `ConfigError` for an unknown name, `WeightsError` when weights cannot be loaded or do not fit.
+    """
+    from benchmark.learning.encoders.encoder_names import catalogue_entry
+    from benchmark.learning.encoders.timm_encoder import TimmEncoder
+    from benchmark.learning.encoders.timm_nets import create_net
+
+    entry = catalogue_entry(architecture)
+    if entry is None:
+        fix = "--set encoder_weights=FILE, or start at random: --set encoder_pretrained=false"
+        model = create_net(architecture, pretrained=pretrained, weights=weights, fix=fix, num_classes=0)
+        return Start(model, int(model.num_features))  # type: ignore[arg-type]
+    bare = issubclass(entry, TimmEncoder) and not pretrained and weights is None
+    module = entry.bare(side) if bare and issubclass(entry, TimmEncoder) else entry.build(side=side, weights=weights)
+    return Start(module, entry.width, entry.mean, entry.std)
 
 
 def frozen(architecture: str, state: dict[str, Tensor], *, side: int, device: str) -> FrozenEncoder:
     """The frozen encoder with the weights that `pretrain` returned."""
-    model, dim = build(architecture)
-    model.load_state_dict(state)
-    return wrap_encoder(model, name=f"{architecture}:self-supervised", dim=dim, side=side, device=device)
+    start = build(architecture, side=side)
+    start.module.load_state_dict(state)
+    return FrozenEncoder(
+        start.module,
+        name=f"{architecture}:self-supervised",
+        dim=start.dim,
+        side=side,
+        device=device,
+        mean=start.mean,
+        std=start.std,
+    )
 
 
 def nt_xent(projected: Tensor, temperature: float) -> Tensor:

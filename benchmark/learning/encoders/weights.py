@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from benchmark.errors import WeightsError
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 """Keys under which training scripts put the tensors beside other things."""
+CLASSIFIERS = ("fc.", "_fc.", "fc8.", "linear1000.", "head.", "head_dist.", "classifier.", "last_linear.")
+"""How the layers begin that name the classes of the task a network was trained for."""
 OPTIONAL = "num_batches_tracked"
 """A counter of BatchNorm that old files lack and that changes no output."""
 
@@ -69,28 +70,47 @@ def _kind(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, origin: str | Path) -> None:
-    """Copy `state` into `module`. Every tensor of the module must be there and have its shape.
+def fit_state(
+    module: nn.Module, state: Mapping[str, Tensor], *, origin: str | Path, unused: tuple[str, ...] = ()
+) -> None:
+    """Copy `state` into `module`. Every tensor of the module must be there and have its shape, and none may be left.
 
-    Tensors the module has no place for (usually the classifier of the original task) are left out with a warning.
-    Raises `WeightsError` naming the first missing or misshapen tensor; the module is then unchanged.
+    Left out without complaint are the classifier of the original task (`CLASSIFIERS`) where the module has none, and
+    tensors whose names begin with one of `unused`. Anything else that has no place is a part of another network, whose
+    features would be lost. Raises `WeightsError` naming the first missing, misshapen or homeless tensor and, where timm
+    has one, an architecture that the file fits; the module is then unchanged.
     """
     expected = module.state_dict()
     missing = [name for name in expected if name not in state and not name.endswith(OPTIONAL)]
-    extra = [name for name in state if name not in expected]
+    extra = [name for name in state if name not in expected and not name.startswith(unused)]
+    homeless = [name for name in extra if not _is_classifier(name, expected)]
     for name, tensor in expected.items():
         got = state.get(name)
         if got is not None and got.shape != tensor.shape:
             problem = f"{origin}: tensor {name!r} has shape {tuple(got.shape)}, expected {tuple(tensor.shape)}"
-            raise WeightsError(problem, fix="choose the model these weights belong to, or another file")
+            raise WeightsError(problem, fix=_fix(state))
     if missing:
         problem = f"{origin} lacks {len(missing)} of {len(expected)} tensors, first {missing[0]!r}"
         if extra:
             problem += f"; it has {len(extra)} others, first {extra[0]!r}"
-        raise WeightsError(problem, fix="choose the model these weights belong to, or another file")
-    if extra:
-        warnings.warn(f"{origin}: {len(extra)} tensors not used, first {extra[0]!r}", stacklevel=2)
+        raise WeightsError(problem, fix=_fix(state))
+    if homeless:
+        problem = f"{origin} has {len(homeless)} tensors that the network has no place for, first {homeless[0]!r}"
+        raise WeightsError(f"{problem}: they belong to another network", fix=_fix(state))
     module.load_state_dict({name: state.get(name, tensor) for name, tensor in expected.items()})
+
+
+def _is_classifier(name: str, expected: Mapping[str, Tensor]) -> bool:
+    head = next((head for head in CLASSIFIERS if name.startswith(head)), None)
+    return head is not None and not any(known.startswith(head) for known in expected)
+
+
+def _fix(state: Mapping[str, Tensor]) -> str:
+    """The architectures of timm that the tensors of a file fit, in words."""
+    from benchmark.learning.encoders.fitting import architectures_of
+
+    names = architectures_of(state)
+    return f"these weights fit {' or '.join(names)}" if names else "choose the model these weights belong to"
 
 
 def freeze_batchnorm(module: nn.Module) -> None:

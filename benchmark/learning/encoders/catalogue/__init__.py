@@ -1,0 +1,1 @@
+"""The catalogue of encoders: one class each, registered under `bench.encoders`."""

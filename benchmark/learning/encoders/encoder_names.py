@@ -1,0 +1,74 @@
+"""Which encoder a name stands for: an entry of the catalogue, or a model of timm. Checked without loading either."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from benchmark.discovery import locate
+from benchmark.encoder import Encoder, EncoderField
+from benchmark.registry import encoders
+
+OWN = ("resnet38",)
+"""Networks of `learning/nets` that go by a name of their own."""
+
+
+@cache
+def timm_names() -> frozenset[str]:
+    """The names of timm's models, with and without the tag of their weights; read from its files, without timm."""
+    spec = importlib.util.find_spec("timm")
+    names: set[str] = set()
+    if spec is None or spec.origin is None:
+        return frozenset()
+    for file in (Path(spec.origin).parent / "models").glob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        names.update(re.findall(r"@register_model\s*\ndef (\w+)\(", text))
+        names.update(re.findall(r"^\s+['\"](\w+\.\w+)['\"]\s*:", text, re.MULTILINE))
+    return frozenset(names)
+
+
+def catalogue_entry(name: str) -> type[Encoder] | None:
+    """The catalogue's encoder of that name; None when it has none."""
+    return encoders().load(name) if name in encoders() else None
+
+
+def check_encoder(name: str) -> str:
+    """The name, if there is such an encoder; raises `ValueError` with the nearest names otherwise.
+
+    A name of the hub such as `hf-hub:MahmoodLab/UNI` is answered with the catalogue's entry for it. Takes a fraction
+    of a second and no network.
+    """
+    if name in OWN or name in encoders() or name in timm_names() or name.partition(".")[0] in timm_names():
+        return name
+    repository = re.sub(r"^hf[-_]hub:", "", name)
+    if repository != name or "/" in name:
+        entry = _entry_of(repository)
+        hint = f"its name here is {entry!r}" if entry else "the catalogue has no entry for it: bench list encoders"
+        raise ValueError(f"{name!r} is a repository of a hub; {hint}")
+    known = [*OWN, *encoders().names(), *timm_names()]
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "bench list encoders"
+    raise ValueError(f"there is no encoder {name!r}, neither in the catalogue nor in timm; {hint}")
+
+
+def _entry_of(repository: str) -> str | None:
+    """The entry whose source is that repository, told from the files of the catalogue without loading them."""
+    for entry in encoders().entries():
+        module, _, attribute = entry.target.partition(":")
+        path = locate(module)
+        text = path.read_text(encoding="utf-8") if path else ""
+        body = re.split(r"^class ", text[text.find(f"class {attribute}(") + 1 :], maxsplit=1, flags=re.MULTILINE)[0]
+        source = re.search(r"Repository\(\s*['\"]([^'\"]+)", body)
+        if source and source[1].lower() == repository.lower():
+            return entry.name
+    return None
+
+
+EncoderName = Annotated[str, AfterValidator(check_encoder), EncoderField()]
+"""A parameter that names an encoder: checked while a run is planned."""
