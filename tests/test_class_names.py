@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmark.annotations import Annotation, ClassNames, Meaning, Polygons, read_annotation, read_classes
 from benchmark.annotations.class_names import words
-from benchmark.annotations.class_words import POSITIVE
+from benchmark.annotations.class_words import POSITIVE as POSITIVE_WORDS
 from benchmark.errors import AnnotationError
 from benchmark.slides import Grid
 
@@ -144,7 +144,7 @@ def test_anything_else_is_refused_with_its_area_and_the_option(tmp_path: Path, f
     assert f"{name!r} (not known): 1 outlines, 211600 px² (35.9%)" in raised.value.what
     assert "'Tumor': 1 outlines, 376996 px² (64.1%)" in raised.value.what
     assert raised.value.fix is not None
-    offered = "?" if words(name) & POSITIVE else "0"
+    offered = "?" if words(name) & POSITIVE_WORDS else "0"
     assert raised.value.fix.startswith(f"--set classes='{name}={offered}'")
     for value, expected, ignored in (
         ("0", LESION, 0),
