@@ -158,9 +158,13 @@ def test_a_weight_file_round_trip(weights, tmp_path, form):
     assert torch.equal(backbone.body.state_dict()["layer4.0.bn2.weight"], state["layer4.0.bn2.weight"])
 
 
-def test_what_a_file_has_too_much_is_told(weights):
-    with pytest.warns(UserWarning, match=r"2 tensors not used, first 'fc\.weight'"):
-        create(weights=weights[0])
+def test_a_classifier_is_left_out_and_anything_else_is_refused(weights):
+    path, state = weights
+    assert {"fc.weight", "fc.bias"} <= state.keys()
+    assert not any(name.startswith("body.fc.") for name in create(weights=path).state_dict())
+    torch.save({**state, "extra.weight": torch.zeros(2)}, path)
+    with pytest.raises(WeightsError, match=r"no place for, first 'extra\.weight'"):
+        create(weights=path)
 
 
 def test_a_wrong_shape_names_the_tensor(weights):
