@@ -194,3 +194,12 @@ def test_a_proposed_manifest_never_loses_the_one_that_was_there(tmp_path):
         assert end.value.code == 0
     assert (root / "manifest.csv.1").read_text() == before
     assert (root / "manifest.csv.2").is_file()
+
+
+def test_a_positive_slide_whose_annotation_is_empty_counts_as_one_that_nobody_drew(tmp_path):
+    dataset = annotated(tmp_path / "data", (200, 200, 500, 500), name="Normal")
+    slide = next(slide for slide in dataset.slides(Split.TEST) if slide.id == "s3")
+    assert not dataset.annotated(slide)
+    assert any("s3.geojson holds no lesion" in note for note in dataset.reading_notes(slide))
+    faults = [finding.text for finding in dataset.verify().findings if finding.ok is False]
+    assert any("s3.geojson: the annotation holds no lesion, but the slide is tumor" in fault for fault in faults)

@@ -83,6 +83,10 @@ class Glas(Dataset):
         """Which label images number their glands; reads them all, once."""
         return numbering([(case.name, case.mask) for case in self.cases.values()])
 
+    def reading_notes(self, slide: Slide) -> Sequence[str]:
+        """What was supposed of the numbers in its mask."""
+        return tuple(map(str, self.notes.get(slide.id, ())))
+
     @property
     def notes(self) -> Mapping[str, tuple[Note, ...]]:
         """What had to be supposed of single images, by id."""

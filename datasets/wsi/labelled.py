@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -60,9 +61,28 @@ class LabelledSlides(WsiDataset):
         return np.array([[bool(self.cases[slide.id].lesion)]], np.int8)
 
     def annotated(self, slide: Slide) -> bool:
-        """True for a slide with an outline, and for a negative one: there is nothing to outline on it."""
+        """True for a slide with an outline, and for a negative one: there is nothing to outline on it.
+
+        A positive slide whose annotation holds no lesion counts as one that nobody has drawn.
+        """
         case = self.cases[slide.id]
-        return not case.lesion or case.annotation is not None
+        if not case.lesion or case.annotation is None:
+            return not case.lesion
+        if slide.id not in self._empty_ones:
+            try:
+                self._empty_ones[slide.id] = not self._drawing(slide).count()
+            except DataError:  # its truth cannot be read: `truth` says why
+                self._empty_ones[slide.id] = False
+        return not self._empty_ones[slide.id]
+
+    @cached_property
+    def _empty_ones(self) -> dict[str, bool]:
+        """Positive slides that have an annotation → whether it holds no lesion, as far as was asked."""
+        return {}
+
+    def _drawing(self, slide: Slide) -> Annotation:
+        case = self.cases[slide.id]
+        return self._checked(self.read_truth(case), slide, str(case.annotation))
 
     def subsets(self) -> Mapping[str, Sequence[Slide]]:
         """The test slides whose truth is known, where it is known of some and not of all."""
@@ -104,7 +124,7 @@ class LabelledSlides(WsiDataset):
             raise self.not_annotated(slide)
         if case.annotation is None:
             return nothing_drawn()
-        drawn = self._checked(self.read_truth(case), slide, str(case.annotation))
+        drawn = self._drawing(slide)
         if not case.lesion and drawn.count():
             msg = (
                 f"slide {slide.id!r} is {self.classes[0]}, but {case.annotation} outlines {drawn.count()} regions on it"

@@ -280,8 +280,9 @@ class WsiDataset(Dataset):
         facts, case = self.facts[slide.id], self.cases[slide.id]
         supposed = () if facts.mpp else (f"no resolution stated: {slide.mpp:g} µm/px supposed ({self._supposed})",)
         header = () if case.mpp else facts.notes
-        nothing = self._outlines_nothing(slide)
-        lost = (nothing,) if nothing else ()
+        empty = f"{case.annotation} holds no lesion: the cells of this slide do not count"
+        nothing = self._outlines_nothing(slide) if self.annotated(slide) else empty
+        lost = (nothing,) if nothing and case.lesion and case.annotation else ()
         return tuple(dict.fromkeys((*header, *supposed, *map(str, self.notes.get(slide.id, ())), *lost)))
 
     def _outlines_nothing(self, slide: Slide) -> str | None:
@@ -369,12 +370,14 @@ class WsiDataset(Dataset):
 
     def _annotation_fault(self, slide: Slide) -> str | None:
         """Read what is drawn on a slide; in words, what is wrong with it. Raises `DataError`."""
-        truth, lesion = self.truth(slide), self.cases[slide.id].lesion
+        case = self.cases[slide.id]
+        if case.lesion and not self.annotated(slide):
+            return f"{case.annotation}: the annotation holds no lesion, but the slide is {self.classes[1]}"
+        truth, lesion = self.truth(slide), case.lesion
         if lesion and self.coarse_files.in_files:
             self.coarse(slide)
         if lesion and truth.count() == 0:
-            file = self.cases[slide.id].annotation
-            return f"{file}: the annotation holds no lesion, but the slide is {self.classes[1]}"
+            return f"{case.annotation}: the annotation holds no lesion, but the slide is {self.classes[1]}"
         return self._outlines_nothing(slide)
 
     @abstractmethod
