@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from benchmark.digest import content_digest
+from benchmark.discovery import find
 from benchmark.encoder import EncoderField
 from benchmark.provenance import modules_digest
-from benchmark.registry import encoders
 
 
 def digest_of(facts: Any) -> str:
@@ -27,9 +28,11 @@ def facts_of(model: BaseModel) -> dict[str, Any]:
     A file or folder counts by its content, not by where it lies; an encoder of the catalogue by its name and its code.
     """
     facts: dict[str, Any] = model.model_dump(mode="json")
-    for name, field in type(model).model_fields.items():
-        if any(isinstance(mark, EncoderField) for mark in field.metadata) and facts[name] in encoders():
-            module = encoders().entry(facts[name]).target.partition(":")[0]
+    named = [name for name, field in type(model).model_fields.items() if _names_encoder(field)]
+    catalogue = {entry.name: entry.target for entry in find("encoder", "bench.encoders")} if named else {}
+    for name in named:
+        if facts[name] in catalogue:
+            module = catalogue[facts[name]].partition(":")[0]
             facts[name] = {"encoder": facts[name], "code": modules_digest([module])}
     for name, value in model:
         if isinstance(value, Path) and value.is_file():
@@ -39,3 +42,7 @@ def facts_of(model: BaseModel) -> dict[str, Any]:
             inside = [path for path in value.rglob("*") if path.is_file()]
             facts[name] = f"content:{content_digest(value, inside, full=True)}"
     return facts
+
+
+def _names_encoder(field: FieldInfo) -> bool:
+    return any(isinstance(mark, EncoderField) for mark in field.metadata)

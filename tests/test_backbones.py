@@ -144,7 +144,6 @@ def weights(tmp_path):
     return path, state
 
 
-@pytest.mark.filterwarnings("ignore:.*tensors not used")
 @pytest.mark.parametrize("form", ["pth", "wrapped", "safetensors"])
 def test_a_weight_file_round_trip(weights, tmp_path, form):
     path, state = weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import importlib.util
 import re
 from functools import cache
@@ -11,9 +12,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from benchmark.discovery import locate
+from benchmark.discovery import Entry, find, locate
 from benchmark.encoder import Encoder, EncoderField
-from benchmark.registry import encoders
 
 OWN = ("resnet38",)
 """Networks of `learning/nets` that go by a name of their own."""
@@ -33,9 +33,26 @@ def timm_names() -> frozenset[str]:
     return frozenset(names)
 
 
+@cache
+def catalogue() -> dict[str, Entry]:
+    """The encoders of the installed distributions by name, none of them imported."""
+    return {entry.name: entry for entry in find("encoder", "bench.encoders")}
+
+
 def catalogue_entry(name: str) -> type[Encoder] | None:
-    """The catalogue's encoder of that name; None when it has none."""
-    return encoders().load(name) if name in encoders() else None
+    """The catalogue's encoder of that name; None when it has none.
+
+    Raises `ValueError` when its class is no `Encoder`. The registry would load it too, but it knows methods, whose
+    context imports this module.
+    """
+    if name not in catalogue():
+        return None
+    module, _, attribute = catalogue()[name].target.partition(":")
+    component = getattr(importlib.import_module(module), attribute, None)
+    if not (isinstance(component, type) and issubclass(component, Encoder)):
+        raise ValueError(f"encoder {name!r} ({catalogue()[name].origin}) is no benchmark.encoder.Encoder")
+    component.name = name
+    return component
 
 
 def check_encoder(name: str) -> str:
@@ -44,14 +61,14 @@ def check_encoder(name: str) -> str:
     A name of the hub such as `hf-hub:MahmoodLab/UNI` is answered with the catalogue's entry for it. Takes a fraction
     of a second and no network.
     """
-    if name in OWN or name in encoders() or name in timm_names() or name.partition(".")[0] in timm_names():
+    if name in OWN or name in catalogue() or name in timm_names() or name.partition(".")[0] in timm_names():
         return name
     repository = re.sub(r"^hf[-_]hub:", "", name)
     if repository != name or "/" in name:
         entry = _entry_of(repository)
         hint = f"its name here is {entry!r}" if entry else "the catalogue has no entry for it: bench list encoders"
         raise ValueError(f"{name!r} is a repository of a hub; {hint}")
-    known = [*OWN, *encoders().names(), *timm_names()]
+    known = [*OWN, *catalogue(), *timm_names()]
     near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "bench list encoders"
     raise ValueError(f"there is no encoder {name!r}, neither in the catalogue nor in timm; {hint}")
@@ -59,7 +76,7 @@ def check_encoder(name: str) -> str:
 
 def _entry_of(repository: str) -> str | None:
     """The entry whose source is that repository, told from the files of the catalogue without loading them."""
-    for entry in encoders().entries():
+    for entry in catalogue().values():
         module, _, attribute = entry.target.partition(":")
         path = locate(module)
         text = path.read_text(encoding="utf-8") if path else ""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+CLASSIFIERS = ("fc.", "_fc.", "fc8.", "linear1000.", "head.", "head_dist.", "classifier.", "last_linear.")
+"""How the layers begin that name the classes of the task a network was trained for."""
 MOST_TRIED, MOST_NAMED = 60, 3
 
 
@@ -16,8 +18,6 @@ def architectures_of(state: Mapping[str, Tensor]) -> list[str]:
     """
     import timm
     import torch
-
-    from benchmark.learning.encoders.weights import CLASSIFIERS
 
     shapes = {name: tuple(value.shape) for name, value in state.items() if not name.startswith(CLASSIFIERS)}
     matches: list[str] = []

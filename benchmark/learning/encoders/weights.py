@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import WeightsError
+from benchmark.learning.encoders.fitting import CLASSIFIERS, architectures_of
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 """Keys under which training scripts put the tensors beside other things."""
-CLASSIFIERS = ("fc.", "_fc.", "fc8.", "linear1000.", "head.", "head_dist.", "classifier.", "last_linear.")
-"""How the layers begin that name the classes of the task a network was trained for."""
 OPTIONAL = "num_batches_tracked"
 """A counter of BatchNorm that old files lack and that changes no output."""
 
@@ -107,8 +106,6 @@ def _is_classifier(name: str, expected: Mapping[str, Tensor]) -> bool:
 
 def _fix(state: Mapping[str, Tensor]) -> str:
     """The architectures of timm that the tensors of a file fit, in words."""
-    from benchmark.learning.encoders.fitting import architectures_of
-
     names = architectures_of(state)
     return f"these weights fit {' or '.join(names)}" if names else "choose the model these weights belong to"
 
