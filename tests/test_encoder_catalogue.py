@@ -14,8 +14,9 @@ from PIL import Image
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
+from benchmark.discovery import Entry
 from benchmark.errors import ConfigError, WeightsError
-from benchmark.learning.encoders import sources
+from benchmark.learning.encoders import encoder_names, sources
 from benchmark.learning.encoders.catalogue.imagenet import ImagenetLite0, Resnet50
 from benchmark.learning.encoders.catalogue.pathology import Conch, Ctranspath, Uni
 from benchmark.learning.encoders.encoder_names import EncoderName, check_encoder, timm_names
@@ -271,3 +272,10 @@ def test_another_width_than_the_card_says_is_refused():
 
     with pytest.raises(ConfigError, match="says it gives 7 features per patch and gives 3"):
         entry_encoder(Wrong)
+
+
+def test_two_encoders_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [Entry("uni", "encoder", f"{package}.uni:Uni", package, "1.0") for package in ("one", "other")]
+    monkeypatch.setattr(encoder_names, "find", lambda kind, group: entries)
+    with pytest.raises(ValueError, match=r"'uni': one\.uni:Uni from one 1\.0 and other\.uni:Uni from other 1\.0"):
+        encoder_names.catalogue.__wrapped__()

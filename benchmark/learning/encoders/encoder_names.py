@@ -35,8 +35,17 @@ def timm_names() -> frozenset[str]:
 
 @cache
 def catalogue() -> dict[str, Entry]:
-    """The encoders of the installed distributions by name, none of them imported."""
-    return {entry.name: entry for entry in find("encoder", "bench.encoders")}
+    """The encoders of the installed distributions by name, none of them imported.
+
+    Raises `ValueError` when two distributions register one name.
+    """
+    by_name: dict[str, Entry] = {}
+    for entry in find("encoder", "bench.encoders"):
+        if entry.name in by_name:
+            both = f"{by_name[entry.name].origin} and {entry.origin}"
+            raise ValueError(f"two encoders are named {entry.name!r}: {both}; uninstall one of them")
+        by_name[entry.name] = entry
+    return by_name
 
 
 def catalogue_entry(name: str) -> type[Encoder] | None:
