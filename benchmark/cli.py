@@ -106,11 +106,12 @@ def _explain(message: str, session: Session) -> None:
         import traceback
 
         traceback.print_exc()
-    from rich.console import Console
     from rich.text import Text
+
+    from benchmark.terminal import PlainConsole
 
     first, colon, rest = message.partition(":")
     explanation, newline, fix = rest.partition("\n  → ")
     text = Text.assemble((first + colon, "bold red"), explanation, (newline + fix, "cyan"))
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text)
+    PlainConsole(stderr=True, soft_wrap=True).print(text)
     sys.stderr.flush()

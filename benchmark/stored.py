@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from benchmark.csv_text import unescaped
 from benchmark.errors import DataError, TrackingError
+from benchmark.file_names import id_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -115,7 +117,7 @@ def score_maps(artifacts: Artifacts, run: StoredRun) -> dict[str, Maps]:
     maps: dict[str, dict[str, Path]] = {}
     for kind in (SCORES, MASKS):
         paths = [path for path in artifacts.fetch(run, kind) if path.suffix == ".png"]
-        maps[kind] = {path.as_posix().rpartition(f"/{kind}/")[2].removesuffix(".png"): path for path in paths}
+        maps[kind] = {id_of(path.name, ".png"): path for path in paths}
     return {slide: Maps(path, maps[MASKS].get(slide)) for slide, path in sorted(maps[SCORES].items())}
 
 
@@ -130,7 +132,8 @@ def _units(path: Path) -> DataFrame:
     # As text first: pandas' own reading of a float is not exact to the last bit.
     text = read_csv(path, usecols=list(UNIT_COLUMNS), dtype=str, keep_default_na=False)
     scores = [float(score or "nan") for score in text["score"]]
-    return text.assign(unit=text["unit"].astype(int), label=text["label"].astype("int8"), score=scores)
+    names = {column: text[column].map(unescaped) for column in ("slide", "patient")}
+    return text.assign(**names, unit=text["unit"].astype(int), label=text["label"].astype("int8"), score=scores)
 
 
 def _read(artifacts: Artifacts, run: StoredRun, path: str, read: Callable[[Path], T]) -> T:

@@ -65,16 +65,15 @@ def audit(
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 2 if there are warnings.")] = False,
 ) -> None:
     """Check for leaks between splits, missing slides, and encoders that have seen the data."""
-    from rich.console import Console
-
     from benchmark.audit import audit as examine
     from benchmark.audit import declared_encoders
     from benchmark.datahome import cache_home
+    from benchmark.terminal import PlainConsole
 
     kind = datasets().load(name)
     owner = methods().load(method) if method is not None else None
     options, params = _resolve(settings or [], kind, owner, preset)
-    with Console(stderr=True).status("comparing the splits"):
+    with PlainConsole(stderr=True).status("comparing the splits"):
         dataset = _open(kind, options, data)
         encoders = declared_encoders(owner(params)) if owner is not None and params is not None else ()
         report = examine(dataset, encoders=encoders, full=full, cache=cache_home())

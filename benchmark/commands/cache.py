@@ -45,14 +45,14 @@ def info(
 
     root = _root(cache)
     out = console()
-    out.print(f"cache  {root}", markup=False, soft_wrap=True)
+    out.print(f"cache  {root}", soft_wrap=True)
     parts = table("part", "contents", "size")
     for part, contents in PARTS.items():
         parts.add_row(part, contents, size_of(_bytes(root / part)))
     out.print(parts)
     features = entries(root / "features")
     if not features:
-        out.print("no features yet", markup=False)
+        out.print("no features yet")
         return
     out.print(_by_slide(features) if slides else _by_encoder(features))
 
@@ -117,15 +117,15 @@ def prune(
     out = console()
     if not yes:
         total = size_of(sum(sizes.values()) + sum(old.values()))
-        out.print(f"would delete {selection}: {total}; nothing was deleted\n  → delete: add --yes", markup=False)
+        out.print(f"would delete {selection}: {total}; nothing was deleted\n  → delete: add --yes")
         return
     spared = [home for home in sizes if not kept.remove(home)] + [home for home in old if not kept.forget_stage(home)]
     everywhere = sizes | old
     total = size_of(sum(everywhere.values()) - sum(everywhere[home] for home in spared))
     exceptions = f", except the {len(spared)} listed below" if spared else ""
-    out.print(f"deleted {selection}{exceptions}: {total}", markup=False)
+    out.print(f"deleted {selection}{exceptions}: {total}")
     for home in spared:
-        out.print(f"kept {home}: in use, or holds files that the cache did not write", markup=False, soft_wrap=True)
+        out.print(f"kept {home}: in use, or holds files that the cache did not write", soft_wrap=True)
 
 
 PARTS = {

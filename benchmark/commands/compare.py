@@ -53,7 +53,6 @@ def compare(
     store: Store = None,
 ) -> None:
     """Compare two runs: settings, metrics with paired tests, cost, and the slides they disagree on most."""
-    from rich.console import Console
     from rich.progress import track
     from rich.text import Text
 
@@ -61,11 +60,12 @@ def compare(
     from benchmark.reporting.comparison import compare_runs, require_pair, write_page
     from benchmark.reporting.comparison.comparison_tables import WIDTH, as_json, as_tables
     from benchmark.storage import require_place
+    from benchmark.terminal import PlainConsole
     from benchmark.tracking.artifacts import StoreArtifacts
     from benchmark.tracking.store import Tracker
 
     require_place(out)
-    tracker, talk = Tracker(store), Console(highlight=False, stderr=True)
+    tracker, talk = Tracker(store), PlainConsole(stderr=True)
 
     def shown(names: Iterable[str]) -> Iterable[str]:
         quiet = not talk.is_terminal

@@ -128,7 +128,7 @@ def verify(
 
         with out.status("reading every byte"):
             digest = content_digest(dataset.root, dataset.files(), full=True)
-        out.print(f"full digest  {digest}", markup=False)
+        out.print(f"full digest  {digest}")
     if not report.ok:
         raise typer.Exit(2)
 
@@ -193,7 +193,7 @@ def synth(
             unfinished.replace(out)
     except OSError as error:
         raise DataError(f"cannot write {out}: {error.strerror or error}", fix="choose another --out") from error
-    terminal.print(f"{slides} slides in {out}\n  → bench data verify {name} --data {out}", markup=False, soft_wrap=True)
+    terminal.print(f"{slides} slides in {out}\n  → bench data verify {name} --data {out}", soft_wrap=True)
 
 
 def _tissue(text: str | None) -> TissueSource | None:

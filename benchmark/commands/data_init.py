@@ -86,11 +86,11 @@ def init(
     with out.status(f"looking for slides in {folder}"):
         template: Template = component.template(folder)
     if target.exists():
-        out.print(f"the table that was there is kept as {_kept(target)}", markup=False, soft_wrap=True)
+        out.print(f"the table that was there is kept as {_kept(target)}", soft_wrap=True)
     _write(target, template)
     _print(out, target, template)
     edit = f"edit {target}, then: " if template.lacks else ""
-    out.print(f"  → {edit}bench data verify {name} --data {folder}", markup=False, soft_wrap=True)
+    out.print(f"  → {edit}bench data verify {name} --data {folder}", soft_wrap=True)
 
 
 def _kept(target: Path) -> Path:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from benchmark.describe import dataset_facts, encoder_facts, in_words, method_facts, plain
+from benchmark.terminal import PlainConsole
 
 if TYPE_CHECKING:
     from benchmark.discovery import Entry
@@ -26,10 +27,10 @@ MARKS: Mapping[bool | None, tuple[str, str]] = {
 """Word and style of a result: right, worth knowing, wrong."""
 
 
-def console(width: int = WIDTH) -> Console:
+def console(width: int = WIDTH) -> PlainConsole:
     """The terminal; so many columns where the output is not a terminal."""
-    terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=width)
+    terminal = PlainConsole()
+    return terminal if terminal.is_terminal else PlainConsole(width=width)
 
 
 def table(*columns: str, **widths: Any) -> Table:
@@ -64,7 +65,7 @@ def print_component(entry: Entry, about: Mapping[str, Any]) -> None:
         out.print(Text(f"search space: bench sweep {entry.name} --dataset NAME --dry-run", "dim"))
 
 
-def print_card(out: Console, entry: Entry, about: Mapping[str, Any]) -> None:
+def print_card(out: PlainConsole, entry: Entry, about: Mapping[str, Any]) -> None:
     """Show the card of a method or a dataset."""
     card = dict(about["card"])
     out.print(Text.assemble((entry.name, "bold"), "  ", card.pop("title")))

@@ -35,10 +35,10 @@ def doctor(store: Store = None) -> None:
     with out.status("checking this machine"):
         for check in examine(store):
             mark, style = MARKS[check.ok]
-            out.print(f"[{style}]{mark}[/]", end=" ")
-            out.print(f"{check.subject}: {check.result}", markup=False, soft_wrap=True)
+            out.print(mark, style=style, end=" ")
+            out.print(f"{check.subject}: {check.result}", soft_wrap=True)
             if check.fix and check.ok is not True:
-                out.print(f"       → {check.fix}", style="cyan", markup=False, soft_wrap=True)
+                out.print(f"       → {check.fix}", style="cyan", soft_wrap=True)
             faults += check.ok is False
     if faults:
         raise typer.Exit(2)

@@ -144,7 +144,7 @@ def listing(storage: Storage = None) -> None:
     if studies:
         console().print(table_of_studies(studies))
     else:
-        console().print(f"no studies yet in {shown(storage_of(storage))}", highlight=False, markup=False)
+        console().print(f"no studies yet in {shown(storage_of(storage))}")
 
 
 @app.command()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmark.csv_text import csv_text
 from benchmark.reporting.run_facts import Cell, RunFacts
 from benchmark.reporting.summary_page import render
 from benchmark.storage import whole_file
@@ -32,7 +33,7 @@ def write_table(folder: Path, name: str, rows: Sequence[Mapping[str, Cell]], *, 
     lines = [[row.get(column) for column in columns] for row in rows]
     table = json.dumps({"columns": columns, "data": lines}, allow_nan=False)
     # As objects: a column of integers in which one is undefined would else be written as floats.
-    text = DataFrame(lines, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
+    text = csv_text(DataFrame(lines, columns=columns, dtype=object))
     for suffix, content in ((".csv", text), (TABLE_SUFFIX, table)):
         with whole_file(folder / f"{name}{suffix}") as temporary:
             temporary.write_text(content, encoding="utf-8", newline="")

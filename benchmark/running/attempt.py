@@ -108,7 +108,7 @@ def _run_alone(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcom
         if done is not None:
             return finished_before(spec, tracker, done)
     if spec.expected_data not in (None, job.data_digest):
-        console.print("  note: the data are not those this configuration was made with", highlight=False)
+        console.print("  note: the data are not those this configuration was made with")
     device = choose_device(spec.device)
     prepare(device, seed_of("run", spec.seed))
     began = time.perf_counter()

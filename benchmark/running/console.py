@@ -33,7 +33,7 @@ class RunReporter:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        self._console.print(f"  {text}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(f"  {text}", soft_wrap=True)
 
     def track(self, items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
         """Pass the items on and show how far it is."""
@@ -56,7 +56,7 @@ class RunReporter:
             yield self._open
             return
         columns = (
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BlankSlideError, DataError, PredictionError
+from benchmark.file_names import file_name
 from benchmark.method import Prediction
 from benchmark.metrics.evidence import SlideEvidence, gather, uncounted
 from benchmark.metrics.segmentation import Confusion, miou
@@ -54,6 +55,7 @@ def evaluate(
     done = Evaluation()
     for slide in context.track(slides, f"scoring {what} slides", len(slides)):
         try:
+            name = file_name(slide.id, ".png")
             prediction = _predicted(method, dataset, slide, labels, context)
             scores = prediction.scores.on(dataset.evaluation_grid(slide))
             mask = decision(prediction, scores, method, slide)
@@ -66,9 +68,9 @@ def evaluate(
             done.uncounted[slide.id] = why
         done.notes.update({slide.id: "; ".join(prediction.notes)} if prediction.notes else {})
         if keep is not None:
-            scores.save(keep / "scores" / f"{slide.id}.png")
+            scores.save(keep / "scores" / name)
             if mask is not None:
-                ScoreMap(scores.grid, mask.astype(np.float32)).save(keep / "masks" / f"{slide.id}.png")
+                ScoreMap(scores.grid, mask.astype(np.float32)).save(keep / "masks" / name)
     if keep is not None and slides and not done.evidence:
         first = next(iter(done.unreadable.values()))
         raise DataError(f"none of the {len(slides)} {what} slides can be used; the first: {first}")

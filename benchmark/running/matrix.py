@@ -29,6 +29,7 @@ from benchmark.running.survey import Prospect, Survey, conclude, record
 from benchmark.running.task import Tasks
 from benchmark.running.worker import WIDTH
 from benchmark.signals import terminable
+from benchmark.terminal import PlainConsole
 from benchmark.tracking.store import Tracker
 
 SUCCESS, UNEXPECTED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
@@ -44,7 +45,7 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
     Returns the exit code: 0 when no run failed, 2 when one failed by a user error or at a limit, 1 when one failed
     unexpectedly, 130 when interrupted. A single run that fails raises its error instead.
     """
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = PlainConsole(width=None if sys.stdout.isatty() else WIDTH)
     if request.jobs < 0:
         raise ConfigError(f"--jobs {request.jobs}: expected 0 or more", fix="--jobs 2")
     limits = chosen_limits(request.timeout, request.memory, request.jobs)
@@ -60,7 +61,7 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
     if request.dry_run:
         return SUCCESS
     if len(prospects) > 1 and request.jobs:
-        console.print(f"{request.jobs} at a time, {limits.text}", highlight=False)
+        console.print(f"{request.jobs} at a time, {limits.text}")
     return _Matrix(request, engine, prospects, cache, tracker, console, limits).run()
 
 
@@ -217,12 +218,12 @@ class _Matrix:
     def _announce(self, number: int) -> None:
         spec = self._prospects[number].spec
         title = spec.title.replace(spec.method, f"{spec.method} on {spec.dataset}", 1)
-        self._console.print(f"[bold]\\[{number + 1}/{len(self._prospects)}] {title}[/bold]", highlight=False)
+        self._console.print(f"[{number + 1}/{len(self._prospects)}] {title}", style="bold")
 
     def _say(self, number: int, text: str) -> None:
         several = self._request.jobs > 1 and len(self._prospects) > 1
         line = f"[{number + 1}] {text.strip()}" if several else text
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(line, soft_wrap=True)
 
     def _close(self, interrupted: bool) -> int:
         """The closing tables and the exit code."""
@@ -238,7 +239,7 @@ class _Matrix:
         for table in (*refinement_tables(outcomes), *comparisons(outcomes)):
             self._console.print(table)
         if self._end:
-            self._console.print(f"stopped early: {self._end}", style="red", highlight=False, markup=False)
+            self._console.print(f"stopped early: {self._end}", style="red")
             if "no space left" in self._end:
                 self._console.print("  → bench cache info; bench cache prune; or --cache DIR", style="cyan")
         return INTERRUPTED if interrupted else _exit_code(outcomes, bool(self._end))

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import storage
+from benchmark.csv_text import csv_text
 from benchmark.dataset import Split
+from benchmark.file_names import file_name, id_file
 from benchmark.metrics.suite import SlideEvidence
 from benchmark.provenance import code_version
 from benchmark.reporting import curves, overlays, style
@@ -76,7 +78,7 @@ def _units(path: Path, evidence: Sequence[SlideEvidence]) -> None:
     ]
     table = DataFrame(rows, columns=["slide", "patient", "unit", "label", "score"])
     with storage.whole_file(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        temporary.write_text(csv_text(table), encoding="utf-8", newline="")
 
 
 def chosen_slides(rows: Sequence[dict[str, Any]], slides: Sequence[Slide], limit: int = OVERLAYS) -> list[Slide]:
@@ -93,7 +95,7 @@ def _overlays(folder: Path, result: RunResult) -> dict[str, Path]:
     rows = {row["slide"]: row for row in result.summary.per_slide}
     drawn: dict[str, Path] = {}
     for rank, slide in enumerate(chosen_slides(result.summary.per_slide, dataset.slides(Split.TEST)), start=1):
-        scores = ScoreMap.load(folder / "scores" / f"{slide.id}.png")
+        scores = ScoreMap.load(id_file(folder / "scores", slide.id, ".png"))
         found = np.where(np.isnan(scores.values), -1, decided(folder, slide.id, scores)).astype(np.int8)
         known = dataset.annotated(slide)
         wanted = (dataset.truth(slide).labels(scores.grid) > 0).astype(np.int8) if known else None
@@ -110,7 +112,7 @@ def _overlays(folder: Path, result: RunResult) -> dict[str, Path]:
             coarse=coarse,
             place=(scores.grid, slide.size),
         )
-        path = folder / "overlays" / f"{rank:02d}_{slide.id}.jpg"
+        path = folder / "overlays" / f"{rank:02d}_{file_name(slide.id)}.jpg"
         overlays.save(picture, path)
         drawn[slide.id] = path
     return drawn
@@ -123,7 +125,7 @@ def refines(result: RunResult) -> bool:
 
 def decided(folder: Path, slide: str, scores: ScoreMap) -> NDArray[np.bool_]:
     """The mask the figures were computed with: the method's own where it gave one, else score > 0.5."""
-    own = folder / "masks" / f"{slide}.png"
+    own = id_file(folder / "masks", slide, ".png")
     mask: NDArray[np.bool_] = (ScoreMap.load(own) if own.is_file() else scores).values > 0.5
     return mask
 

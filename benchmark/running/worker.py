@@ -54,11 +54,11 @@ class _PipeChannel:
 
     @cached_property
     def console(self) -> Console:
-        from rich.console import Console
+        from benchmark.terminal import PlainConsole
 
         if self._terminal:
-            return Console()
-        return Console(file=cast("IO[str]", _Lines(self)), width=WIDTH, force_terminal=False)
+            return PlainConsole()
+        return PlainConsole(file=cast("IO[str]", _Lines(self)), width=WIDTH, force_terminal=False)
 
     def opened(self, run: str) -> None:
         self.tell("run", run)

@@ -66,9 +66,7 @@ def run_closing_test(
     """The rows with their tests: ordinary runs, one per seed, stored among all others."""
     seeds = sweep.file.seeds
     specs = [replace(row.spec, seed=seed) for row in rows for seed in seeds]
-    console.print(
-        f"test: {' and '.join(row.name for row in rows)}, seeds {', '.join(map(str, seeds))}", highlight=False
-    )
+    console.print(f"test: {' and '.join(row.name for row in rows)}, seeds {', '.join(map(str, seeds))}")
     outcomes = run_specs(specs, replace(request, timeout=None), job.cache, tracker, console, engine)
     return [
         _with_outcomes(row, outcomes[place * len(seeds) : (place + 1) * len(seeds)], sweep)

@@ -25,6 +25,7 @@ from benchmark.running.limits import chosen_limits, read_seconds
 from benchmark.running.matrix import INTERRUPTED, MISTAKE, SUCCESS, writable
 from benchmark.running.worker import WIDTH
 from benchmark.signals import terminable
+from benchmark.terminal import PlainConsole
 from benchmark.tracking.store import DatasetInput, LiveRun, Tracker
 from benchmark.tuning.closing_test import Setting, run_closing_test, selection_note, settings_of
 from benchmark.tuning.request import Sweep, SweepRequest, resolve_sweep
@@ -45,7 +46,7 @@ def run_sweep(request: SweepRequest, engine: Engine = LOCAL) -> int:
 
     Returns the exit code: 0, 2 when no trial is complete or a test failed, 130 when interrupted. Raises `BenchError`.
     """
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = PlainConsole(width=None if sys.stdout.isatty() else WIDTH)
     run = request.run
     if run.jobs < 1:
         raise ConfigError(f"--jobs {run.jobs}: expected 1 or more", fix="--jobs 2")
@@ -68,7 +69,7 @@ def run_sweep(request: SweepRequest, engine: Engine = LOCAL) -> int:
     live = open_parent_run(study, tracker, job, sweep, console)
     _announce(study, sweep, console, slides, live)
     for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
-        console.print(f"  note: {line}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"  note: {line}", soft_wrap=True)
     try:
         tuning = Tuning(
             sweep,
@@ -88,7 +89,7 @@ def run_sweep(request: SweepRequest, engine: Engine = LOCAL) -> int:
         return _close(request, engine, sweep, study, job, tracker, console, live, slides)
     except KeyboardInterrupt:
         _leave(study, live, "KILLED", "interrupted; run the same command to resume")
-        console.print(f"interrupted; run the same command to resume the study {name}", highlight=False)
+        console.print(f"interrupted; run the same command to resume the study {name}")
         return INTERRUPTED
     except Exception as error:
         _leave(study, live, "FAILED", (str(error).splitlines() or [type(error).__name__])[0])
@@ -126,7 +127,7 @@ def open_parent_run(study: Study, tracker: Tracker, job: Job, sweep: Sweep, cons
             return tracker.reopen(str(before))
         except TrackingError as error:
             note = f"  note: run {str(before)[:8]} of this study cannot be resumed, a new one is started: {error.what}"
-            console.print(note, highlight=False, markup=False, soft_wrap=True)
+            console.print(note, soft_wrap=True)
     spec = sweep.spec
     live = tracker.start(
         experiment=experiment_of(job),
@@ -151,10 +152,10 @@ def open_parent_run(study: Study, tracker: Tracker, job: Job, sweep: Sweep, cons
 def _announce(study: Study, sweep: Sweep, console: Console, slides: int, live: LiveRun) -> None:
     done = sum(trial.state in ("complete", "pruned", "failed") for trial in study.trials())
     spec = sweep.spec
-    console.print(f"study {study.name}: {spec.method} on {spec.place}, preset {spec.preset}", highlight=False)
+    console.print(f"study {study.name}: {spec.method} on {spec.place}, preset {spec.preset}")
     progress = f"{done} of {sweep.file.trials} trials done"
     text = f"{progress}; {goals_of(sweep)} on {slides} validation slides; run {live.id[:8]}"
-    console.print(text, highlight=False, soft_wrap=True)
+    console.print(text, soft_wrap=True)
 
 
 def _close(
@@ -171,7 +172,7 @@ def _close(
     """Test, table, page."""
     trials = study.trials()
     if any(trial.state == "running" for trial in trials):
-        console.print("another command is at work on the last trials and will close the study", highlight=False)
+        console.print("another command is at work on the last trials and will close the study")
         live.abandon()
         return SUCCESS
     rows = settings_of(sweep, study)
@@ -189,7 +190,7 @@ def _close(
     if study.get(CLOSED) == [live.id, state]:
         live.finish()
         console.print(table)
-        console.print(f"nothing has changed since the page was written (run {live.id})", highlight=False)
+        console.print(f"nothing has changed since the page was written (run {live.id})")
         return MISTAKE if any(row.reasons for row in rows) else SUCCESS
     with tempfile.TemporaryDirectory() as folder:
         write_study(Path(folder), study, sweep, rows, slides)
@@ -200,13 +201,13 @@ def _close(
     live.finish()
     console.print(table)
     artifacts = f"bench ui   # run {live.id}: study.html, best.yaml, trials.csv, figures"
-    console.print(artifacts, highlight=False, soft_wrap=True)
+    console.print(artifacts, soft_wrap=True)
     option = f" --storage {request.storage}" if request.storage else ""
     repeat = f"bench sweep best {study.name}{option} > best.yaml && bench run --config best.yaml   # repeat the winner"
-    console.print(repeat, highlight=False, soft_wrap=True)
+    console.print(repeat, soft_wrap=True)
     left = sweep.file.trials - sum(trial.state not in ("waiting", "running") for trial in trials)
     if left > 0:
-        console.print(f"{left} of {sweep.file.trials} trials are left: run the same command to resume", highlight=False)
+        console.print(f"{left} of {sweep.file.trials} trials are left: run the same command to resume")
     return MISTAKE if any(row.reasons for row in rows) else SUCCESS
 
 

@@ -12,6 +12,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from benchmark.csv_text import csv_text
 from benchmark.errors import StudyError
 from benchmark.tracking.address import shown
 from benchmark.tuning.space import Space, dimension_of
@@ -186,7 +187,7 @@ def frame_of(trials: Sequence[Trial], metrics: Sequence[str], space: Space) -> D
 
 def as_csv(frame: DataFrame) -> str:
     """As CSV, seconds to one digit; reading with `keep_default_na=False` tells the choice null from an inactive one."""
-    return str(frame.round({"seconds": 1}).to_csv(index=False, lineterminator="\n"))
+    return csv_text(frame.round({"seconds": 1}))
 
 
 def _text(choice: Any) -> str:

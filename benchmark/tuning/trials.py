@@ -79,13 +79,13 @@ class Tuning:
     def _remember_code(self) -> None:
         now = code_digest(methods().load(self._sweep.spec.method))
         if self._study.set_default(CODE, now) != now:
-            self._console.print("  note: the method's code has changed since this study began", highlight=False)
+            self._console.print("  note: the method's code has changed since this study began")
 
     def _feed(self) -> None:
         while self._executor.free and not self._end and self._error is None:
             if time.monotonic() > self._until:
                 self._end = "the time is up"
-                self._console.print("  the time is up: no further trial is started", highlight=False)
+                self._console.print("  the time is up: no further trial is started")
                 return
             asked = self._study.ask(self._sweep.file.trials)
             if asked is None:
@@ -134,9 +134,7 @@ class Tuning:
             if self._sweep.file.pruner.kind != "none" and not self._watched:
                 self._watched = True
                 watch = self._sweep.file.pruner.watch
-                self._console.print(
-                    f"  note: trial {number} logged no curve {watch!r}: nothing is pruned", markup=False
-                )
+                self._console.print(f"  note: trial {number} logged no curve {watch!r}: nothing is pruned")
         elif outcome.state == "interrupted":
             self._study.release(number)
         else:
@@ -164,11 +162,11 @@ class Tuning:
             self._error = self._sweep.loaded.error(message, "objectives", fix="choose another objective")
 
     def _announce(self, number: int, text: str) -> None:
-        self._console.print(f"[trial {number}] {text}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(f"[trial {number}] {text}", soft_wrap=True)
 
     def _say(self, number: int, text: str) -> None:
         if self._jobs == 1 or self._debug:
-            self._console.print(f"  {text.strip()}", highlight=False, markup=False, soft_wrap=True)
+            self._console.print(f"  {text.strip()}", soft_wrap=True)
 
 
 def spec_with(sweep: Sweep, values: Mapping[str, Any]) -> RunSpec:

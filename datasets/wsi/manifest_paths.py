@@ -7,11 +7,9 @@ import re
 import unicodedata
 from pathlib import Path
 
-LONGEST = 200
-"""Bytes of an id; files named after it have endings of their own."""
+from benchmark.file_names import FORBIDDEN, LONGEST
 
 _DRIVE = re.compile(r"[A-Za-z]:/")
-_FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 
 ALLOWED = f'a file name of at most {LONGEST} bytes: no / \\ : * ? " < > | and no dot at its beginning or end'
 """What an id is, in words."""
@@ -20,12 +18,12 @@ ALLOWED = f'a file name of at most {LONGEST} bytes: no / \\ : * ? " < > | and no
 def is_id(text: str) -> bool:
     """Whether a text can name files in every folder and on every system: ids of slides become file names."""
     dots = text.startswith(".") or text.endswith(".")
-    return bool(text) and not dots and not _FORBIDDEN.search(text) and len(text.encode()) <= LONGEST
+    return bool(text) and not dots and not FORBIDDEN.search(text) and len(text.encode()) <= LONGEST
 
 
 def proper_id(text: str) -> str:
     """An id as near to the text as can be: characters that no file name may hold become underscores."""
-    return _FORBIDDEN.sub("_", nfc(text)).strip(". ").encode()[:LONGEST].decode(errors="ignore") or "_"
+    return FORBIDDEN.sub("_", nfc(text)).strip(". ").encode()[:LONGEST].decode(errors="ignore") or "_"
 
 
 def inside(root: Path, text: str) -> Path | None:

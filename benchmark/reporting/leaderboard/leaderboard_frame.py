@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from benchmark.csv_text import csv_text
 from benchmark.reporting.leaderboard import leaderboard_words as words
 from benchmark.reporting.leaderboard.build_boards import Filters
 from benchmark.reporting.leaderboard.standings_model import TASKS, Board, Leaderboard, Row
@@ -44,10 +45,7 @@ def as_frame(leaderboard: Leaderboard, filters: Filters) -> DataFrame:
 def as_csv(leaderboard: Leaderboard, filters: Filters) -> str:
     """The same as CSV; what is undefined is an empty field."""
     frame = as_frame(leaderboard, filters)
-    text: str = frame.assign(refit=frame["refit"].map({True: "true", False: "false"})).to_csv(
-        index=False, lineterminator="\n"
-    )
-    return text
+    return csv_text(frame.assign(refit=frame["refit"].map({True: "true", False: "false"})))
 
 
 def _metrics(filters: Filters) -> list[str]:
