@@ -31,7 +31,7 @@ def csv_text(frame: DataFrame, **settings: Any) -> str:
     from pandas import Series
 
     columns = {
-        name: Series([escaped(cell) for cell in column], index=column.index, dtype=column.dtype)
+        str(name): Series([escaped(cell) for cell in column], index=column.index, dtype=column.dtype)
         for name, column in frame.items()
         if column.dtype == object or column.dtype == "string"
     }

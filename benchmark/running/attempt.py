@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +36,10 @@ from benchmark.running.states import STOPPED, reason_of, state_of
 from benchmark.running.task import Channel, Task
 from benchmark.seeds import seed_of
 from benchmark.signals import terminable
+from benchmark.storage import whole_file
 from benchmark.supervision import Ledger, Supervision
 from benchmark.tracking.artifacts import slide_rows
+from benchmark.tracking.owner import machine
 from benchmark.tracking.store import DatasetInput, LiveRun, StoredRun, Tracker
 
 WAIT_SECONDS = 2.0
@@ -87,17 +90,27 @@ def _alone(job: Job, console: Console, way: Way) -> Iterator[None]:
     """Hold the run's lock, so that processes that share a cache never do the same run at once."""
     (job.cache / "runs").mkdir(parents=True, exist_ok=True)
     lock = FileLock(job.cache / "runs" / f"{job.identity}.lock")
+    holder = job.cache / "runs" / f"{job.identity}.holder"
     try:
         lock.acquire(timeout=0)
     except Timeout:
         if not way.wait:
-            raise ElsewhereError from None
-        console.print("  another process is doing this run; waiting for it")
+            raise ElsewhereError(_held_by(holder)) from None
+        console.print(f"  {_held_by(holder)} is doing this run; waiting for it")
         lock.acquire()
     try:
+        with whole_file(holder) as temporary:
+            temporary.write_text(f"process {os.getpid()} on {machine()}", encoding="utf-8")
         yield
     finally:
         lock.release()
+
+
+def _held_by(holder: Path) -> str:
+    """Whose lock it is, in words."""
+    with suppress(OSError, UnicodeDecodeError):
+        return holder.read_text(encoding="utf-8")
+    return "another process"
 
 
 def _run_alone(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
@@ -149,7 +162,7 @@ def _others(job: Job, tracker: Tracker, live: LiveRun, way: Way) -> StoredRun | 
     live.abandon()
     tracker.withdraw(live.id)
     if rivals:
-        raise ElsewhereError
+        raise ElsewhereError(f"process {rivals[0].tag('pid')} on {rivals[0].tag('host')}")
     return done
 
 
@@ -280,6 +293,6 @@ def _ended(live: LiveRun) -> Iterator[None]:
     except KeyboardInterrupt as error:
         live.end("KILLED", STOPPED, state_of(error))
         raise
-    except Exception as error:
+    except BaseException as error:
         live.end("FAILED", reason_of(error), state_of(error))
         raise

@@ -101,6 +101,11 @@ class MemoryWatch:
                 self._members = [parent, *parent.children(recursive=True)]
         return sum(map(_own, self._members))
 
+    @property
+    def members(self) -> list[psutil.Process]:
+        """The process and its children as they were last looked up."""
+        return list(self._members)
+
 
 def _own(process: psutil.Process) -> int:
     with suppress(psutil.Error):

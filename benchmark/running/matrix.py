@@ -21,7 +21,7 @@ from benchmark.running.closing_table import closing_table, plan_table
 from benchmark.running.comparisons import comparisons, refinement_tables
 from benchmark.running.executors.executor import Ended, Engine, Executor, no_curve
 from benchmark.running.executors.local import LOCAL
-from benchmark.running.limits import Limits, chosen_limits
+from benchmark.running.limits import Limits, chosen_limits, duration
 from benchmark.running.outcome import Outcome
 from benchmark.running.plan import plan
 from benchmark.running.states import FAILURES, ends_all, reason_of, state_of
@@ -115,6 +115,7 @@ class _Matrix:
         self._request, self._engine, self._prospects = request, engine, prospects
         self._tracker, self._console, self._limits = tracker, console, limits
         self._outcomes: dict[int, Outcome] = {}
+        self._waits: dict[int, float] = {}
         self._end = ""
         terminal = request.jobs == 1 and console.is_terminal
         self._tasks = Tasks(tracker.uri, cache, request.jobs, debug=request.debug, terminal=terminal)
@@ -197,8 +198,10 @@ class _Matrix:
         self._tasks.over(ended.number)
         prospect, outcome = self._prospects[ended.number], ended.outcome
         if outcome is None:
-            queue.append((ended.number, time.monotonic() + LOOK_AGAIN))
-            return
+            outcome = self._await(ended)
+            if outcome is None:
+                queue.append((ended.number, time.monotonic() + LOOK_AGAIN))
+                return
         outcome = replace(outcome, spec=prospect.spec)
         if not ended.stored:
             try:
@@ -206,6 +209,18 @@ class _Matrix:
             except TrackingError as error:
                 self._end = self._end or error.what
         self._note(ended.number, outcome)
+
+    def _await(self, ended: Ended) -> Outcome | None:
+        """Wait for a run that another process does, no longer than a run may take; the outcome when that is over."""
+        began = self._waits.get(ended.number)
+        if began is None:
+            began = self._waits[ended.number] = time.monotonic()
+            self._say(ended.number, f"  {ended.holder} is doing this run; waiting for it")
+        seconds = self._limits.seconds
+        if seconds is None or time.monotonic() - began < seconds:
+            return None
+        reason = f"waited {duration(seconds)} (--timeout) for {ended.holder}, which is doing this run"
+        return Outcome(self._prospects[ended.number].spec, "timed out", reason)
 
     def _note(self, number: int, outcome: Outcome) -> None:
         self._outcomes[number] = outcome

@@ -32,4 +32,4 @@ class Outcome:
 
 
 class ElsewhereError(Exception):
-    """Another process, here or on another machine, is doing this very run."""
+    """Another process, here or on another machine, is doing this very run; its text says which."""

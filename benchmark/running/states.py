@@ -37,7 +37,7 @@ def state_of(error: BaseException) -> State:
     """The state of a run that ended with this error."""
     torch = sys.modules.get("torch")
     kinds = (MemoryError, *((torch.OutOfMemoryError,) if torch is not None else ()))
-    if isinstance(error, kinds) or "DefaultCPUAllocator: can't allocate memory" in str(error):
+    if isinstance(error, kinds) or "DefaultCPUAllocator: can't allocate memory" in text_of(error):
         return "out of memory"
     return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
@@ -49,8 +49,16 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
         where = f" {error.filename}" if error.filename else ""
         return f"no space left on the disk of{where or ' the cache'} ({error.strerror})"
-    first = (str(error).strip() or "without a message").splitlines()[0]
+    first = (text_of(error).strip() or "without a message").splitlines()[0]
     return f"{type(error).__name__}: {first}"
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an error; that of a plug-in may itself raise when it is asked for."""
+    try:
+        return str(error)
+    except Exception as second:
+        return f"(its text cannot be shown: {type(second).__name__})"
 
 
 def ends_all(error: BaseException) -> bool:
@@ -58,5 +66,5 @@ def ends_all(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     return isinstance(error, TrackingError) and (
-        isinstance(error, NotStoredError) or any(sign in str(error) for sign in _GONE)
+        isinstance(error, NotStoredError) or any(sign in text_of(error) for sign in _GONE)
     )

@@ -12,6 +12,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
 from contextlib import suppress
 from dataclasses import replace
@@ -20,8 +21,10 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from benchmark.guardian import GRACE
+from benchmark.process_tree import MARK, kill_tree
 from benchmark.running.outcome import ElsewhereError, Outcome
-from benchmark.running.states import reason_of, state_of
+from benchmark.running.states import reason_of, state_of, text_of
 from benchmark.running.task import Task, Work
 
 if TYPE_CHECKING:
@@ -34,16 +37,17 @@ def work(task: Task, pipe: Connection) -> None:
     """Do a task and tell of it through the pipe.
 
     The messages: `("run", id)`, `("say", text)`, `("curve", (step, value))`, and at last `("end", outcome)` or
-    `("elsewhere", None)`. An error is an outcome too, never raised.
+    `("elsewhere", whose)`. An error is an outcome too, never raised.
     """
     _settle(task)
     threading.Thread(target=_watch, args=(pipe,), name="matrix-watch", daemon=True).start()
     channel = _PipeChannel(pipe, task.terminal)
     try:
         channel.tell("end", _outcome(task, channel))
-    except ElsewhereError:
-        channel.tell("elsewhere", None)
-    sys.stdout.flush()
+    except ElsewhereError as error:
+        channel.tell("elsewhere", str(error))
+    with suppress(OSError, ValueError):  # a plug-in may have closed it
+        sys.stdout.flush()
 
 
 class _PipeChannel:
@@ -87,10 +91,16 @@ def _settle(task: Task) -> None:
 
 
 def _watch(pipe: Connection) -> None:
-    """End this process like Ctrl-C does when the matrix is gone: its end of the pipe is closed then."""
+    """End this process like Ctrl-C does when the matrix is gone: its end of the pipe is closed then.
+
+    What has not ended some seconds later is killed with all that it started.
+    """
     with suppress(EOFError, OSError):
         pipe.recv()
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    kill_tree(os.getpid(), mark=os.environ.get(MARK))
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def _outcome(task: Task, channel: _PipeChannel) -> Outcome:
@@ -101,8 +111,8 @@ def _outcome(task: Task, channel: _PipeChannel) -> Outcome:
         done = function(task, channel, **task.arguments)
     except ElsewhereError:
         raise
-    except (Exception, KeyboardInterrupt) as error:
-        trace = traceback.format_exc()
+    except BaseException as error:  # also SystemExit and GeneratorExit of a plug-in: a run that failed
+        trace = _trace(error)
         if task.debug and not isinstance(error, KeyboardInterrupt):
             channel.tell("say", trace)
         return Outcome(task.spec, state_of(error), reason_of(error), error=_portable(error), trace=trace)
@@ -111,11 +121,20 @@ def _outcome(task: Task, channel: _PipeChannel) -> Outcome:
 
 def _portable(error: BaseException) -> BaseException:
     """The error, or a plain one with its words where its class cannot travel between processes."""
+    text = text_of(error)
     try:
         again = pickle.loads(pickle.dumps(error))
+        same = isinstance(error, Exception | KeyboardInterrupt) and str(again) == text
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error if str(again) == str(error) else RuntimeError(f"{type(error).__name__}: {error}")
+        same = False
+    return error if same else RuntimeError(f"{type(error).__name__}: {text}")
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        return traceback.format_exc()
+    except Exception:  # the text of an error in the chain raises
+        return "".join(traceback.format_tb(error.__traceback__))
 
 
 class _Lines(io.TextIOBase):

@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from typing import IO
 
 from benchmark.errors import TrackingError
+from benchmark.guardian import Guardian
+from benchmark.signals import terminable
 from benchmark.tracking.address import FIRST_RUN, is_server, require_server, shown, sqlite_path, store_uri
 
 PORTS_TRIED, START_SECONDS, STOP_SECONDS = 50, 90.0, 10.0
@@ -72,19 +73,24 @@ def free_port(host: str, first: int) -> int:
 
 def _attend(server: subprocess.Popen[bytes], log: IO[bytes], host: str, port: int, uri: str) -> int:
     page = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
+    guardian = Guardian(term=True)
+    guardian.watch(server.pid)
     try:
-        _await(server, log, host, port)
-        _announce(page, uri)
-        return server.wait()
+        with terminable():
+            return _shown(server, log, host, port, page, uri)
     except KeyboardInterrupt:
         print("stopped")
         return 0
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
         _stop(server)
+        guardian.close()
+
+
+def _shown(server: subprocess.Popen[bytes], log: IO[bytes], host: str, port: int, page: str, uri: str) -> int:
+    """Wait for the server, say where it is, and wait until it ends."""
+    _await(server, log, host, port)
+    _announce(page, uri)
+    return server.wait()
 
 
 def _await(server: subprocess.Popen[bytes], log: IO[bytes], host: str, port: int) -> None:

@@ -22,11 +22,12 @@ Curve = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class Ended:
-    """A task that is over. `outcome` is None when another process somewhere does it. `stored`: it wrote its own end."""
+    """A task that is over: `outcome` is None when `holder`, another process, does it. `stored`: it wrote its end."""
 
     number: int
     outcome: Outcome | None
     stored: bool
+    holder: str = ""
 
 
 class Executor(AbstractContextManager["Executor"], Protocol):

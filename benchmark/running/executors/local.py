@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from benchmark.guardian import GRACE, Guardian
+from benchmark.process_tree import MARK, kill_tree
 from benchmark.running.executors.executor import Curve, Ended, Say
 from benchmark.running.limits import Limits, MemoryWatch, duration, memory_kills
 from benchmark.running.outcome import Outcome
@@ -22,8 +25,9 @@ from benchmark.running.worker import work
 
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 SAFE_PATH, SET_HERE = "PYTHONSAFEPATH", "for bench's server process"
-PERIOD, GRACE = 0.05, 8.0
-"""Seconds between two looks at memory and clock; seconds a process gets to end by itself when asked to."""
+_CRASHES = {"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"}
+PERIOD = 0.05
+"""Seconds between two looks at memory and clock."""
 
 
 @dataclass
@@ -36,10 +40,12 @@ class _Job:
     pipe: Connection
     kills: int
     watch: MemoryWatch
+    mark: str
+    """Borne by everything the task starts, see `process_tree`."""
     began: float = field(default_factory=time.monotonic)
     run: str | None = None
     outcome: Outcome | None = None
-    elsewhere: bool = False
+    elsewhere: str | None = None
     stopped: tuple[State, str] | None = None
     """State and reason when it was stopped from here."""
     killed_at: float | None = None
@@ -72,12 +78,14 @@ class LocalExecutor:
         self._jobs, self._limits, self._say, self._curve = jobs, limits, say, curve
         self._context: Any = _context()
         self._running: dict[int, _Job] = {}
+        self._guardian = Guardian()
 
     def __enter__(self) -> LocalExecutor:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.stop()
+        self._guardian.close()
 
     @property
     def free(self) -> bool:
@@ -92,12 +100,15 @@ class LocalExecutor:
     def start(self, number: int, task: Task) -> None:
         """Start a task; `number` tells it from the others."""
         here, there = self._context.Pipe()
+        mark = uuid.uuid4().hex
+        task = replace(task, environment={**task.environment, MARK: mark})
         process = self._context.Process(target=work, args=(task, there), name=f"bench {number}")
         kills = memory_kills()
         with _installed_modules():
             process.start()
         there.close()
-        self._running[number] = _Job(number, task, process, here, kills, MemoryWatch(process.pid))
+        self._running[number] = _Job(number, task, process, here, kills, MemoryWatch(process.pid), mark)
+        self._guardian.watch(process.pid, mark)
 
     def ended(self) -> Iterator[Ended]:
         """Wait a moment, then give the tasks that are over by now."""
@@ -123,7 +134,7 @@ class LocalExecutor:
             try:
                 if time.monotonic() > deadline:
                     for job in self._running.values():
-                        _signal(job, _KILL)
+                        _kill(job)
                 over.extend(self.ended())
             except KeyboardInterrupt:
                 deadline = 0.0
@@ -149,14 +160,14 @@ class LocalExecutor:
                 elif kind == "end":
                     job.outcome = content
                 else:
-                    job.elsewhere = True
+                    job.elsewhere = content
 
     def _guard(self, job: _Job) -> None:
         """Stop a run that is over one of its limits."""
         now = time.monotonic()
         if job.killed_at is not None:
             if now > job.killed_at + GRACE:
-                _signal(job, _KILL)
+                _kill(job)
             return
         seconds, memory = self._limits.seconds, self._limits.memory
         if seconds is not None and now - job.began > seconds:
@@ -168,18 +179,21 @@ class LocalExecutor:
         if held > memory:
             shares = f"used {held / 2**30:.2f} GiB, the limit is {memory / 2**30:.2f} GiB (--memory)"
             job.stopped, job.killed_at = ("out of memory", shares), now
-            _signal(job, _KILL)
+            _kill(job)
 
     def _end(self, job: _Job) -> Ended:
         del self._running[job.number]
+        pid = job.process.pid
         job.process.join()
         _signal(job, _KILL)
+        kill_tree(None, job.watch.members, mark=job.mark if job.outcome is None or job.stopped else None)
+        self._guardian.forget(pid)
         code = job.process.exitcode or 0
         job.pipe.close()
         job.process.close()
         seconds = time.monotonic() - job.began
-        if job.elsewhere:
-            return Ended(job.number, None, True)
+        if job.elsewhere is not None:
+            return Ended(job.number, None, True, job.elsewhere)
         done = job.outcome
         if done is not None and (done.state in ("ok", "finished before") or job.stopped is None):
             return Ended(
@@ -225,11 +239,18 @@ def _signal(job: _Job, number: int) -> None:
             os.kill(pid, number)
 
 
+def _kill(job: _Job) -> None:
+    """Kill a run with everything below it, whatever session that is in."""
+    kill_tree(job.process.pid, job.watch.members, mark=job.mark)
+
+
 def _how(code: int, memory_kills_: int) -> tuple[State, str]:
     """State and reason of a process that exited without reporting."""
     if memory_kills_ > 0:
         return "out of memory", "killed by the system: out of memory"
     if code < 0:
         name = signal.Signals(-code).name if -code in signal.Signals._value2member_map_ else f"signal {-code}"
+        if name in _CRASHES:
+            return "failed", f"its process crashed: {name} in its own code or a library that it uses"
         return "failed", f"its process was ended by {name} from outside"
     return "failed", f"its process exited without reporting (exit code {code})"
