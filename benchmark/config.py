@@ -17,6 +17,8 @@ from benchmark.errors import ConfigError
 from benchmark.method import Method
 
 SYNTHETIC = "synthetic"
+SYNTHETIC_SLIDES, FEWEST_SYNTHETIC = 24, 4
+"""Slides of a miniature, unless told; the fewest that fill three splits."""
 DEFAULT_PRESET = "paper"
 _TELLING = frozenset({"value_error", "path_not_file", "path_not_directory", "multiple_of"})
 """Errors whose own message says more than the legal range."""
@@ -61,7 +63,7 @@ class RunFile(BaseModel):
     refit: bool = False
     device: str | None = None
     data: str | None = None
-    synthetic_slides: int | None = Field(None, ge=4)
+    synthetic_slides: int | None = Field(None, ge=FEWEST_SYNTHETIC)
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -259,12 +259,15 @@ def test_tests_and_published_numbers_stand_beside_ours(tmp_path):
 
 
 def test_real_stands_before_synthetic_and_incomplete_is_said(tmp_path):
-    painted = board(synthetic=True, settings="target=malignant", content="ab12cd34")
+    painted = board(synthetic=True, miniature=30, settings="target=malignant", content="ab12cd34")
     text = page_of(painted, board(used=15), folder=tmp_path)
     first, second = text.split("<section ")[1:3]
     assert 'class="tag">incomplete' in first and "5 test slides are missing" in first and "synthetic" not in first
     assert 'class="tag">synthetic' in second
-    assert "--set dataset.target=malignant --data synthetic</code>" in second and "(data ab12cd34)</code>" not in second
+    assert (
+        "--set dataset.target=malignant --data synthetic --synthetic-slides 30</code>" in second
+        and "(data ab12cd34)</code>" not in second
+    )
 
 
 def test_at_most_eight_rows_have_pictures(tmp_path):

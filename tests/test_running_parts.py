@@ -124,7 +124,7 @@ def test_the_command_for_the_failed_ones_does_exactly_them():
     (command,) = rerun_commands(specs, RunRequest(timeout="2h", jobs=2))
     assert command == (
         "bench run --method oeem --dataset glas --preset quick --seeds 1,2 --set method.weighting=none "
-        "--set dataset.target=malignant --data synthetic --timeout 2h"
+        "--set dataset.target=malignant --data synthetic --synthetic-slides 6 --timeout 2h"
     )
 
 

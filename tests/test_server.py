@@ -15,6 +15,7 @@ from benchmark.notebook import read_leaderboard
 from benchmark.reporting.leaderboard.build_leaderboard import Filters
 from benchmark.running import matrix
 from benchmark.stored import MissingError, unit_table
+from benchmark.tracking.address import sqlite_path, sqlite_uri
 from benchmark.tracking.artifacts import StoreArtifacts, slide_rows
 from benchmark.tracking.store import Tracker
 
@@ -137,3 +138,17 @@ def test_a_server_that_vanishes_loses_nothing(server, distribution, miniatures, 
     (board,) = found.boards
     assert {row.method for row in board.rows} == set(runs) and board.standings["pixel/miou"]
     assert matrix.run_all(asked) == 0 and "3 finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["p%41x", "q?x", "a b'c\"d", "h#x", "ä"])
+def test_a_store_in_a_folder_of_any_name(tmp_path, monkeypatch, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracker = Tracker()
+    run = tracker.record(experiment="glas", description="", name="a", tags={"bench.state": "skipped"})
+    assert [stored.id for stored in Tracker().runs("glas")] == [run]
+    assert (folder / "mlflow.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert sqlite_path(sqlite_uri(folder / "mlflow.db")) == folder / "mlflow.db"

@@ -110,9 +110,9 @@ def _resolve(
 
 
 def _open(kind: type[Dataset], options: BaseModel, data: str | None) -> Dataset:
-    from benchmark.config import SYNTHETIC
+    from benchmark.config import SYNTHETIC, SYNTHETIC_SLIDES
     from benchmark.datahome import cache_home, find_root
-    from benchmark.running.plan import SYNTHETIC_SEED, SYNTHETIC_SLIDES
+    from benchmark.running.plan import SYNTHETIC_SEED
     from benchmark.running.synthetic import synthetic_root
 
     if data == SYNTHETIC:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from benchmark.config import SYNTHETIC, SYNTHETIC_SLIDES
 from benchmark.reporting.run_names import split_settings
 
 if TYPE_CHECKING:
@@ -31,6 +32,19 @@ def run_command(
     for owner, values in (("method", split_settings(variant)), ("dataset", split_settings(settings))):
         words += [word for name, value in values.items() for word in ("--set", f"{owner}.{name}={value}")]
     return shlex.join([*words, *extra])
+
+
+def miniature_of(tags: Mapping[str, str]) -> int | None:
+    """Slides of the miniature of a stored run; None for one on data of a folder."""
+    number = tags.get("bench.synthetic_slides", "")
+    return int(number) if number.isdecimal() else None
+
+
+def miniature_words(slides: int | None) -> list[str]:
+    """The options that make a miniature of so many slides; none for data of a folder."""
+    if slides is None:
+        return []
+    return ["--data", SYNTHETIC, *(["--synthetic-slides", str(slides)] if slides != SYNTHETIC_SLIDES else [])]
 
 
 def command_text(command: str) -> Text:

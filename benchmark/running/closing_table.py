@@ -11,7 +11,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.reporting.command import command_text, run_command
+from benchmark.config import SYNTHETIC
+from benchmark.reporting.command import command_text, miniature_words, run_command
 from benchmark.reporting.run_names import Component, distinct_names
 from benchmark.running.headlines import HEADLINES
 from benchmark.running.states import FAILURES
@@ -139,17 +140,19 @@ def _hints(outcomes: Sequence[Outcome], request: RunRequest | None) -> list[Text
 
 def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) -> list[str]:
     """One command per method, dataset and settings, with all seeds of those runs."""
-    groups: dict[tuple[str, str, bool, str, str, str, str | None, str], list[int]] = {}
+    groups: dict[tuple[str, str, bool, str, str, str, tuple[str, ...], str], list[int]] = {}
     for spec in specs:
-        key = (spec.method, spec.variant, spec.refit, spec.dataset, spec.settings, spec.preset, spec.data, spec.device)
+        made = miniature_words(spec.synthetic_slides if spec.data == SYNTHETIC else None)
+        data = tuple(made) if made else ("--data", spec.data) if spec.data else ()
+        key = (spec.method, spec.variant, spec.refit, spec.dataset, spec.settings, spec.preset, data, spec.device)
         groups.setdefault(key, []).append(spec.seed)
     commands = []
     for (method, variant, refit, dataset, settings, preset, data, device), seeds in groups.items():
-        extra = ["--data", data] if data else []
+        extra = list(data)
         extra += ["--device", device] if device != "auto" else []
-        for option in ("store", "timeout", "memory"):
+        for option in ("store", "cache", "timeout", "memory"):
             value = getattr(request, option, None)
-            extra += [f"--{option}", value] if value else []
+            extra += [f"--{option}", str(value)] if value else []
         commands.append(
             run_command(
                 method=method,

@@ -108,6 +108,7 @@ class Job:
             "bench.row": self.row,
             "bench.board": self.data_identity,
             "bench.identity": self.identity,
+            "bench.synthetic_slides": str(self.spec.synthetic_slides) if self.spec.data == SYNTHETIC else "",
             "bench.data_kind": "synthetic" if self.dataset.synthetic else "real",
             "bench.data_digest": self.data_digest,
             "bench.code": code_version(),

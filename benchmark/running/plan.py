@@ -19,7 +19,6 @@ from benchmark.errors import ConfigError
 from benchmark.method import Method
 from benchmark.registry import datasets, methods
 
-SYNTHETIC_SLIDES = 24
 SYNTHETIC_SEED = 0
 
 
@@ -106,7 +105,7 @@ def _resolve(
         seed=0,
         device=request.device or file.device or "auto",
         data=request.data or file.data,
-        synthetic_slides=request.synthetic_slides or file.synthetic_slides or SYNTHETIC_SLIDES,
+        synthetic_slides=_slides(request.synthetic_slides) or file.synthetic_slides or config.SYNTHETIC_SLIDES,
         variant=label_of(params, config.resolve(method, preset)),
         refit=refit,
         settings=label_of(options, _defaults(dataset.Options)),
@@ -133,3 +132,10 @@ def _word(value: Any) -> str:
     text = str(value)
     unclear = isinstance(value, str) and ("," in text or yaml.safe_load(text) != value)
     return json.dumps(text) if unclear else text
+
+
+def _slides(number: int | None) -> int | None:
+    if number is not None and number < config.FEWEST_SYNTHETIC:
+        msg = f"--synthetic-slides {number}: expected at least {config.FEWEST_SYNTHETIC}, some for each split"
+        raise ConfigError(msg, fix=f"--synthetic-slides {config.SYNTHETIC_SLIDES}")
+    return number

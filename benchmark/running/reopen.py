@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.config import SYNTHETIC, read_file, validated
+from benchmark.config import SYNTHETIC, SYNTHETIC_SLIDES, read_file, validated
 from benchmark.datahome import find_root
 from benchmark.dataset import Dataset
 from benchmark.digest import content_digest
 from benchmark.errors import ConfigError, DataError
 from benchmark.registry import datasets
-from benchmark.running.plan import SYNTHETIC_SEED, SYNTHETIC_SLIDES
+from benchmark.running.plan import SYNTHETIC_SEED
 from benchmark.running.synthetic import synthetic_root
 
 

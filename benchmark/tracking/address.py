@@ -10,7 +10,7 @@ import sqlite3
 import urllib.request
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import psutil
 
@@ -30,13 +30,18 @@ def store_uri(uri: str | None = None) -> str:
     chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}mlflow.db"
     path = sqlite_path(chosen)
     query = chosen[chosen.find("?") :] if "?" in chosen else ""
-    return chosen if path is None else f"{_SQLITE}{path.as_posix()}{query}"
+    return chosen if path is None else f"{sqlite_uri(path)}{query}"
+
+
+def sqlite_uri(path: Path) -> str:
+    """The address of a SQLite file; `%` and `?` of its path are encoded, for SQLAlchemy decodes it."""
+    return _SQLITE + path.absolute().as_posix().replace("%", "%25").replace("?", "%3F")
 
 
 def sqlite_path(uri: str) -> Path | None:
     """The file of a SQLite store, absolute; None for every other store."""
     name = uri.removeprefix(_SQLITE).partition("?")[0]
-    return Path(name).absolute() if uri.startswith(_SQLITE) and name not in ("", ":memory:") else None
+    return Path(unquote(name)).absolute() if uri.startswith(_SQLITE) and name not in ("", ":memory:") else None
 
 
 def is_server(uri: str) -> bool:

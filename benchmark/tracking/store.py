@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 from benchmark.errors import TrackingError
 from benchmark.stored import StoredRun
 from benchmark.tracking import address
-from benchmark.tracking.address import shown, sqlite_path, store_uri
+from benchmark.tracking.address import shown, sqlite_path, sqlite_uri, store_uri
 from benchmark.tracking.live import NOTE, LiveRun
 from benchmark.tracking.mlflow_run import DatasetInput, MlflowSink, dataset_input, stored_run
 from benchmark.tracking.mlflow_settings import SETTINGS
@@ -62,6 +62,7 @@ class Tracker:
         self._path = sqlite_path(self.uri)
         self._cache = cache
         self._known: dict[str, str] = {}
+        self._stray = _stray_folder(self.uri)
 
     @property
     def shown(self) -> str:
@@ -313,6 +314,10 @@ class Tracker:
             except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
                 if "database is locked" not in str(error) or time.monotonic() > deadline:
                     raise self._told(error) from error
+            finally:
+                if self._stray is not None:
+                    with suppress(OSError):
+                        self._stray.rmdir()
             time.sleep(random.uniform(0.02, 0.2))
 
     def _told(self, error: Exception) -> TrackingError:
@@ -335,15 +340,26 @@ def _open(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
+def _stray_folder(uri: str) -> Path | None:
+    """The folder that MLflow makes needlessly: a SQLite file's as its address spells it, `q%3Fx` beside `q?x`."""
+    folder = Path(uri.removeprefix("sqlite:///").partition("?")[0]).parent
+    return folder if uri.startswith("sqlite:///") and "%" in str(folder) and not folder.exists() else None
+
+
 def _create(path: Path, cache: Path | None) -> None:
     """Put an empty MLflow database at `path`, whole or not at all, from the cached tables where there are any."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from mlflow.version import VERSION
 
-    with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent, ignore_cleanup_errors=True) as name:
-        made, fresh = Path(name) / "made.db", Path(name) / "fresh.db"
+    # Not by way of a client: that writes the working directory into SQL as it is, so that `a'b` is a syntax error.
+    with (
+        tempfile.TemporaryDirectory(prefix="mlflow-", ignore_cleanup_errors=True) as plain,
+        tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent, ignore_cleanup_errors=True) as name,
+    ):
+        made, fresh = Path(plain) / "made.db", Path(name) / "fresh.db"
         template = cache / f"mlflow-{VERSION}.db" if cache else made
         if not template.exists():
-            _open(f"sqlite:///{made.as_posix()}")
+            SqlAlchemyStore(sqlite_uri(made), Path(plain).as_uri())
             if cache:
                 cache.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(made, staged := cache / f".{Path(name).name}.db")

@@ -8,6 +8,7 @@ from math import fsum, sqrt
 
 from benchmark.errors import ConfigError
 from benchmark.metrics.catalogue import METRICS
+from benchmark.reporting.command import miniature_of
 from benchmark.reporting.label_cost import CostModel
 from benchmark.reporting.leaderboard.standings_model import NO_LABELS, TASKS, Board, Figure, Row
 from benchmark.reporting.run_names import component_of
@@ -134,6 +135,7 @@ def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board
         dataset=first.tags.get("bench.dataset", ""),
         settings=first.tags.get("bench.settings", ""),
         synthetic=first.tags.get("bench.data_kind") == "synthetic",
+        miniature=miniature_of(first.tags),
         used=int(first.metrics.get("data/slides_used", 0)),
         expected=int(first.metrics.get("data/slides_expected", 0)),
         rows=tuple(rows.values()),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmark.reporting.command import run_command
+from benchmark.reporting.command import miniature_of, miniature_words, run_command
 from benchmark.reporting.label_cost import CostModel, read_cost_model
 from benchmark.reporting.leaderboard.across import mean_ranks
 from benchmark.reporting.leaderboard.build_boards import Filters, boards, wanted_metrics
@@ -121,6 +121,7 @@ def _failure(run: StoredRun) -> Failure:
     tags = {name.removeprefix("bench."): value for name, value in run.tags.items()}
     words = {name: tags.get(name, "") for name in ("method", "variant", "dataset", "settings", "preset")}
     refit = tags.get("refit") == "true"
+    seeds, extra = [int(tags.get("seed", "0"))], miniature_words(miniature_of(run.tags))
     return Failure(
         dataset=" ".join(filter(None, (words["dataset"], words["settings"]))),
         label=component_of(run).label,
@@ -128,5 +129,5 @@ def _failure(run: StoredRun) -> Failure:
         state=tags.get("state") or ("failed" if run.status == "FAILED" else "interrupted"),
         reason=tags.get("reason", ""),
         run=run.id,
-        command=run_command(**words, refit=refit, seeds=[int(tags.get("seed", "0"))]),
+        command=run_command(**words, refit=refit, seeds=seeds, extra=extra),
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.config import SYNTHETIC
-from benchmark.reporting.command import run_command
+from benchmark.reporting.command import miniature_words, run_command
 from benchmark.reporting.leaderboard.standings_model import Board, Row
 
 
@@ -17,5 +16,5 @@ def repeat_command(board: Board, row: Row) -> str:
         variant=row.variant,
         refit=row.refit,
         settings=board.settings,
-        extra=("--data", SYNTHETIC) if board.synthetic else (),
+        extra=miniature_words(board.miniature),
     )
