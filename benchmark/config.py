@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.dataset import Dataset
 from benchmark.describe import legal_range
-from benchmark.errors import ConfigError
+from benchmark.errors import ConfigError, RegistryError
 from benchmark.method import Method
 
 SYNTHETIC = "synthetic"
@@ -205,6 +205,9 @@ def resolve(method: type[Method], preset: str, *layers: Mapping[str, Any]) -> Ba
         msg = f"{method.name} has no preset {preset!r}; {hint}it has: {', '.join(method.presets)}"
         raise ConfigError(msg, fix=f"bench info {method.name}")
     given = _by_field(method.Params, _merged(layers))
+    if "features" in given and "features" not in method.Params.model_fields:
+        what = f"{method.name} does not work on frozen features, so it takes none that were made elsewhere"
+        raise ConfigError(what, fix=f"methods that do: {', '.join(fields_elsewhere()['features'])}")
     return validated(method.Params, {**method.presets[preset], **given}, method.name)
 
 
@@ -264,6 +267,12 @@ def refuse_unknown(name: str, models: Mapping[str, type[BaseModel]]) -> ConfigEr
     """The error for a `--set` name that none of the models has."""
     fields = {known: owner for owner, model in models.items() for known in model.model_fields}
     close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
+    elsewhere = fields_elsewhere()
+    other = difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.75)
+    if other and (not close or _ratio(name, other[0]) > _ratio(name, close[0])):
+        holders = elsewhere[other[0]]
+        msg = f"--set {name}: no such field in {', '.join(models)}; {other[0]!r} is one of {', '.join(holders)}"
+        return ConfigError(msg, fix=f"bench info {holders[0]}")
     if not close:
         msg = f"--set {name}: neither {' nor '.join(models)} has a field of that name"
         return ConfigError(msg, fix=f"bench info {next(iter(models))}")
@@ -271,6 +280,25 @@ def refuse_unknown(name: str, models: Mapping[str, type[BaseModel]]) -> ConfigEr
     allowed = legal_range(models[owner].model_fields[nearest])
     msg = f"--set {name}: no such field in {', '.join(models)}; the nearest is {nearest!r} of {owner} ({allowed})"
     return ConfigError(msg, fix=f"bench info {owner}")
+
+
+def fields_elsewhere() -> dict[str, list[str]]:
+    """Field → the registered methods that have it. Imports them all, so only messages ask for it."""
+    from benchmark.registry import methods
+
+    holders: dict[str, list[str]] = {}
+    for name in methods().names():
+        try:
+            fields = methods().load(name).Params.model_fields
+        except RegistryError:  # `bench doctor` tells of a plug-in that is broken
+            continue
+        for field_name in fields:
+            holders.setdefault(field_name, []).append(name)
+    return holders
+
+
+def _ratio(left: str, right: str) -> float:
+    return difflib.SequenceMatcher(None, left, right).ratio()
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
