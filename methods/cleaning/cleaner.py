@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -205,33 +205,42 @@ class Cleaner(Method[K]):
 
     def _pretrained(self, train: View, context: Context) -> dict[str, Any]:
         """Self-supervised weights from tissue patches of the training slides, evenly over slides; no labels."""
+        from benchmark.learning.encoders.patch_file import PatchFile
         from benchmark.learning.encoders.selfsupervised import pretrain
 
         params = self.params
-        side = round(params.input_side * WIDER)
-        share = max(1, params.encoder_patches // max(1, len(train)))
-        patches = []
+        place = context.checkpoint.scratch("patches.raw")
+        try:
+            patches = PatchFile.write(place, round(params.input_side * WIDER), self._patches(train, context))
+            if not len(patches):
+                raise DataError("there is no training tissue to train an encoder on", fix="--set encoder_training=none")
+            return pretrain(
+                patches,
+                context,
+                architecture=params.encoder,
+                side=params.input_side,
+                steps=params.encoder_steps,
+                batch=params.encoder_batch,
+                lr=params.encoder_lr,
+                name="encoder",
+                pretrained=params.encoder_pretrained,
+                weights=params.encoder_weights,
+            )
+        finally:
+            place.unlink(missing_ok=True)
+
+    def _patches(self, train: View, context: Context) -> Iterator[NDArray[np.uint8]]:
+        """Tissue patches drawn evenly from the slides, a little wider than the encoder's input, batch after batch."""
+        params = self.params
+        side, share = round(params.input_side * WIDER), max(1, params.encoder_patches // max(1, len(train)))
         for slide in context.track(train.slides, "patches for the encoder", len(train)):
             cells = Cells.of(slide, context, params.cell)
             numbers = np.flatnonzero(cells.tissue)
             chosen = context.generator("encoder patches", slide.id).permutation(numbers)[:share]
             where = np.zeros(cells.grid.shape, np.bool_)
             where.ravel()[chosen] = True
-            patches += [part.pixels for part in stream_patches(slide, cells.patches(params.patch), where, side=side)]
-        if not patches:
-            raise DataError("there is no training tissue to train an encoder on", fix="--set encoder_training=none")
-        return pretrain(
-            np.concatenate(patches),
-            context,
-            architecture=params.encoder,
-            side=params.input_side,
-            steps=params.encoder_steps,
-            batch=params.encoder_batch,
-            lr=params.encoder_lr,
-            name="encoder",
-            pretrained=params.encoder_pretrained,
-            weights=params.encoder_weights,
-        )
+            for part in stream_patches(slide, cells.patches(params.patch), where, side=side):
+                yield part.pixels
 
     def state(self) -> dict[str, Any]:
         """The self-supervised encoder and the model of the cohort; nothing of single slides."""

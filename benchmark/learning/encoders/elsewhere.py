@@ -154,7 +154,8 @@ class FeatureFolder:
             raise FeaturesError(what, fix="drop features_patch")
         _check_slide(file, slide, side)
         content = content_digest(path.parent, [path], full=path.stat().st_size <= WHOLE)
-        return SlideFeatures(slide, file, side, f"{self.name}:elsewhere", content[:16], self._setting)
+        digest = digest_of([content, side])[:16]
+        return SlideFeatures(slide, file, side, f"{self.name}:elsewhere", digest, self._setting)
 
     def covered(self, slide: Slide, grid: Grid, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Where a wanted patch has its row; all of them, unless rows may be missing. Raises `FeaturesError`."""
@@ -167,7 +168,7 @@ class FeatureFolder:
 
 @dataclass(frozen=True, eq=False)
 class SlideFeatures:
-    """The features of one slide; `digest` is its file's. It stands where a frozen encoder does in the cache."""
+    """The features of one slide, where a frozen encoder stands in the cache; `digest` is that of file and `side`."""
 
     slide: Slide
     file: FeatureFile
