@@ -264,22 +264,21 @@ def share_settings(
 
 
 def refuse_unknown(name: str, models: Mapping[str, type[BaseModel]]) -> ConfigError:
-    """The error for a `--set` name that none of the models has."""
+    """The error for a `--set` name that none of the models has: the nearest of theirs, and of other methods."""
     fields = {known: owner for owner, model in models.items() for known in model.model_fields}
-    close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
     elsewhere = fields_elsewhere()
-    other = difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.75)
-    if other and (not close or _ratio(name, other[0]) > _ratio(name, close[0])):
-        holders = elsewhere[other[0]]
-        msg = f"--set {name}: no such field in {', '.join(models)}; {other[0]!r} is one of {', '.join(holders)}"
-        return ConfigError(msg, fix=f"bench info {holders[0]}")
-    if not close:
+    other = next(iter(difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.75)), None)
+    own = next(iter(difflib.get_close_matches(name, fields, n=1, cutoff=0.5 if other is None else 0.6)), None)
+    if own is None and other is None:
         msg = f"--set {name}: neither {' nor '.join(models)} has a field of that name"
         return ConfigError(msg, fix=f"bench info {next(iter(models))}")
-    nearest, owner = close[0], fields[close[0]]
-    allowed = legal_range(models[owner].model_fields[nearest])
-    msg = f"--set {name}: no such field in {', '.join(models)}; the nearest is {nearest!r} of {owner} ({allowed})"
-    return ConfigError(msg, fix=f"bench info {owner}")
+    near = []
+    if own is not None:
+        near.append(f"the nearest is {own!r} of {fields[own]} ({legal_range(models[fields[own]].model_fields[own])})")
+    if other is not None and (own is None or _ratio(name, other) > _ratio(name, own)):
+        near.append(f"{other!r} is one of {', '.join(elsewhere[other])}")
+    msg = f"--set {name}: no such field in {', '.join(models)}; {'; '.join(near)}"
+    return ConfigError(msg, fix=f"bench info {fields[own] if own is not None else elsewhere[other or name][0]}")
 
 
 def fields_elsewhere() -> dict[str, list[str]]:
@@ -312,6 +311,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             nearest = f"; the nearest is {close[0]!r} ({legal_range(model.model_fields[close[0]])})" if close else ""
             lines.append(f"there is no field {name!r}{nearest}")
         elif name in model.model_fields:
+            if mistake["type"] == "value_error":
+                told = mistake["msg"].removeprefix("Value error, ")
+                lines.append(f"{'.'.join(path)} = {mistake['input']!r} is not legal: {told}")
+                continue
             allowed = legal_range(model.model_fields[name])
             reason = "" if allowed and mistake["type"] not in _TELLING else f": {mistake['msg']}"
             lines.append(f"{'.'.join(path)} = {mistake['input']!r} is not legal{reason}; expected {allowed}")

@@ -71,6 +71,11 @@ class Encoder(ABC):
         return None
 
     @classmethod
+    def way(cls) -> str:
+        """What absent weights need to get here, in words that several entries share, such as `a download`."""
+        return "its own way"
+
+    @classmethod
     def origin(cls) -> str:
         """Where the weights come from, in a few words: `wheel …`, `hub …`, `file …`."""
         return "unknown"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import ConfigError, DataError
+from benchmark.learning.encoders.feature_params import folder_of
 from benchmark.method import Method, Prediction
 from benchmark.slides import Grid, ScoreMap, stream_patches
 from benchmark.supervision import Labels, Supervision, View
@@ -151,10 +152,8 @@ class Cleaner(Method[K]):
         return cells if folder is None else cells.covered(slide, self.params.patch, folder)
 
     def _elsewhere(self) -> FeatureFolder | None:
-        from benchmark.learning.encoders.elsewhere import FeatureFolder
-
         if self._folder is None:
-            self._folder = FeatureFolder.of(self.params, lambda side, step: f"--set patch={side} --set cell={step}")
+            self._folder = folder_of(self.params, lambda side, step: f"--set patch={side} --set cell={step}")
         return self._folder
 
     def encoders(self) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from benchmark.identity import digest_of
 from benchmark.learning.encoders.feature_files import FeatureFile, read_feature_file
 
 if TYPE_CHECKING:
-    from benchmark.learning.encoders.feature_params import FeatureParams
     from benchmark.slides import Grid, Slide
 
 TOLERANCE = 1
@@ -74,14 +73,6 @@ class FeatureFolder:
         self, folder: Path, *, patch: int | None = None, drop: bool = False, setting: Setting | None = None
     ) -> None:
         self.folder, self._patch, self.drop, self._setting = folder, patch, drop, setting
-
-    @classmethod
-    def of(cls, params: FeatureParams, setting: Setting | None = None) -> FeatureFolder | None:
-        """The folder that the parameters name; None where an encoder is to be used."""
-        if params.features is None:
-            return None
-        drop = params.features_missing == "drop"
-        return cls(params.features, patch=params.features_patch, drop=drop, setting=setting)
 
     @cached_property
     def files(self) -> dict[str, Path]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, DirectoryPath
 
 from benchmark.encoder import FeatureField
 from benchmark.method import Params, param
+
+if TYPE_CHECKING:
+    from benchmark.learning.encoders.elsewhere import FeatureFolder, Setting
 
 
 def _absolute(folder: Path | None) -> Path | None:
@@ -35,3 +38,16 @@ class FeatureParams(Params):
 
 
 FEATURE_FIELDS = tuple(name for name in FeatureParams.model_fields)
+
+
+def folder_of(params: FeatureParams, setting: Setting | None = None) -> FeatureFolder | None:
+    """The folder that the parameters name, to be put where an encoder would be; None where they name none.
+
+    `setting`: the options with which the method asks for patches of another side and distance.
+    """
+    from benchmark.learning.encoders.elsewhere import FeatureFolder
+
+    if params.features is None:
+        return None
+    drop = params.features_missing == "drop"
+    return FeatureFolder(params.features, patch=params.features_patch, drop=drop, setting=setting)
