@@ -9,9 +9,12 @@ import sys
 import h5py
 import numpy as np
 import pytest
+import shapely
 import torch
 from PIL import Image
+from test_cleaning_methods import LEARNS, World, context_of, labels_of
 
+from benchmark.commands.run import features_setting
 from benchmark.config import RunRequest, resolve
 from benchmark.errors import ConfigError, FeaturesError
 from benchmark.identity import facts_of
@@ -23,6 +26,8 @@ from benchmark.methods.cleaning.dknn import Dknn
 from benchmark.methods.cleaning.lcmil import Lcmil
 from benchmark.running.plan import plan
 from benchmark.slides import Grid, Slide
+from benchmark.supervision import View
+from benchmark.tuning.request import SweepRequest, resolve_sweep
 
 SIDE, DIM = 32, 5
 WIDTH, HEIGHT = 320, 256
@@ -255,6 +260,31 @@ def test_missing_rows_may_be_dropped_but_not_all_of_them(folder, slides, grid):
         FeatureFolder(folder, drop=True).covered(slides[0], grid, only)
 
 
+def test_dropped_cells_get_no_score_and_are_counted_in_the_note(folder, slides, grid, tmp_path):
+    broken("rows")(folder, grid)
+    world = World({"s0": shapely.box(0, 0, 160, HEIGHT)})
+    settings = {**LEARNS["dknn"], "features": folder}
+    method = Dknn(Dknn.Params(**settings, features_missing="drop"))
+    context, labels = context_of(method, world, tmp_path / "kept"), labels_of(world, slides)
+    method.prepare([], slides[:1], context)
+    method.fit(View([], labels), View([], labels), context)
+    prediction = method.predict(slides[0], labels, context)
+    assert prediction.notes == ("3 of 80 tissue cells have no features made elsewhere and no score",)
+    assert np.isnan(prediction.scores.values).sum() == 3
+    strict = Dknn(Dknn.Params(**settings))
+    with pytest.raises(FeaturesError, match="lack 3 of 80 tissue cells"):
+        strict.prepare([], slides, context_of(strict, world, tmp_path / "kept"))
+    with pytest.raises(FeaturesError, match="no features of 1 slide"):
+        strict.check_slides([], [*slides, Slide("other", slides[0].path.with_name("other.png"), "p")])
+
+
+def test_a_sweep_fixes_the_folder(folder):
+    run = RunRequest(dataset="glas", settings=features_setting(folder))
+    assert resolve_sweep(SweepRequest("lcmil", run)).spec.params.features == folder
+    with pytest.raises(ConfigError, match="does not work on frozen features"):
+        resolve_sweep(SweepRequest("oeem", run))
+
+
 def test_tensor_files_say_what_they_lack(tmp_path, slides, grid):
     made = tmp_path / "made"
     as_tensor(made, corners_of(grid))
@@ -312,7 +342,7 @@ def test_what_goes_with_features_made_elsewhere_and_what_does_not(folder, monkey
         resolve(Dknn, "paper", {"features": folder, "patch_shift": True})
     with pytest.raises(ConfigError, match="does not point to a directory"):
         resolve(Dknn, "paper", {"features": folder / "nowhere"})
-    asked = RunRequest(dataset="glas", settings=(f"method.features={json.dumps(str(folder))}",))
+    asked = RunRequest(dataset="glas", settings=features_setting(folder))
     for method in ("oeem", "coarse", "dknn,oeem"):
         with pytest.raises(ConfigError, match="does not work on frozen features") as refused:
             plan(RunRequest(**{**vars(asked), "method": method}))
