@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.dataset import Dataset
 from benchmark.describe import legal_range
-from benchmark.errors import ConfigError
+from benchmark.errors import ConfigError, RegistryError
 from benchmark.method import Method
 
 SYNTHETIC = "synthetic"
@@ -207,6 +207,9 @@ def resolve(method: type[Method], preset: str, *layers: Mapping[str, Any]) -> Ba
         msg = f"{method.name} has no preset {preset!r}; {hint}it has: {', '.join(method.presets)}"
         raise ConfigError(msg, fix=f"bench info {method.name}")
     given = _by_field(method.Params, _merged(layers))
+    if "features" in given and "features" not in method.Params.model_fields:
+        what = f"{method.name} does not work on frozen features, so it takes none that were made elsewhere"
+        raise ConfigError(what, fix=f"methods that do: {', '.join(fields_elsewhere()['features'])}")
     return validated(method.Params, {**method.presets[preset], **given}, method.name)
 
 
@@ -263,16 +266,40 @@ def share_settings(
 
 
 def refuse_unknown(name: str, models: Mapping[str, type[BaseModel]]) -> ConfigError:
-    """The error for a `--set` name that none of the models has."""
+    """The error for a `--set` name that none of the models has: the nearest of theirs, and of other methods."""
     fields = {known: owner for owner, model in models.items() for known in model.model_fields}
-    close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
-    if not close:
+    elsewhere = fields_elsewhere()
+    other = next(iter(difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.75)), None)
+    own = next(iter(difflib.get_close_matches(name, fields, n=1, cutoff=0.5 if other is None else 0.6)), None)
+    if own is None and other is None:
         msg = f"--set {name}: neither {' nor '.join(models)} has a field of that name"
         return ConfigError(msg, fix=f"bench info {next(iter(models))}")
-    nearest, owner = close[0], fields[close[0]]
-    allowed = legal_range(models[owner].model_fields[nearest])
-    msg = f"--set {name}: no such field in {', '.join(models)}; the nearest is {nearest!r} of {owner} ({allowed})"
-    return ConfigError(msg, fix=f"bench info {owner}")
+    near = []
+    if own is not None:
+        near.append(f"the nearest is {own!r} of {fields[own]} ({legal_range(models[fields[own]].model_fields[own])})")
+    if other is not None and (own is None or _ratio(name, other) > _ratio(name, own)):
+        near.append(f"{other!r} is one of {', '.join(elsewhere[other])}")
+    msg = f"--set {name}: no such field in {', '.join(models)}; {'; '.join(near)}"
+    return ConfigError(msg, fix=f"bench info {fields[own] if own is not None else elsewhere[other or name][0]}")
+
+
+def fields_elsewhere() -> dict[str, list[str]]:
+    """Field → the registered methods that have it. Imports them all, so only messages ask for it."""
+    from benchmark.registry import methods
+
+    holders: dict[str, list[str]] = {}
+    for name in methods().names():
+        try:
+            fields = methods().load(name).Params.model_fields
+        except RegistryError:  # `bench doctor` tells of a plug-in that is broken
+            continue
+        for field_name in fields:
+            holders.setdefault(field_name, []).append(name)
+    return holders
+
+
+def _ratio(left: str, right: str) -> float:
+    return difflib.SequenceMatcher(None, left, right).ratio()
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -286,6 +313,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             nearest = f"; the nearest is {close[0]!r} ({legal_range(model.model_fields[close[0]])})" if close else ""
             lines.append(f"there is no field {name!r}{nearest}")
         elif name in model.model_fields:
+            if mistake["type"] == "value_error":
+                told = mistake["msg"].removeprefix("Value error, ")
+                lines.append(f"{'.'.join(path)} = {mistake['input']!r} is not legal: {told}")
+                continue
             allowed = legal_range(model.model_fields[name])
             reason = "" if allowed and mistake["type"] not in _TELLING else f": {mistake['msg']}"
             lines.append(f"{'.'.join(path)} = {mistake['input']!r} is not legal{reason}; expected {allowed}")

@@ -34,6 +34,10 @@ class EncoderField:
     """Marks a parameter that names an encoder; an entry of the catalogue counts in identities with its code."""
 
 
+class FeatureField:
+    """Marks a parameter that names a folder of features made elsewhere; it counts in identities by their contents."""
+
+
 class Encoder(ABC):
     """Base of all catalogue entries. An entry is a class that is never instantiated; its values are constants.
 
@@ -65,6 +69,11 @@ class Encoder(ABC):
         Asks the file system only: no download, no network.
         """
         return None
+
+    @classmethod
+    def way(cls) -> str:
+        """What absent weights need to get here, in words that several entries share, such as `a download`."""
+        return "its own way"
 
     @classmethod
     def origin(cls) -> str:

@@ -43,6 +43,10 @@ class WeightsError(BenchError):
     """A weight file that is missing, unsafe or of the wrong shape."""
 
 
+class FeaturesError(BenchError):
+    """Features made elsewhere that are missing, damaged, or of other patches than the method asks for."""
+
+
 class StageError(BenchError):
     """A stage reads an undeclared parameter, or returns something that cannot be stored."""
 

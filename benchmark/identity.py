@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from benchmark.digest import content_digest
 from benchmark.discovery import find
-from benchmark.encoder import EncoderField
+from benchmark.encoder import EncoderField, FeatureField
 from benchmark.provenance import modules_digest
 
 
@@ -25,10 +25,12 @@ def digest_of(facts: Any) -> str:
 def facts_of(model: BaseModel) -> dict[str, Any]:
     """The fields of a model as JSON values.
 
-    A file or folder counts by its content, not by where it lies; an encoder of the catalogue by its name and its code.
+    A file or folder counts by its content, not by where it lies (features made elsewhere, which are large, by the quick
+    digest, as data do); an encoder of the catalogue by its name and its code.
     """
     facts: dict[str, Any] = model.model_dump(mode="json")
-    named = [name for name, field in type(model).model_fields.items() if _names_encoder(field)]
+    fields = type(model).model_fields
+    named = [name for name, field in fields.items() if _marked(field, EncoderField)]
     catalogue = {entry.name: entry.target for entry in find("encoder", "bench.encoders")} if named else {}
     for name in named:
         if facts[name] in catalogue:
@@ -40,9 +42,10 @@ def facts_of(model: BaseModel) -> dict[str, Any]:
                 facts[name] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
         elif isinstance(value, Path) and value.is_dir():
             inside = [path for path in value.rglob("*") if path.is_file()]
-            facts[name] = f"content:{content_digest(value, inside, full=True)}"
+            full = not _marked(fields[name], FeatureField)
+            facts[name] = f"content:{content_digest(value, inside, full=full)}"
     return facts
 
 
-def _names_encoder(field: FieldInfo) -> bool:
-    return any(isinstance(mark, EncoderField) for mark in field.metadata)
+def _marked(field: FieldInfo, mark: type) -> bool:
+    return any(isinstance(known, mark) for known in field.metadata)

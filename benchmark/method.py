@@ -173,6 +173,18 @@ class Method(ABC, Generic[P]):
         """Why this method cannot run on that dataset, or None when it can."""
         return None
 
+    def check_slides(self, train: Sequence[Slide], scored: Sequence[Slide]) -> None:
+        """Raise `BenchError`, while a run is planned, for slides that lack what the method needs besides pixels.
+
+        Names of files only: nothing is opened here.
+        """
+
+    def prepare(self, train: Sequence[Slide], scored: Sequence[Slide], context: Context) -> None:
+        """Read, before `fit`, what the slides need besides pixels and labels, such as features made elsewhere.
+
+        What is missing is then told at the start, not when the last slide is scored.
+        """
+
     @abstractmethod
     def fit(self, train: View, validation: View, context: Context) -> None:
         """Learn from the training slides. Selection uses `validation`, which may be empty."""

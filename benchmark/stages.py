@@ -105,6 +105,10 @@ class Checkpoint:
         kept = {"state": state, "logs": [list(log) for log in self._record.logs], "seconds": self.seconds}
         storage.save(kept, self._path)
 
+    def scratch(self, name: str) -> Path:
+        """A file beside the checkpoint, for what does not fit into memory; the stage removes it."""
+        return self._path.with_name(name)
+
     @property
     def seconds(self) -> float:
         """Wall seconds of this stage, those of interrupted attempts included."""

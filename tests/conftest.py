@@ -106,6 +106,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Di
         modules: Mapping[str, str] | None = None,
         methods: Mapping[str, str] | None = None,
         datasets: Mapping[str, str] | None = None,
+        encoders: Mapping[str, str] | None = None,
         version: str = "1.0",
         folder: str = "",
     ) -> Path:
@@ -117,7 +118,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Di
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(source, encoding="utf-8")
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        groups = {"bench.methods": methods or {}, "bench.datasets": datasets or {}}
+        groups = {"bench.methods": methods or {}, "bench.datasets": datasets or {}, "bench.encoders": encoders or {}}
         lines = [
             f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()) for group, points in groups.items()
         ]

@@ -117,3 +117,17 @@ def test_a_papers_symbol_names_its_field():
     assert resolve(hybrid, "smoke", {"V": 2.0, "T": 0.3}).removal_threshold == 0.3, "over the preset's own value"
     with pytest.raises(ConfigError, match="reweight_constant"):
         resolve(hybrid, "smoke", {"V": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "said"),
+    [
+        ("coarse", "encoder=uni", "'encoder' is one of dknn, hybrid, lcmil"),
+        ("coarse", "encoer=uni", "'encoder' is one of dknn, hybrid, lcmil"),
+        ("coarse", "tisue=x", "the nearest is 'tissue_mode' of paip2019"),
+        ("dknn", "encoder=unii", r"encoder = 'unii' is not legal: there is no encoder 'unii', .*did you mean 'uni'"),
+    ],
+)
+def test_a_name_that_this_method_lacks_leads_to_those_that_have_it(method, setting, said):
+    with pytest.raises(ConfigError, match=said):
+        plan(RunRequest(method=method, dataset="paip2019", settings=(setting,)))

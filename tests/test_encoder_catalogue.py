@@ -15,7 +15,8 @@ from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from benchmark.discovery import Entry
-from benchmark.errors import ConfigError, WeightsError
+from benchmark.doctor import software
+from benchmark.errors import ConfigError, RegistryError, WeightsError
 from benchmark.learning.encoders import encoder_names, sources
 from benchmark.learning.encoders.catalogue.imagenet import ImagenetLite0, Resnet50
 from benchmark.learning.encoders.catalogue.pathology import Conch, Ctranspath, Uni
@@ -279,3 +280,65 @@ def test_two_encoders_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(encoder_names, "find", lambda kind, group: entries)
     with pytest.raises(ValueError, match=r"'uni': one\.uni:Uni from one 1\.0 and other\.uni:Uni from other 1\.0"):
         encoder_names.catalogue.__wrapped__()
+
+
+PLUG_IN = """
+import torch
+from pathlib import Path
+from benchmark.encoder import Encoder, EncoderCard
+
+class Sound(Encoder):
+    "Mean colour."
+    card = EncoderCard("Mean colour", seen="nothing", licence="MIT", citation="none", homepage="none")
+    side, width, mean, std = 16, 3, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+    @classmethod
+    def build(cls, *, side, weights=None):
+        return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+
+class Lacks(Encoder):
+    "No card, no width, no network."
+    side, mean, std = 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+
+class Builds(Sound):
+    "Something else than a network."
+    @classmethod
+    def build(cls, *, side, weights=None):
+        return lambda images: images
+
+class Fails(Sound):
+    "Says that weights are missing."
+    @classmethod
+    def absent(cls):
+        return "they are on my laptop"
+
+Other = int
+"""
+
+
+def test_an_entry_of_a_plug_in_that_breaks_its_contract_is_named(distribution):
+    names = {name.lower(): f"plugged:{name}" for name in ("Sound", "Lacks", "Builds", "Fails", "Other", "Gone")}
+    distribution("plugged", modules={"plugged": PLUG_IN}, encoders=names)
+    encoder_names.catalogue.cache_clear()
+    try:
+        assert create_encoder("sound", pretrained=True, weights=None, side=16).dim == 3
+        for name, said in (
+            ("lacks", "breaks the contract of encoders: it lacks card, width, build"),
+            ("other", r"is no benchmark\.encoder\.Encoder"),
+            ("gone", "cannot be imported: AttributeError"),
+        ):
+            with pytest.raises(RegistryError, match=rf"'{name}' \(plugged:.* from plugged 1\.0\) {said}"):
+                create_encoder(name, pretrained=True, weights=None, side=16)
+        with pytest.raises(ConfigError, match=r"builds built a function, expected a torch\.nn\.Module"):
+            create_encoder("builds", pretrained=True, weights=None, side=16)
+        checks = list(software.check_encoders())
+        faults = {check.subject for check in checks if check.ok is False}
+        assert faults == {"encoder lacks", "encoder other", "encoder gone"}
+        lines = {check.result.partition(":")[0]: check for check in checks if check.ok is not False}
+        assert "imagenet-lite0" in lines["weights here"].result and "sound" in lines["weights here"].result
+        assert lines["need its own way"].result.endswith(": fails")
+        assert "uni2-h" in lines["need access and a token"].result
+        assert "hf auth login" in lines["need access and a token"].fix
+        assert lines["need a file fetched by hand"].result.endswith(": ctranspath")
+        assert len(lines) <= 6
+    finally:
+        encoder_names.catalogue.cache_clear()

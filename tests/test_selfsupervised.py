@@ -1,12 +1,18 @@
 """Self-supervision: what the loss is, what the views keep, what is learnt, and the same bits after a kill."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 from benchmark.context import Context
-from benchmark.errors import ConfigError
-from benchmark.learning.encoders import selfsupervised
+from benchmark.encoder import Encoder
+from benchmark.errors import ConfigError, DataError
+from benchmark.learning.encoders import encoder_names, selfsupervised
+from benchmark.learning.encoders.catalogue.imagenet import ImagenetLite0
+from benchmark.learning.encoders.frozen import create_encoder
+from benchmark.learning.encoders.patch_file import PatchFile
 from benchmark.learning.encoders.selfsupervised import augmented, frozen, nt_xent, pretrain
 from benchmark.method import Method, MethodCard, Params
 from benchmark.supervision import Ledger
@@ -55,6 +61,7 @@ def textures(number, seed, side=28):
 
 def learnt(folder, patches, steps, **options):
     context = Context(geometry=None, folder=folder, ledger=Ledger()).bind(Learner(Params()))
+    patches = PatchFile.write(folder / "patches.raw", patches.shape[1], [patches])
     options = {"architecture": NET, "side": SIDE, "steps": steps, "batch": 32, "name": "encoder", **options}
     return context.stage("encoder", lambda: pretrain(patches, context, **options)), context
 
@@ -167,3 +174,59 @@ def test_bad_input_is_named(tmp_path):
         learnt(tmp_path, patches, 2, side=64)
     with pytest.raises(ConfigError, match="resnet99"):
         learnt(tmp_path, patches, 2, architecture="resnet99")
+
+
+def test_patches_come_from_disk_a_batch_at_a_time(tmp_path):
+    """64 MB of patches are written and read with less than 2 MB at once; any number of threads gives the same."""
+    number, side, batch = 5000, 66, 48
+    blocks = (np.full((100, side, side, 3), block, np.uint8) for block in range(number // 100))
+    tracemalloc.start()
+    patches = PatchFile.write(tmp_path / "patches.raw", side, blocks)
+    numbers = np.random.default_rng(0).choice(number, batch, replace=False)
+    taken = [patches.take(numbers, readers=readers) for readers in (1, 3)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(patches) == number and peak < 3 * batch * side * side * 3 + 2_000_000 < number * side * side
+    assert np.array_equal(*taken) and np.array_equal(taken[0][:, 0, 0, 0], numbers // 100)
+
+
+def test_a_file_of_patches_that_was_cut_short_is_named(tmp_path):
+    patches = PatchFile.write(tmp_path / "patches.raw", 8, [np.zeros((4, 8, 8, 3), np.uint8)])
+    patches.path.write_bytes(b"x" * 300)
+    with pytest.raises(DataError, match=r"patches\.raw ends before patch 3"):
+        patches.take(np.array([0, 3]))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match="cannot keep patches"):
+        PatchFile.write(tmp_path / "folder", 8, [])
+
+
+def test_any_number_of_reader_threads_trains_the_same_weights(tmp_path):
+    patches, _ = textures(100, 7)
+    one, other = (learnt(tmp_path / str(n), patches, 3, batch=64, readers=n)[0] for n in (1, 4))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_training_starts_from_the_weights_of_the_catalogue(tmp_path):
+    """With a rate of next to nothing the trained encoder is the entry itself, up to its running means."""
+    patches, _ = textures(8, 8, side=40)
+    state, _ = learnt(tmp_path, patches, 1, architecture="imagenet-lite0", side=32, lr=1e-12, pretrained=True, batch=8)
+    entry = ImagenetLite0.build(side=32).state_dict()
+    weights = [name for name in entry if name.endswith(("weight", "bias"))]
+    assert all(torch.allclose(state[name], entry[name], atol=1e-6) for name in weights)
+    trained = frozen("imagenet-lite0", state, side=32, device="cpu")
+    assert trained.dim == create_encoder("imagenet-lite0", pretrained=True, weights=None, side=32).dim == 1280
+
+
+def test_training_starts_from_an_encoder_of_a_plug_in(tmp_path, monkeypatch):
+    class Own(Encoder):
+        name, side, width = "own", SIDE, 4
+        mean = std = (0.5, 0.5, 0.5)
+
+        @classmethod
+        def build(cls, *, side, weights=None):
+            torch.manual_seed(3)
+            return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+
+    monkeypatch.setattr(encoder_names, "catalogue_entry", lambda name: Own)
+    state, _ = learnt(tmp_path, textures(20, 9)[0], 2, architecture="own", pretrained=True)
+    assert frozen("own", state, side=SIDE, device="cpu").dim == 4

@@ -1,4 +1,4 @@
-"""`bench cache`: show the cache and free space in it."""
+"""`bench cache`: show the cache, free space in it, write its features for other tools."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
     from benchmark.learning.encoders.kept import Entry
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Show the size of the cache, delete parts of it.")
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Show the cache, delete parts of it, export its features.",
+)
 
 Cache = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
@@ -85,6 +89,40 @@ def _by_slide(features: Sequence[Entry]) -> Table:
         size, took = size_of(entry.bytes), f"{entry.seconds:.0f} s"
         shown.add_row(entry.slide, entry.encoder, f"{entry.patches:,}", size, took, used)
     return shown
+
+
+EXPORT = """\
+Examples:
+
+\b
+  bench cache export --out features                        # all features of our encoders
+  bench cache export --out features --encoder imagenet-lite0 --data /data/camelyon16
+  bench run --method dknn --dataset camelyon16 --features features
+
+One HDF5 file a slide, as TRIDENT writes them: datasets features and coords (level-0 px) with their attributes.
+"""
+
+
+@app.command(epilog=EXPORT)
+def export(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="New folder for the files.")],
+    encoder: Annotated[str | None, typer.Option(metavar="NAME", help="Features of this encoder only.")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Only of slides below this folder.")] = None,
+    cache: Cache = None,
+) -> None:
+    """Write the kept features as files that TRIDENT's readers and bench run --features read."""
+    from benchmark.commands.printing import console
+    from benchmark.learning.encoders import exported
+    from benchmark.learning.encoders.kept import entries
+
+    done = exported.export(entries(_root(cache) / "features"), out, encoder=encoder, data=data)
+    show = console()
+    for part in done.written:
+        number = f"{len(part.slides)} slide{'s' if len(part.slides) > 1 else ''}"
+        patches = f"patches of {part.side} px every {part.distance} px"
+        show.print(f"{part.encoder}, {patches}: {number}\n  → --features {part.folder}", markup=False, soft_wrap=True)
+    for why, count in done.left_out.items():
+        show.print(f"not written: {count} {why}", markup=False, soft_wrap=True)
 
 
 @app.command(epilog=PRUNE)

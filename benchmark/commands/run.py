@@ -22,11 +22,18 @@ Examples:
   bench run --method all --dataset all --dry-run        # the plan: runs to do, finished, not applicable
   bench run --method oeem,oeem:weighting=none --dataset glas:target=gland
   bench run --method oeem --dataset glas --set weighting=lc_mix --set presence=0.1,0.2,0.4      # a grid: 3 runs
+  bench run --method dknn,lcmil --dataset camelyon16 --features features_uni_v1/
   bench run --config config.yaml          # repeat a run from its artifact
 
 A variant is a component with settings of its own: NAME:field=value:field=value. A finished run is not repeated
 (--force repeats it); an interrupted one resumes where it stopped.
 """
+
+
+Features = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Features made elsewhere (TRIDENT, CLAM), for methods on frozen features."),
+]
 
 
 def run(
@@ -48,6 +55,7 @@ def run(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML file of a run; command-line options override it.")
     ] = None,
+    features: Features = None,
     refit: Annotated[
         bool,
         typer.Option(
@@ -93,7 +101,7 @@ def run(
         method=method,
         dataset=dataset,
         preset=preset,
-        settings=tuple(settings or ()),
+        settings=(*(settings or ()), *features_setting(features)),
         config=config,
         seeds=chosen_seeds(seed, seeds),
         device=device,
@@ -110,6 +118,13 @@ def run(
         debug=context.ensure_object(Session).debug,
     )
     raise typer.Exit(run_all(request))
+
+
+def features_setting(folder: Path | None) -> tuple[str, ...]:
+    """`--features FOLDER` as the setting it stands for."""
+    import json
+
+    return () if folder is None else (f"method.features={json.dumps(str(folder.expanduser()))}",)
 
 
 def chosen_seeds(seed: int | None, seeds: str | None) -> tuple[int, ...] | None:

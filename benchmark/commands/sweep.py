@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from benchmark.commands import complete
-from benchmark.commands.run import chosen_seeds
+from benchmark.commands.run import Features, chosen_seeds, features_setting
 from benchmark.commands.service import Store
 from benchmark.commands.session import Session
 from benchmark.errors import ConfigError
@@ -78,6 +78,7 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Fix a parameter or option; repeatable."),
     ] = None,
+    features: Features = None,
     trials: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Trials of the study, earlier ones included.")
     ] = None,
@@ -114,7 +115,7 @@ def run(
     trial_request = RunRequest(
         dataset=dataset,
         preset=preset,
-        settings=tuple(settings or ()),
+        settings=(*(settings or ()), *features_setting(features)),
         seeds=chosen_seeds(None, seeds),
         device=device,
         data=data,

@@ -16,6 +16,7 @@ def examine(store: str | None = None) -> Iterator[Check]:
     yield software.check_python()
     yield from software.check_packages()
     yield from software.check_plugins()
+    yield from software.check_encoders()
     yield from machine.check_devices()
     yield machine.check_cores()
     yield machine.check_memory()

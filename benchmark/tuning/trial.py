@@ -99,6 +99,7 @@ def _validation(job: Job, live: LiveRun, reporter: _Watched, device: str) -> Map
     ledger = Ledger()
     context = context_of(job, ledger, reporter, device, Examination(job.dataset))
     with Meter() as fitting:
+        job.method.prepare(job.slides(Split.TRAIN), slides, context)
         job.method.fit(job.view(Split.TRAIN, ledger), job.view(Split.VALIDATION, ledger), context)
     with Meter() as scoring:
         labels = job.labels(Split.VALIDATION, ledger)

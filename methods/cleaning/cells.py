@@ -13,6 +13,7 @@ from benchmark.slides import Grid
 if TYPE_CHECKING:
     from benchmark.annotations import Annotation
     from benchmark.context import Context
+    from benchmark.learning.encoders.elsewhere import FeatureFolder
     from benchmark.learning.encoders.features import Features
     from benchmark.learning.encoders.frozen import FrozenEncoder
     from benchmark.slides import Slide
@@ -25,10 +26,14 @@ DEFAULT_CELL = 32
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """`grid`: the cells. `tissue`: which of them exist for the method, rows × cols."""
+    """`grid`: the cells. `tissue`: which of them exist for the method, rows × cols.
+
+    `dropped`: tissue cells that do not, for want of features made elsewhere.
+    """
 
     grid: Grid
     tissue: NDArray[np.bool_]
+    dropped: int = 0
 
     @classmethod
     def of(cls, slide: Slide, context: Context, cell: int | None) -> Cells:
@@ -44,6 +49,11 @@ class Cells:
         return Grid(
             self.grid.x + (self.grid.width - side) // 2, self.grid.y + (self.grid.height - side) // 2, side, side
         )
+
+    def covered(self, slide: Slide, side: int, folder: FeatureFolder) -> Cells:
+        """The cells of which a folder has features of patches of `side` px."""
+        rest = folder.covered(slide, self.patches(side), self.tissue)
+        return Cells(self.grid, rest, int(np.count_nonzero(self.tissue & ~rest)))
 
     def coarse(self, annotation: Annotation) -> NDArray[np.bool_]:
         """What the annotation calls lesion, rows × cols."""
@@ -88,6 +98,8 @@ class Rows:
         return [numbers[(numbers >= a) & (numbers < b)] for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)]
 
 
-def rows_of(cells: Cells, slide: Slide, encoder: FrozenEncoder, patches: Grid, context: Context) -> Features:
+def rows_of(
+    cells: Cells, slide: Slide, encoder: FrozenEncoder | FeatureFolder, patches: Grid, context: Context
+) -> Features:
     """The frozen features of a slide's tissue cells, from the cache when they are there."""
     return context.features.of(slide, patches, cells.tissue, encoder, track=context.track)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import ConfigError, DataError
+from benchmark.learning.encoders.feature_params import folder_of
 from benchmark.method import Method, Prediction
 from benchmark.slides import Grid, ScoreMap, stream_patches
 from benchmark.supervision import Labels, Supervision, View
@@ -21,6 +23,7 @@ from .cleaning_params import ENCODER_FIELDS, PLACE_FIELDS, CleaningParams
 if TYPE_CHECKING:
     from benchmark.annotations import Annotation
     from benchmark.context import Context
+    from benchmark.learning.encoders.elsewhere import FeatureFolder
     from benchmark.learning.encoders.features import Features
     from benchmark.learning.encoders.frozen import FrozenEncoder
     from benchmark.slides import Slide
@@ -47,8 +50,32 @@ class Cleaner(Method[K]):
     def __init__(self, params: K) -> None:
         super().__init__(params)
         self._weights: Mapping[str, Any] | None = None
-        self._encoder: FrozenEncoder | None = None
+        self._encoder: FrozenEncoder | FeatureFolder | None = None
+        self._folder: FeatureFolder | None = None
         self._model: dict[str, Any] | None = None
+
+    def check_slides(self, train: Sequence[Slide], scored: Sequence[Slide]) -> None:
+        """With features made elsewhere, every slide that the method looks at has a file."""
+        if (folder := self._elsewhere()) is not None:
+            folder.require(self._looked_at(train, scored))
+
+    def prepare(self, train: Sequence[Slide], scored: Sequence[Slide], context: Context) -> None:
+        """Read the features made elsewhere of all slides, so that a missing row is told before anything else."""
+        folder, slides = self._elsewhere(), self._looked_at(train, scored)
+        if folder is None:
+            return
+        unused = folder.unused([*train, *scored])
+        if unused:
+            context.reporter.say(f"features: {len(unused)} files in {folder.folder} belong to no slide: {unused[0]} …")
+        for slide in context.track(slides, "features made elsewhere", len(slides)):
+            try:
+                cells = self._cells(slide, context)
+                self.rows(slide, cells, cells.patches(self.params.patch), context)
+            except DataError:  # of the slide itself: it is left out with this reason when its turn comes
+                continue
+
+    def _looked_at(self, train: Sequence[Slide], scored: Sequence[Slide]) -> Sequence[Slide]:
+        return scored if self.params.scope == "slide" else [*train, *scored]
 
     def fit(self, train: View, validation: View, context: Context) -> None:
         """The stages "encoder" (self-supervised, if asked for) and, with scope=cohort, "cohort" (the model)."""
@@ -62,13 +89,14 @@ class Cleaner(Method[K]):
 
     def predict(self, slide: Slide, labels: Labels, context: Context) -> Prediction:
         """The refined annotation of a slide: scores of its tissue cells, and the mask after post-processing."""
-        cells = Cells.of(slide, context, self.params.cell)
+        cells = self._cells(slide, context)
         if self.params.scope == "cohort" and cells.tissue.any():
             return self._finished(cells, self.apply(self._learnt(), slide, cells, context))
         annotation = labels.coarse(slide)
         coarse = cells.coarse(annotation)
         if why := self.unteachable(cells, coarse):
-            return _unchanged(annotation, slide, context, why)
+            unchanged = _unchanged(annotation, slide, context, why)
+            return replace(unchanged, notes=(*unchanged.notes, *_dropped(cells)))
         name = f"{self.name}:{slide.id}:{self.encoder(context).digest}"
         scores = context.stage(name, lambda: self._refined(slide, cells, coarse, context), uses=self.fields)
         return self._finished(cells, scores)
@@ -100,7 +128,7 @@ class Cleaner(Method[K]):
     def _cohort(self, train: View, context: Context) -> dict[str, Any]:
         parts = []
         for slide in train:
-            cells = Cells.of(slide, context, self.params.cell)
+            cells = self._cells(slide, context)
             if cells.tissue.any():
                 parts.append((slide, cells, cells.coarse(train.labels.coarse(slide))))
         if not parts:
@@ -115,13 +143,26 @@ class Cleaner(Method[K]):
 
     def _finished(self, cells: Cells, scores: Scores) -> Prediction:
         spread = cells.spread(scores)
-        return Prediction(ScoreMap(cells.grid, spread), mask=self.decide(spread, cells.tissue))
+        mask = self.decide(spread, cells.tissue)
+        return Prediction(ScoreMap(cells.grid, spread), mask=mask, notes=_dropped(cells))
+
+    def _cells(self, slide: Slide, context: Context) -> Cells:
+        """The slide's tissue cells; with features made elsewhere, those that have some."""
+        cells, folder = Cells.of(slide, context, self.params.cell), self._elsewhere()
+        return cells if folder is None else cells.covered(slide, self.params.patch, folder)
+
+    def _elsewhere(self) -> FeatureFolder | None:
+        if self._folder is None:
+            self._folder = folder_of(self.params, lambda side, step: f"--set patch={side} --set cell={step}")
+        return self._folder
 
     def encoders(self) -> tuple[str, ...]:
         """The frozen encoder; VGG16's fully connected layers come from the same weights."""
         from benchmark.learning.encoders.frozen import seen_by
 
         params = self.params
+        if (folder := self._elsewhere()) is not None:
+            return (folder.seen(),)
         if params.encoder_training == "self-supervised":
             own = "the training slides of the run, without labels"
             if params.encoder_pretrained or params.encoder_weights is not None:
@@ -134,10 +175,10 @@ class Cleaner(Method[K]):
         """Frozen features of a slide's tissue cells."""
         return rows_of(cells, slide, self.encoder(context), patches, context)
 
-    def encoder(self, context: Context) -> FrozenEncoder:
-        """The frozen encoder that the parameters name, or the one that `fit` trained."""
+    def encoder(self, context: Context) -> FrozenEncoder | FeatureFolder:
+        """The frozen encoder that the parameters name, or the one that `fit` trained; or features made elsewhere."""
         if self._encoder is None:
-            self._encoder = self._created(context)
+            self._encoder = self._elsewhere() or self._created(context)
         return self._encoder
 
     def _created(self, context: Context) -> FrozenEncoder:
@@ -163,33 +204,42 @@ class Cleaner(Method[K]):
 
     def _pretrained(self, train: View, context: Context) -> dict[str, Any]:
         """Self-supervised weights from tissue patches of the training slides, evenly over slides; no labels."""
+        from benchmark.learning.encoders.patch_file import PatchFile
         from benchmark.learning.encoders.selfsupervised import pretrain
 
         params = self.params
-        side = round(params.input_side * WIDER)
-        share = max(1, params.encoder_patches // max(1, len(train)))
-        patches = []
+        place = context.checkpoint.scratch("patches.raw")
+        try:
+            patches = PatchFile.write(place, round(params.input_side * WIDER), self._patches(train, context))
+            if not len(patches):
+                raise DataError("there is no training tissue to train an encoder on", fix="--set encoder_training=none")
+            return pretrain(
+                patches,
+                context,
+                architecture=params.encoder,
+                side=params.input_side,
+                steps=params.encoder_steps,
+                batch=params.encoder_batch,
+                lr=params.encoder_lr,
+                name="encoder",
+                pretrained=params.encoder_pretrained,
+                weights=params.encoder_weights,
+            )
+        finally:
+            place.unlink(missing_ok=True)
+
+    def _patches(self, train: View, context: Context) -> Iterator[NDArray[np.uint8]]:
+        """Tissue patches drawn evenly from the slides, a little wider than the encoder's input, batch after batch."""
+        params = self.params
+        side, share = round(params.input_side * WIDER), max(1, params.encoder_patches // max(1, len(train)))
         for slide in context.track(train.slides, "patches for the encoder", len(train)):
             cells = Cells.of(slide, context, params.cell)
             numbers = np.flatnonzero(cells.tissue)
             chosen = context.generator("encoder patches", slide.id).permutation(numbers)[:share]
             where = np.zeros(cells.grid.shape, np.bool_)
             where.ravel()[chosen] = True
-            patches += [part.pixels for part in stream_patches(slide, cells.patches(params.patch), where, side=side)]
-        if not patches:
-            raise DataError("there is no training tissue to train an encoder on", fix="--set encoder_training=none")
-        return pretrain(
-            np.concatenate(patches),
-            context,
-            architecture=params.encoder,
-            side=params.input_side,
-            steps=params.encoder_steps,
-            batch=params.encoder_batch,
-            lr=params.encoder_lr,
-            name="encoder",
-            pretrained=params.encoder_pretrained,
-            weights=params.encoder_weights,
-        )
+            for part in stream_patches(slide, cells.patches(params.patch), where, side=side):
+                yield part.pixels
 
     def state(self) -> dict[str, Any]:
         """The self-supervised encoder and the model of the cohort; nothing of single slides."""
@@ -210,6 +260,11 @@ def checked(loss: float, name: str) -> float:
     if not math.isfinite(loss):
         raise ConfigError(f"{name}: the loss became {loss}", fix="lower the learning rate: --set lr=1e-5")
     return loss
+
+
+def _dropped(cells: Cells) -> tuple[str, ...]:
+    missing = "have no features made elsewhere and no score"
+    return (f"{cells.dropped} of {cells.dropped + cells.tissue.sum()} tissue cells {missing}",) if cells.dropped else ()
 
 
 def _unchanged(annotation: Annotation, slide: Slide, context: Context, why: str) -> Prediction:

@@ -94,8 +94,12 @@ class BinaryNet(nn.Module):
 
 def head_weights(params: CleaningParams) -> FcWeights | None:
     """ImageNet's FC layers, where the encoder is VGG16 with weights; None where the layers start at random."""
+    from benchmark.learning.encoders.feature_params import folder_of
     from benchmark.learning.encoders.frozen import vgg16_head
 
+    folder = folder_of(params)
+    if folder is not None and folder.name != "vgg16:trunk":
+        return None
     if params.encoder != "vgg16" or params.encoder_training != "none" or not params.fc_pretrained:
         return None
     return vgg16_head(pretrained=params.encoder_pretrained, weights=params.encoder_weights)

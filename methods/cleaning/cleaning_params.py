@@ -8,13 +8,14 @@ from typing import Any, Literal, Self
 from pydantic import FilePath, model_validator
 
 from benchmark.learning.encoders.encoder_names import EncoderName
-from benchmark.method import Params, param
+from benchmark.learning.encoders.feature_params import FEATURE_FIELDS, FeatureParams
+from benchmark.method import param
 
 PAPER = "paper"
 CODE = "released code"
 
 
-class CleaningParams(Params):
+class CleaningParams(FeatureParams):
     """What both methods share: cells, patches, encoder, fully connected layers, morphology."""
 
     scope: Literal["slide", "cohort"] = param(
@@ -74,6 +75,12 @@ class CleaningParams(Params):
     min_object: int = param(100, "objects with fewer cells are removed", unit="cells", source=f"{PAPER}, L24", ge=0)
     min_hole: int = param(100, "holes with fewer cells are filled afterwards", unit="cells", source=PAPER, ge=0)
     score_batch: int = param(256, "cells per forward pass when scoring", ge=1)
+
+    @model_validator(mode="after")
+    def _no_encoder_to_train(self) -> Self:
+        if self.features is not None and self.encoder_training != "none":
+            raise ValueError("features made elsewhere leave no encoder to train: --set encoder_training=none")
+        return self
 
 
 class LcmilParams(CleaningParams):
@@ -141,6 +148,12 @@ class DknnParams(CleaningParams):
         source="L3",
     )
 
+    @model_validator(mode="after")
+    def _no_shifted_features(self) -> Self:
+        if self.features is not None and self.patch_shift:
+            raise ValueError("features made elsewhere are of one place per cell: --set patch_shift=false")
+        return self
+
 
 PLACE_FIELDS = ("patch", "cell", "input_side")
 ENCODER_FIELDS = tuple(name for name in CleaningParams.model_fields if name.startswith("encoder"))
@@ -149,6 +162,7 @@ _SHARED = (
     "scope",
     *PLACE_FIELDS,
     *ENCODER_FIELDS,
+    *FEATURE_FIELDS,
     "fc_width",
     "fc_pretrained",
     "dropout",

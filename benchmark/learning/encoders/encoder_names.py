@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import inspect
 import re
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import AfterValidator
 
 from benchmark.discovery import Entry, find, locate
 from benchmark.encoder import Encoder, EncoderField
+from benchmark.errors import RegistryError
 
 OWN = ("resnet38",)
 """Networks of `learning/nets` that go by a name of their own."""
@@ -51,15 +53,27 @@ def catalogue() -> dict[str, Entry]:
 def catalogue_entry(name: str) -> type[Encoder] | None:
     """The catalogue's encoder of that name; None when it has none.
 
-    Raises `ValueError` when its class is no `Encoder`. The registry would load it too, but it knows methods, whose
-    context imports this module.
+    Raises `RegistryError` when its class cannot be imported or breaks the contract. The registry would load it too, but
+    it knows methods, whose context imports this module.
     """
     if name not in catalogue():
         return None
-    module, _, attribute = catalogue()[name].target.partition(":")
-    component = getattr(importlib.import_module(module), attribute, None)
+    entry = catalogue()[name]
+    module, _, attribute = entry.target.partition(":")
+    whose, fix = (
+        f"the encoder {name!r} ({entry.origin})",
+        f"pip install --upgrade {entry.distribution}, or uninstall it",
+    )
+    try:
+        component = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # a plug-in's module may fail in any way
+        raise RegistryError(f"{whose} cannot be imported: {type(error).__name__}: {error}", fix=fix) from error
     if not (isinstance(component, type) and issubclass(component, Encoder)):
-        raise ValueError(f"encoder {name!r} ({catalogue()[name].origin}) is no benchmark.encoder.Encoder")
+        raise RegistryError(f"{whose} is no benchmark.encoder.Encoder", fix=fix)
+    lacking = [key for key in ("card", "side", "mean", "std", "width") if not hasattr(component, key)]
+    if lacking or inspect.isabstract(component):
+        lacking += sorted(getattr(component, "__abstractmethods__", ()))
+        raise RegistryError(f"{whose} breaks the contract of encoders: it lacks {', '.join(lacking)}", fix=fix)
     component.name = name
     return component
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from benchmark.digest import content_digest
 from benchmark.errors import DataError
 from benchmark.identity import digest_of
+from benchmark.learning.encoders.elsewhere import FeatureFolder, SlideFeatures
 from benchmark.slides import Grid, Slide, stream_patches
 from benchmark.slides.readers import reader_version
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 VALUES, CELLS, FACTS = "values.npy", "cells.npy", "key.json"
 VERSION = 1
 """Raise it whenever the same key would hold something else."""
+ROWS = 1024
+"""Rows of a file that are copied at once."""
 WHOLE = 16_000_000
 """Slides of up to so many bytes are read whole for their digest: plain images of one size differ in little."""
 
@@ -64,19 +67,22 @@ class FeatureCache:
         slide: Slide,
         grid: Grid,
         where: NDArray[np.bool_] | None,
-        encoder: FrozenEncoder,
+        encoder: FrozenEncoder | FeatureFolder,
         *,
         batch: int = 64,
         track: Track | None = None,
     ) -> Features:
         """Features of the patches of `grid` where `where` (default everywhere) is true.
 
-        Memory is bounded by the batch. `track(batches, text, number)` shows progress while they are computed. An
-        entry that is damaged is computed again, with a warning. Raises `DataError` when the slide cannot be read, the
-        cache cannot be written or the disk is full; then nothing is left behind.
+        Those of a folder are copied, so that they are read as all others are. Memory is bounded by the batch.
+        `track(batches, text, number)` shows progress while they are computed. An entry that is damaged is computed
+        again, with a warning. Raises `DataError` when the slide cannot be read, the cache cannot be written or the disk
+        is full, `FeaturesError` when a folder has no such features; then
+        nothing is left behind.
         """
         wanted = np.ones(grid.shape, np.bool_) if where is None else where
-        facts = _facts(slide, grid, wanted, encoder)
+        source = encoder.on(slide) if isinstance(encoder, FeatureFolder) else encoder
+        facts = _facts(slide, grid, wanted, source)
         home = self.folder / facts["key"][:2] / facts["key"]
         if (features := _load(home, facts, wanted)) is not None:
             return features
@@ -90,15 +96,13 @@ class FeatureCache:
             if (features := _load(home, facts, wanted)) is not None:
                 return features
             if home.exists():
-                text = f"{home} is damaged: the features of slide {slide.id!r} ({encoder.name}) are computed again"
+                text = f"{home} is damaged: the features of slide {slide.id!r} ({source.name}) are computed again"
                 warnings.warn(text, stacklevel=2)
-            batches: Iterable[Any] = stream_patches(
-                slide, grid, wanted, side=encoder.side, batch=batch, interpolation=encoder.interpolation
-            )
-            if track is not None:
-                number = -(-int(np.count_nonzero(wanted)) // batch)
-                batches = track(batches, f"features of {slide.id} ({encoder.name})", number)
-            _compute(home, facts, wanted, encoder, batches)
+            if isinstance(source, SlideFeatures):
+                blocks = source.blocks(grid, wanted, ROWS)
+            else:
+                blocks = _encoded(slide, grid, wanted, source, batch, track)
+            _compute(home, facts, wanted, blocks)
             features = _load(home, facts, wanted)
         finally:
             lock.release()
@@ -107,8 +111,24 @@ class FeatureCache:
         return features
 
 
-def _facts(slide: Slide, grid: Grid, wanted: NDArray[np.bool_], encoder: FrozenEncoder) -> dict[str, Any]:
-    """The facts behind the key, in readable form; `key` is the digest of the others."""
+def _encoded(
+    slide: Slide, grid: Grid, wanted: NDArray[np.bool_], encoder: FrozenEncoder, batch: int, track: Track | None
+) -> Iterator[NDArray[np.floating[Any]]]:
+    """What the encoder makes of the wanted patches, batch after batch."""
+    batches: Iterable[Any] = stream_patches(
+        slide, grid, wanted, side=encoder.side, batch=batch, interpolation=encoder.interpolation
+    )
+    if track is not None:
+        number = -(-int(np.count_nonzero(wanted)) // batch)
+        batches = track(batches, f"features of {slide.id} ({encoder.name})", number)
+    for part in batches:
+        yield encoder(part.pixels).cpu().numpy()
+
+
+def _facts(
+    slide: Slide, grid: Grid, wanted: NDArray[np.bool_], encoder: FrozenEncoder | SlideFeatures
+) -> dict[str, Any]:
+    """The facts behind the key, in readable form; `key` is the digest of those before it, the others tell more."""
     facts: dict[str, Any] = {
         "version": VERSION,
         "content": _content(slide),
@@ -120,7 +140,9 @@ def _facts(slide: Slide, grid: Grid, wanted: NDArray[np.bool_], encoder: FrozenE
         "precision": encoder.precision,
     }
     named = {"slide": slide.id, "encoder_name": encoder.name, "dim": encoder.dim, "patch": [grid.width, grid.height]}
-    return {**facts, "key": digest_of(facts)[:32], **named, "patches": int(np.count_nonzero(wanted))}
+    place = {"x": grid.x.tolist(), "y": grid.y.tolist(), "size": list(slide.size)}
+    place |= {"mpp": slide.mpp, "file": str(slide.path.absolute())}
+    return {**facts, "key": digest_of(facts)[:32], **named, "patches": int(np.count_nonzero(wanted)), **place}
 
 
 def _content(slide: Slide) -> str:
@@ -134,16 +156,15 @@ def _content(slide: Slide) -> str:
 
 
 def _compute(
-    home: Path, facts: dict[str, Any], wanted: NDArray[np.bool_], encoder: FrozenEncoder, batches: Iterable[Any]
+    home: Path, facts: dict[str, Any], wanted: NDArray[np.bool_], blocks: Iterable[NDArray[np.floating[Any]]]
 ) -> None:
     began = time.perf_counter()
     unfinished = home.with_suffix(".part")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a writer that was killed: the lock is ours now
     try:
         unfinished.mkdir()
-        _write_values(
-            unfinished / VALUES, (facts["patches"], encoder.dim), np.dtype(encoder.precision), encoder, batches
-        )
+        shape, dtype = (facts["patches"], facts["dim"]), np.dtype(facts["precision"])
+        _write_values(unfinished / VALUES, shape, dtype, blocks)
         np.save(unfinished / CELLS, np.argwhere(wanted).astype(np.int64))
         told = {**facts, "seconds": round(time.perf_counter() - began, 3), "created": time.time()}
         (unfinished / FACTS).write_text(json.dumps(told, indent=1) + "\n")
@@ -156,14 +177,14 @@ def _compute(
 
 
 def _write_values(
-    path: Path, shape: tuple[int, int], dtype: np.dtype[Any], encoder: FrozenEncoder, batches: Iterable[Any]
+    path: Path, shape: tuple[int, int], dtype: np.dtype[Any], blocks: Iterable[NDArray[np.floating[Any]]]
 ) -> None:
     """Write batch after batch to one .npy file. Not through a memory map, where a full disk would crash the process."""
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     with path.open("wb") as stream:
         np.lib.format.write_array_header_2_0(stream, header)
-        for part in batches:
-            stream.write(encoder(part.pixels).cpu().numpy().astype(dtype, copy=False).tobytes())
+        for block in blocks:
+            stream.write(block.astype(dtype, copy=False).tobytes())
         stream.flush()
         os.fsync(stream.fileno())
 

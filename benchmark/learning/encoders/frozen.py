@@ -159,7 +159,10 @@ def entry_encoder(
     says.
     """
     side = side or entry.side
-    module = entry.build(side=side, weights=weights)
+    module: object = entry.build(side=side, weights=weights)
+    if not isinstance(module, nn.Module):
+        what = f"the encoder {entry.name} built a {type(module).__name__}, expected a torch.nn.Module"
+        raise ConfigError(what, fix="report it to its author; benchmark.testing.EncoderContract shows it")
     width = _dim(module, side)
     if width != entry.width:
         raise ConfigError(f"the encoder {entry.name} says it gives {entry.width} features per patch and gives {width}")

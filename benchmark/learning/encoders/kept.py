@@ -16,7 +16,7 @@ from benchmark.learning.encoders.features import CELLS, FACTS, VALUES
 
 OURS = frozenset({VALUES, CELLS, FACTS})
 KEY = re.compile("[0-9a-f]{32}")
-STAGE = ("result.pt", "record.json", "checkpoint.pt")
+STAGE = ("result.pt", "record.json", "checkpoint.pt", "patches.raw")
 """What `benchmark.stages` keeps of a stage; the result goes first, since it says that the stage is finished."""
 DAY = 86_400.0
 

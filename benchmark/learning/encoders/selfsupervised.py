@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.errors import ConfigError
 from benchmark.learning.encoders.frozen import IMAGENET_MEAN, IMAGENET_STD, FrozenEncoder
+from benchmark.learning.encoders.patch_file import PatchFile
 from benchmark.learning.training import Training, autocast, place, seed_torch, train_steps
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ WARM_UP = 0.05
 
 
 def pretrain(
-    patches: NDArray[np.uint8],
+    patches: PatchFile,
     context: Context,
     *,
     architecture: str,
@@ -50,8 +50,11 @@ def pretrain(
     name: str = "self-supervised",
     pretrained: bool = False,
     weights: Path | None = None,
+    readers: int | None = None,
 ) -> dict[str, Tensor]:
-    """Train an encoder on `patches` (n × s × s × 3, s ≥ side) and return its weights; call it inside a stage.
+    """Train an encoder on `patches` (of s ≥ side px) and return its weights; call it inside a stage.
+
+    Patches are read step by step, by `readers` threads: memory holds one batch, whatever their number.
 
     `architecture` is an entry of the catalogue or a timm model; `pretrained` or `weights` start from its weights.
     AdamW with warm-up and cosine decay; NT-Xent at `temperature` (SimCLR, Eq. 1) over `batch` patches seen twice.
@@ -59,8 +62,8 @@ def pretrain(
     """
     if len(patches) < 2:
         raise ConfigError(f"self-supervised training needs at least 2 patches, got {len(patches)}")
-    if patches.shape[1] < side:
-        raise ConfigError(f"the patches have {patches.shape[1]} px, the encoder wants at least {side}")
+    if patches.side < side:
+        raise ConfigError(f"the patches have {patches.side} px, the encoder wants at least {side}")
     batch = min(batch, len(patches))
     seed_torch(context, name, "weights")
     start = build(architecture, side=side, pretrained=pretrained, weights=weights)
@@ -73,7 +76,8 @@ def pretrain(
     mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (start.mean, start.std))
 
     def views(step: int, rng: np.random.Generator) -> Tensor:
-        chosen = torch.from_numpy(patches[np.sort(rng.choice(len(patches), batch, replace=False))])
+        numbers = np.sort(rng.choice(len(patches), batch, replace=False))
+        chosen = torch.from_numpy(patches.take(numbers, readers=readers))
         images = chosen.permute(0, 3, 1, 2).float() / 255
         return (torch.cat([augmented(images, side, rng) for _ in range(2)]) - mean) / std
 

@@ -29,6 +29,11 @@ class Source(Protocol):
         """The source in a few words."""
         ...
 
+    @property
+    def way(self) -> str:
+        """How the weights get here, in words that several sources share."""
+        ...
+
     def absent(self, name: str) -> str | None:
         """Why there is no file on this machine, or None; asks the file system only."""
         ...
@@ -62,6 +67,11 @@ class Wheel:
     def words(self) -> str:
         """The source in a few words."""
         return f"wheel {self.distribution}"
+
+    @property
+    def way(self) -> str:
+        """A wheel is installed."""
+        return "a package"
 
     @property
     def fix(self) -> str:
@@ -105,6 +115,11 @@ class Repository:
     def words(self) -> str:
         """The source in a few words."""
         return f"hub {self.repo}{' (gated)' if self.gated else ''}"
+
+    @property
+    def way(self) -> str:
+        """A download, which a gate needs a token for."""
+        return "access and a token" if self.gated else "a download"
 
     @property
     def page(self) -> str:
@@ -164,6 +179,11 @@ class ByHand:
     def words(self) -> str:
         """The source in a few words."""
         return f"file, from {self.page}"
+
+    @property
+    def way(self) -> str:
+        """Nobody but a person can fetch it."""
+        return "a file fetched by hand"
 
     def absent(self, name: str) -> str | None:
         """Why there is no file."""

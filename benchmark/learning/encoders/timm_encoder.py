@@ -78,6 +78,11 @@ class TimmEncoder(Encoder):
         return cls.source.absent(cls.name)
 
     @classmethod
+    def way(cls) -> str:
+        """How its weights get here."""
+        return cls.source.way
+
+    @classmethod
     def origin(cls) -> str:
         """Where its weights come from."""
         return cls.source.words
