@@ -196,7 +196,8 @@ def synth(
     from benchmark.commands.synth_progress import progress_of
 
     terminal = console()
-    given = {"tissue": _folded(_tissue(tissue), fold), "side": side}
+    source = _tissue(tissue)
+    given = {"tissue": source if fold is None else _folded(source, fold), "side": side}
     asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -223,10 +224,8 @@ def _tissue(text: str | None) -> TissueSource | None:
     return datasets().load(name).tissue_source(find_root(name, root))
 
 
-def _folded(tissue: TissueSource | None, fold: str | None) -> TissueSource | None:
+def _folded(tissue: object, fold: str) -> TissueSource:
     """The tissue with its patients in folds, as `K/N` says."""
-    if fold is None:
-        return tissue
     first, _, second = fold.partition("/")
     numbers = first.isdecimal() and second.isdecimal() and len(fold) < 9
     if not numbers or not int(first) < int(second) > 1:

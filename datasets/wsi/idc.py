@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,12 @@ class IdcOptions(LabelledOptions):
         ge=16,
         le=4096,
         description="side of a patch, px, centred on its 50-px cell: the cell with 25 px of what lies around it",
+    )
+    coarse_halve: Literal["auto", "never", "always"] = Field(
+        "auto",
+        description="cut a region in half by a random line, of coarse_seed; auto: if it is the only one, as in the "
+        "paper's text",
+        json_schema_extra={"source": "LC-MIL IV"},
     )
     test: float = Field(
         0.4, gt=0, le=1, description="share of the slides that test, by patient; a single patient always tests"

@@ -96,6 +96,10 @@ class PastedDataset(WsiDataset):
     def tiles(self) -> Sequence[Path]:
         """Every tile that is read."""
 
+    def check_people(self, report: VerifyReport, usable: Mapping[Split, Sequence[Slide]]) -> None:
+        """A patient in both train and test is a fault."""
+        check_patients(report, usable)
+
     def verify(self) -> VerifyReport:
         """Decode every tile. Facts: `slides`, `usable`, `missing`, `patients`, `tiles`, and the slides per split."""
         report = VerifyReport()
@@ -111,7 +115,7 @@ class PastedDataset(WsiDataset):
         sound = f"{len(self.tiles) - len(faults)} of {len(self.tiles)} tiles can be read"
         report.check(not faults, sound if len(faults) <= SHOWN else f"{sound}; {SHOWN} others are named above")
         report.note(f"no tile states its resolution: {self.supposed_mpp:g} µm/px is taken ({self._supposed})")
-        check_patients(report, usable)
+        self.check_people(report, usable)
         empty = [str(split) for split in Split if not usable[split]]
         if empty:
             report.note(f"no {' and no '.join(empty)} slides: methods that learn from them do not apply")

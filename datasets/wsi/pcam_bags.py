@@ -173,14 +173,11 @@ class PcamBags(PastedDataset, LabelledSlides):
                 f"positive tiles; each is shown about {shown / max(1, negative + positive):.0f} times, turned and "
                 "mirrored"
             )
-        report.note("no tile names its patient: tiles of one patient may be in two splits")
-        report.facts["patients"] = None
 
-    def verify(self) -> VerifyReport:
-        """See `PastedDataset`; the number of patients is not known."""
-        report = super().verify()
-        report.facts["patients"] = None
-        return report
+    def check_people(self, report: VerifyReport, usable: Mapping[Split, Sequence[Slide]]) -> None:
+        """Nothing is known of them."""
+        report.note("no tile names its patient: tiles of one patient may be in two splits")
+        report.facts.update(patients=None, shared_patients=None)
 
     @classmethod
     def synthesize(
@@ -206,9 +203,8 @@ def _read(root: Path, path: Path) -> tuple[dict[str, bool], tuple[str, ...]]:
     there = {file.stem: file for folder in places for file in folder.iterdir() if file.suffix.lower() in SUFFIXES}
     for row in table.rows:
         if row["label"] not in ("0", "1") or not _ID.fullmatch(row["id"]):
-            faults.append(
-                f"{row.where}: id {row['id'][:60]!r}, label {row['label'][:20]!r}; expected a name, and 0 or 1"
-            )
+            cells = f"id {row['id'][:60]!r}, label {row['label'][:20]!r}"
+            faults.append(f"{row.where}: {cells}; expected a name, and 0 or 1")
         elif row["id"] not in there:
             lost.append(row["id"])
         elif (name := there[row["id"]].relative_to(root).as_posix()) in labels:

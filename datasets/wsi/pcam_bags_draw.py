@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from benchmark.seeds import generator
 from benchmark.slides import Piece
 
 from .pasted_dataset import Layout
+
+STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
+"""From a cell to its neighbours."""
 
 Pools = Mapping[tuple[Split, bool], tuple[str, ...]]
 """(split, positive) → names of tiles."""
@@ -70,7 +74,7 @@ def bag_layout(bag: Bag, pools: Pools, tiles: int, side: int, seed: int) -> Layo
     eight orientations.
     """
     across = max(1, round(math.sqrt(tiles)))
-    rng = generator("pcam-bags", "slide", bag.name, bag.lesion, tiles, seed)
+    rng = generator("pcam-bags", "slide", bag.name, f"{bag.lesion:g}", tiles, seed)
     classes = np.zeros((across, across), np.uint8)
     if bag.lesion:
         classes[_blob(rng, across, max(1, round(bag.lesion * across**2)))] = 1
@@ -89,21 +93,12 @@ def bag_layout(bag: Bag, pools: Pools, tiles: int, side: int, seed: int) -> Layo
 
 
 def _blob(rng: np.random.Generator, across: int, number: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of so many cells, grown from one by neighbours drawn at random."""
+    """Rows and columns of so many cells, grown from one by neighbours; one that touches more of them is likelier."""
     grown = {(int(rng.integers(across)), int(rng.integers(across)))}
     while len(grown) < min(number, across**2):
-        rim = sorted(
-            {
-                (row + down, col + right)
-                for row, col in grown
-                for down, right in ((0, 1), (1, 0), (0, -1), (-1, 0))
-                if 0 <= row + down < across and 0 <= col + right < across
-            }
-            - grown
-        )
-        neighbours = np.array(
-            [sum((r + d, c + e) in grown for d, e in ((0, 1), (1, 0), (0, -1), (-1, 0))) for r, c in rim]
-        )
-        grown.add(rim[int(rng.choice(len(rim), p=neighbours / neighbours.sum()))])
+        beside = [(row + down, col + right) for row, col in sorted(grown) for down, right in STEPS]
+        touched = Counter(cell for cell in beside if cell not in grown and max(cell) < across and min(cell) >= 0)
+        rim, weights = list(touched), np.array(list(touched.values()))
+        grown.add(rim[int(rng.choice(len(rim), p=weights / weights.sum()))])
     rows, cols = np.array(sorted(grown)).T
     return rows, cols

@@ -68,9 +68,8 @@ def made_for(root: Path) -> Mapping[str, int]:
         return {}
     sizes = json.loads(mark.read_text(encoding="utf-8")).get("sizes")
     if not isinstance(sizes, dict) or not all(isinstance(sizes.get(name), int) for name in (*Split, "tiles")):
-        raise DataError(
-            f"{mark} is not the mark of a miniature of pcam-bags", fix="bench data synth pcam-bags --out DIR"
-        )
+        fix = "bench data synth pcam-bags --out DIR"
+        raise DataError(f"{mark} is not the mark of a miniature of pcam-bags", fix=fix)
     return sizes
 
 
