@@ -11,9 +11,11 @@ import pytest
 from rich.console import Console
 
 from benchmark.annotations import write_geojson
+from benchmark.commands.data import _folded
 from benchmark.commands.synth_progress import progress_of
 from benchmark.dataset import Split, tell_progress, watched
 from benchmark.datasets.side_by_side import side_by_side
+from benchmark.datasets.synthetic.painter import Painter
 from benchmark.datasets.wsi.wsi_miniature import Picture, Planned, write_miniature
 from benchmark.errors import DataError
 from benchmark.slides.pyramid import write_pyramid
@@ -56,3 +58,15 @@ def test_a_pipe_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> 
         tell_progress(2, 5)
         time.sleep(0.2)
     assert "made 2 of 5 slides in 0 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fold", ["3/3", "0/1", "-1/3", "1", "a/b", "0/٣", "1/99999999999"])
+def test_folds_that_do_not_exist_are_refused(fold: str) -> None:
+    with pytest.raises(DataError, match="expected K/N"):
+        _folded(None, fold)
+
+
+@pytest.mark.parametrize(("tissue", "why"), [(None, "needs --tissue"), (Painter(), "cannot be had of this tissue")])
+def test_folds_need_tissue_of_patients(tissue: object, why: str) -> None:
+    with pytest.raises(DataError, match=why):
+        _folded(tissue, "0/3")

@@ -227,7 +227,7 @@ def _tissue(text: str | None) -> TissueSource | None:
 def _folded(tissue: object, fold: str) -> TissueSource:
     """The tissue with its patients in folds, as `K/N` says."""
     first, _, second = fold.partition("/")
-    numbers = first.isdecimal() and second.isdecimal() and len(fold) < 9
+    numbers = fold.isascii() and first.isdecimal() and second.isdecimal() and len(fold) < 9
     if not numbers or not int(first) < int(second) > 1:
         raise DataError(f"--fold {fold[:20]}: expected K/N with 0 ≤ K < N and N ≥ 2", fix="--fold 0/3")
     if not isinstance(tissue, Folded):

@@ -66,11 +66,6 @@ class PastedSlide(Slide):
         places = ";".join(f"{piece.x},{piece.y},{piece.turns},{piece.mirrored:d}" for piece in self.pieces)
         return f"{self.extent} {places}"
 
-    @property
-    def downsamples(self) -> tuple[float, ...]:
-        """There is but one level."""
-        return (1.0,)
-
     def parts(self) -> Iterator[Slide]:
         """Every tile as a slide of its own."""
         for piece in self.pieces:

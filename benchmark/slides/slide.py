@@ -42,13 +42,6 @@ class Slide:
         """Where its files lie in it, as far as their names do not tell; two that differ have other pixels."""
         return ""
 
-    @property
-    def downsamples(self) -> tuple[float, ...]:
-        """The downsample factor of every level. Raises `DataError` when the file cannot be opened."""
-        from benchmark.slides.facts import slide_facts
-
-        return slide_facts(self.path, self.id).downsamples
-
     def parts(self) -> Iterator[Slide]:
         """The images it is made of: itself."""
         yield self
