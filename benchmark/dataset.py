@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -160,6 +162,7 @@ class Dataset(ABC):
 
         `tissue`: where the pixels come from, by default a painter. `side`: longer side of a slide in px, by
         default small enough for tests; a dataset of tiles, whose sizes are given, refuses it with `DataError`.
+        Call `tell_progress` after each slide.
         """
 
     @classmethod
@@ -212,6 +215,25 @@ class Dataset(ABC):
     def synthetic(self) -> bool:
         """True when the root was written by `synthesize`."""
         return (self.root / SYNTHETIC_MARK).is_file()
+
+
+_watcher: ContextVar[Callable[[int, int], None] | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(tell: Callable[[int, int], None]) -> Iterator[None]:
+    """Within the block, `tell` hears of every slide that `Dataset.synthesize` has written: (done, of how many)."""
+    token = _watcher.set(tell)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+def tell_progress(done: int, total: int) -> None:
+    """Tell whoever watches (see `watched`) that so many slides of a miniature are written."""
+    if tell := _watcher.get():
+        tell(done, total)
 
 
 def write_synthetic_mark(root: Path, dataset: str, **facts: Any) -> None:

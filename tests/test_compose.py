@@ -69,7 +69,7 @@ def cells(side: int) -> Grid:
 
 @pytest.fixture(scope="module")
 def positive() -> ComposedSlide:
-    return compose_slide(Flat(), side=SIDE, seed=3, lesions=True)
+    return compose_slide(Flat(), side=SIDE, seed=1, lesions=True)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_bands_are_full_width_strips_of_bounded_height(positive: ComposedSlide) 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(
     positive: ComposedSlide, image: NDArray[np.uint8]
 ) -> None:
-    again = compose_slide(Flat(), side=SIDE, seed=3, lesions=True)
+    again = compose_slide(Flat(), side=SIDE, seed=1, lesions=True)
     np.testing.assert_array_equal(pixels_of(again), image)
     np.testing.assert_array_equal(pixels_of(positive), image, err_msg="the second pass over the bands differs")
     assert [region.geometry.wkb for region in again.lesion.regions] == [r.geometry.wkb for r in positive.lesion.regions]

@@ -137,6 +137,22 @@ def test_parts_of_the_real_set(shared_data: Path) -> None:
 
 
 @pytest.mark.realdata
+def test_every_patient_tests_in_one_fold_and_parts_have_five_patients(shared_data: Path) -> None:
+    whole = GlasTissue(shared_data / "glas")
+    tested: list[str] = []
+    for fold in range(3):
+        parts = [whole.folded(3, fold).part(split, 0).pictures() for split in Split]
+        patients = [{picture.patient for picture in part} for part in parts]
+        assert len(set.union(*patients)) == 16 == sum(map(len, patients)) and sum(map(len, parts)) == 165
+        assert all({picture.positive for picture in part} == {True, False} for part in parts)
+        assert len(patients[2]) >= 5
+        tested += patients[2]
+    assert len(tested) == len(set(tested)) == 16
+    for seed in range(3):
+        assert all(len({p.patient for p in whole.part(split, seed).pictures()}) >= 5 for split in Split)
+
+
+@pytest.mark.realdata
 def test_real_parts_are_balanced_and_varied(shared_data: Path) -> None:
     tissue = GlasTissue(shared_data / "glas")
     for seed in range(5):

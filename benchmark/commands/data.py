@@ -32,6 +32,15 @@ class Checksummed(Protocol):
         ...
 
 
+@runtime_checkable
+class Folded(Protocol):
+    """Tissue of patients who can be dealt into folds."""
+
+    def folded(self, folds: int, fold: int) -> TissueSource:
+        """The same tissue; the patients of one fold are those of the test split."""
+        ...
+
+
 SMALLEST_SIDE = 1024
 """Below this a slide has too few cells to hold lesion and normal tissue."""
 
@@ -151,8 +160,9 @@ Examples:
   bench data synth glas --out data/glas --slides 24 --seed 0
   bench data synth camelyon16 --out data/composed --slides 12 --side 5120 --tissue glas:/data/glas
 
-With --tissue the slides are composed from the images of a real dataset; no patient is in two splits. Such slides count
-as synthetic: their runs are kept in an experiment of their own.
+With --tissue the slides are composed from the images of a real dataset; no patient is in two splits, and with --fold
+0/3, 1/3 and 2/3 every patient tests once. Such slides count as synthetic: their runs are kept in an experiment of their
+own.
 """
 
 
@@ -165,6 +175,10 @@ def synth(
     tissue: Annotated[
         str | None,
         typer.Option(metavar="NAME:ROOT", help="Take tissue from a dataset and its folder. Default: painted."),
+    ] = None,
+    fold: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Deal the tissue's patients into N folds; those of fold K (0 …) test."),
     ] = None,
     side: Annotated[
         int | None, typer.Option(metavar="PX", help="Longer side of a whole-slide image. Default: small.")
@@ -179,16 +193,18 @@ def synth(
     if side is not None and side < SMALLEST_SIDE:
         raise DataError(f"--side {side}: expected at least {SMALLEST_SIDE} px", fix="--side 5120")
     from benchmark.commands.printing import console
+    from benchmark.commands.synth_progress import progress_of
 
     terminal = console()
-    given = {"tissue": _tissue(tissue), "side": side}
+    source = _tissue(tissue)
+    given = {"tissue": source if fold is None else _folded(source, fold), "side": side}
     asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
             unfinished = Path(folder) / "data"
             unfinished.mkdir()
-            with terminal.status(f"making {slides} slides"):
+            with progress_of(terminal, slides):
                 component.synthesize(unfinished, slides=slides, seed=seed, **asked)
             unfinished.replace(out)
     except OSError as error:
@@ -206,6 +222,18 @@ def _tissue(text: str | None) -> TissueSource | None:
     from benchmark.datahome import find_root
 
     return datasets().load(name).tissue_source(find_root(name, root))
+
+
+def _folded(tissue: object, fold: str) -> TissueSource:
+    """The tissue with its patients in folds, as `K/N` says."""
+    first, _, second = fold.partition("/")
+    numbers = fold.isascii() and first.isdecimal() and second.isdecimal() and len(fold) < 9
+    if not numbers or not int(first) < int(second) > 1:
+        raise DataError(f"--fold {fold[:20]}: expected K/N with 0 ≤ K < N and N ≥ 2", fix="--fold 0/3")
+    if not isinstance(tissue, Folded):
+        lacks = "needs --tissue: painted tissue has no patients" if tissue is None else "cannot be had of this tissue"
+        raise DataError(f"--fold {fold} {lacks}", fix="--tissue glas:/path/to/glas")
+    return tissue.folded(int(second), int(first))
 
 
 def _print_report(name: str, root: Path, report: VerifyReport, *, synthetic: bool) -> None:

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 def not_applicable(kind: type[Method], dataset: Dataset) -> str | None:
     """Why not: the method's own reason, or that nobody drew the labels it learns from. None when it can."""
-    return kind.not_applicable(dataset) or _undrawn(kind, dataset)
+    return kind.not_applicable(dataset) or _untaught(kind, dataset) or _undrawn(kind, dataset)
+
+
+def _untaught(kind: type[Method], dataset: Dataset) -> str | None:
+    if kind.supervision <= TRANSDUCTIVE or dataset.slides(Split.TRAIN):
+        return None
+    return f"it learns from train slides, and {dataset.name} has none under these options"
 
 
 def _undrawn(kind: type[Method], dataset: Dataset) -> str | None:

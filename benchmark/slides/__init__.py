@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmark.slides.accumulator import ScoreAccumulator
 from benchmark.slides.facts import SlideFacts, probe, slide_facts
 from benchmark.slides.grid import Grid
+from benchmark.slides.pasted import PastedSlide, Piece
 from benchmark.slides.pyramid import write_pyramid
 from benchmark.slides.scoremap import ScoreMap
 from benchmark.slides.slide import Slide
@@ -13,7 +14,9 @@ from benchmark.slides.tissue import tissue_mask
 
 __all__ = [
     "Grid",
+    "PastedSlide",
     "PatchBatch",
+    "Piece",
     "ScoreAccumulator",
     "ScoreMap",
     "Slide",

@@ -72,13 +72,14 @@ def size_of(path: Path, slide: str) -> tuple[int, int]:
 def read_box(path: Path, slide: str, box: tuple[int, int, int, int], out: tuple[int, int]) -> NDArray[np.uint8]:
     """The level-0 box (x, y, width, height), averaged down to `out` (width, height). Raises `DataError`."""
     try:
-        return _read(_handles.get(path), box, out)
+        return read_region(_handles.get(path), box, out)
     except failures() as error:
         _handles.drop(path)  # OpenSlide refuses to go on with a handle that failed once
         raise unreadable(path, slide, error) from error
 
 
-def _read(handle: Handle, box: tuple[int, int, int, int], out: tuple[int, int]) -> NDArray[np.uint8]:
+def read_region(handle: Handle, box: tuple[int, int, int, int], out: tuple[int, int]) -> NDArray[np.uint8]:
+    """The level-0 box (x, y, width, height), averaged down to `out` (width, height)."""
     x, y, width, height = box
     if out == (width, height):
         return handle.region(x, y, 0, width, height)

@@ -134,9 +134,10 @@ def _stream(path: Path, bands: Iterable[NDArray[np.uint8]], levels: Sequence[_Le
 def _shrunk(rows: NDArray[np.uint8], factor: int, width: int) -> NDArray[np.uint8]:
     if factor == 1:
         return rows
-    blocks = rows[:, : width * factor].reshape(len(rows) // factor, factor, width, factor, 3)
-    shrunk: NDArray[np.uint8] = np.rint(blocks.mean(axis=(1, 3), dtype=np.float32)).astype(np.uint8)
-    return shrunk
+    from PIL import Image
+
+    whole = np.ascontiguousarray(rows[:, : width * factor])
+    return np.asarray(Image.fromarray(whole).reduce(factor)) if len(whole) else whole[:, :width]
 
 
 def _description(level: _Level, size: tuple[int, int], tile: int, quality: int, mpp: float | None) -> str:

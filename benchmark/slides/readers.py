@@ -84,11 +84,16 @@ class Tile:
 
     def region(self, x: int, y: int, level: int, width: int, height: int) -> NDArray[np.uint8]:
         """See `Handle`."""
-        result = np.zeros((height, width, 3), np.uint8)
-        left, top = max(x, 0), max(y, 0)
-        right, bottom = max(left, min(x + width, self.size[0])), max(top, min(y + height, self.size[1]))
-        result[top - y : bottom - y, left - x : right - x] = self._pixels()[top:bottom, left:right]
-        return result
+        return part_of(self._pixels(), x, y, width, height)
+
+
+def part_of(pixels: NDArray[np.uint8], x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+    """A copy of a region of an image; black outside."""
+    result = np.zeros((height, width, 3), np.uint8)
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = max(left, min(x + width, pixels.shape[1])), max(top, min(y + height, pixels.shape[0]))
+    result[top - y : bottom - y, left - x : right - x] = pixels[top:bottom, left:right]
+    return result
 
 
 def _rgb(image: Image) -> NDArray[np.uint8]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from benchmark.dataset import TissueSource, write_synthetic_mark
+from benchmark.dataset import TissueSource, tell_progress, write_synthetic_mark
 from benchmark.errors import DataError
 from benchmark.seeds import generator, seed_of
 
 from ..fresh_folder import fresh_folder
+from ..side_by_side import side_by_side
 from ..synthetic.painter import VERSION, Painter, Stain
 from ..tables import write_table
 from .glas_files import COLUMNS, GRADES, PARTS, TABLE
@@ -23,6 +25,9 @@ FEWEST = 4
 
 SIZES = ((387, 258), (387, 258), (387, 258), (291, 226))
 """Width and height in px: half of the two most frequent official sizes, drawn with these odds."""
+
+SECONDS = 0.2
+"""What painting one takes on a core, about."""
 
 SUBTYPES = {
     "benign": ("healthy", "adenomatous"),
@@ -71,8 +76,9 @@ def write_miniature(root: Path, *, slides: int, seed: int, tissue: TissueSource 
         raise DataError(f"a miniature of GlaS has at least {FEWEST} slides, got {slides}", fix=f"--slides {FEWEST}")
     images = plan(slides, seed)
     with fresh_folder(root, lambda name: _WRITTEN.fullmatch(name) is not None) as folder:
-        for image in images:
-            _paint(folder, image, seed, tissue)
+        jobs = [partial(_paint, folder, image, seed, tissue) for image in images]
+        for done, _ in enumerate(side_by_side(jobs, seconds=SECONDS), start=1):
+            tell_progress(done, slides)
         _write_table(folder / TABLE, images)
         source = f"painter {VERSION}" if tissue is None else type(tissue).__name__
         write_synthetic_mark(folder, "glas", slides=slides, seed=seed, tissue=source)

@@ -27,8 +27,10 @@ class GlasTissue:
     Opening it reads the table and the images' headers. Raises `DataError` when `root` is no GlaS folder.
     """
 
-    def __init__(self, root: Path, patients: frozenset[str] | None = None) -> None:
-        self.root = root
+    def __init__(
+        self, root: Path, patients: frozenset[str] | None = None, *, folds: int | None = None, fold: int = 0
+    ) -> None:
+        self.root, self.folds, self.fold = root, folds, fold
         cases, _ = read_cases(find_folder(root))
         self._pictures = [_picture(case) for case in cases if patients is None or case.patient in patients]
 
@@ -41,9 +43,13 @@ class GlasTissue:
         """Every image, train before testA before testB, by number."""
         return self._pictures
 
+    def folded(self, folds: int, fold: int) -> GlasTissue:
+        """The same images, whose patients are dealt into folds: `part` gives those of one fold to the test split."""
+        return GlasTissue(self.root, folds=folds, fold=fold)
+
     def part(self, split: Split, seed: int) -> GlasTissue:
         """The images of the patients that one split may use; no patient is in two splits. See `patients_of`."""
-        return GlasTissue(self.root, patients_of(self._pictures, split, seed))
+        return GlasTissue(self.root, patients_of(self._pictures, split, seed, folds=self.folds, fold=self.fold))
 
     def paint(
         self, width: int, height: int, *, positive: bool, seed: int

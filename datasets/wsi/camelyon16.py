@@ -154,7 +154,7 @@ class Camelyon16(WsiDataset):
         planned = plan(slides)
         tests = sorted((slide.name, slide.lesion) for slide in planned if slide.split is Split.TEST)
 
-        def finish(folder: Path) -> None:
+        def finish(folder: Path, patients: Mapping[str, tuple[str, ...]]) -> None:
             rows = [f"{name},{'Tumor' if lesion else 'Normal'}" for name, lesion in tests]
             (folder / "testing" / TABLE).write_text("\n".join(rows) + "\n", encoding="utf-8")  # it has no header
 

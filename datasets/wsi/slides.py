@@ -158,22 +158,11 @@ class Slides(LabelledSlides):
     ) -> None:
         """Write pyramidal TIFF, GeoJSON and a manifest; normal slides prevail."""
         planned = plan(slides)
-        patients: dict[str, tuple[str, ...]] = {}
 
-        def write(folder: Path, slide: Planned, composed: Picture) -> None:
-            from benchmark.slides.pyramid import write_pyramid
-
-            for name in ("images", "annotations"):
-                (folder / name).mkdir(exist_ok=True)
-            write_pyramid(folder / f"images/{slide.name}.tif", composed.bands(), composed.size, mpp=composed.mpp)
-            if slide.lesion:
-                write_geojson(folder / f"annotations/{slide.name}.geojson", composed.lesion, CLASSES)
-            patients[slide.name] = composed.patients
-
-        def finish(folder: Path) -> None:
+        def finish(folder: Path, patients: Mapping[str, tuple[str, ...]]) -> None:
             _write_manifest(folder / NAMES[0], planned, linked(patients))
 
-        write_miniature(root, cls.name, planned, write, finish, ours=_WRITTEN, seed=seed, tissue=tissue, side=side)
+        write_miniature(root, cls.name, planned, _write, finish, ours=_WRITTEN, seed=seed, tissue=tissue, side=side)
 
 
 def plan(slides: int) -> list[Planned]:
@@ -184,6 +173,16 @@ def plan(slides: int) -> list[Planned]:
         for index in range(count):
             planned.append(Planned(f"slide_{len(planned) + 1:03d}", split, index < positive))
     return planned
+
+
+def _write(folder: Path, slide: Planned, composed: Picture) -> None:
+    from benchmark.slides.pyramid import write_pyramid
+
+    for name in ("images", "annotations"):
+        (folder / name).mkdir(exist_ok=True)
+    write_pyramid(folder / f"images/{slide.name}.tif", composed.bands(), composed.size, mpp=composed.mpp)
+    if slide.lesion:
+        write_geojson(folder / f"annotations/{slide.name}.geojson", composed.lesion, CLASSES)
 
 
 def _with_manifest(folder: Path) -> Path:

@@ -156,7 +156,7 @@ class TcgaLuad(LabelledSlides):
             cls.name,
             planned,
             _write,
-            lambda folder: _write_tables(folder, planned, seed),
+            lambda folder, patients: _write_tables(folder, planned, seed),
             ours=_WRITTEN,
             seed=seed,
             tissue=tissue,

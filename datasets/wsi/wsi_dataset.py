@@ -75,6 +75,8 @@ class WsiDataset(Dataset):
     """The authors' 256 px of the simulated annotation, at the set's usual resolution."""
     listed: ClassVar[tuple[str, ...]]
     """The slides of the LC-MIL paper."""
+    required: ClassVar[tuple[Split, ...]] = (Split.TRAIN, Split.TEST)
+    """The splits that must not be empty."""
 
     def __init__(self, root: Path, options: BaseOptions) -> None:
         """Match slides and annotations by name. Raises `DataError` when the folder is not this set's."""
@@ -163,7 +165,7 @@ class WsiDataset(Dataset):
         parts.update(dict.fromkeys(aside, Split.VALIDATION))
         slides = {split: [self._slide(case) for case in sound if parts[case.id] is split] for split in Split}
         dealt = Dealt(slides, parts, missing, excluded)
-        for split in (Split.TRAIN, Split.TEST):
+        for split in self.required:
             if not slides[split]:
                 raise self._empty(split, dealt)
         if self.settings.scales == "one":
@@ -314,8 +316,12 @@ class WsiDataset(Dataset):
             grid = self.evaluation_grid(slide)
             cell, tissue = self.cell(slide), self.tissue(slide, grid)
             return noisy_coarse(truth, slide.size, options.noise, rng, cell=cell, tissue=tissue)
-        cell = options.coarse_cell or power_of_two(self.coarse_microns, slide.mpp or self.supposed_mpp)
+        cell = options.coarse_cell or self.simulated_cell(slide)
         return simulate_coarse(truth, slide.size, options.simulation(slide.size, cell), rng)
+
+    def simulated_cell(self, slide: Slide) -> int:
+        """Side of the cells on which a coarse annotation is simulated, in level-0 px, where the options do not say."""
+        return power_of_two(self.coarse_microns, slide.mpp or self.supposed_mpp)
 
     def _checked(self, annotation: Annotation, slide: Slide, where: str, *, viewer: bool = True) -> Annotation:
         """The annotation on the canvas, when its extent fits the slide; what is odd about it goes to the notes.

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.annotations import Polygons
-from benchmark.dataset import Split, TissueSource, write_synthetic_mark
+from benchmark.dataset import Split, TissueSource, tell_progress, write_synthetic_mark
 from benchmark.errors import DataError
 from benchmark.seeds import seed_of
 
 from ..fresh_folder import fresh_folder
+from ..latest import Latest
+from ..side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from ..synthetic.composed.pieces import Pieces
 
 SIDE = 1536
 """Side of a slide in px unless another is asked for: 12 cells, small enough for tests."""
 
 PAINTED = 20
 """Painted slides held in memory; one has 7 MB."""
+
+SECONDS = 0.13
+"""What composing and writing a million pixels takes on one core."""
 
 FEWEST, MOST = 4, 120
 """Fewer slides cannot be split into train, validation and test; for more of them the papers' names do not suffice."""
@@ -85,6 +93,9 @@ class Drawn:
 Writer = Callable[[Path, Planned, Picture], None]
 """Writes the files of one slide below a folder."""
 
+Finish = Callable[[Path, Mapping[str, tuple[str, ...]]], None]
+"""Writes what belongs to no single slide. Gets the folder, and slide → patients whose tissue it shows."""
+
 
 def shares(slides: int) -> dict[Split, int]:
     """How many of `slides` go to each split: a third tests, a sixth of the rest validates, at least one each."""
@@ -114,40 +125,72 @@ def write_miniature(
     dataset: str,
     plan: Sequence[Planned],
     write: Writer,
-    finish: Callable[[Path], None] | None = None,
+    finish: Finish | None = None,
     *,
     ours: re.Pattern[str],
     seed: int,
     tissue: TissueSource | None,
     side: int | None,
+    processes: int | None = None,
 ) -> None:
     """Compose every planned slide into `root`, all or nothing, and leave the mark with the patients.
 
-    `finish` writes what belongs to no single slide. `ours`: the relative paths (with `/`) that a miniature may
-    hold; a folder with anything else in it is refused with `DataError`. Slides that share a tissue patient, by
-    however many links, count as one patient, so that no split by patient parts them.
+    `ours`: the relative paths (with `/`) that a miniature may hold; a folder with anything else in it is refused with
+    `DataError`. Slides that share a tissue patient, by however many links, count as one patient, so that no split by
+    patient parts them. Large miniatures are written by so many `processes` (null: one per core); their number changes
+    no byte. Progress goes to `benchmark.dataset.tell_progress`.
     """
-    from ..synthetic.composed.compose import compose_slide
-    from ..synthetic.painter import VERSION, Painter
+    from ..synthetic.painter import VERSION
 
     with fresh_folder(root, lambda name: _all_ours(root / name, root, ours)) as folder:
-        patients: dict[str, tuple[str, ...]] = {}
-        for number, slide in enumerate(plan):
-            drawn = seed_of("miniature", seed, number)
-            if tissue is None and side is None:
-                composed: Picture = _painted(drawn, slide.lesion)
-            else:
-                source = (tissue or Painter()).part(slide.split, seed)
-                composed = compose_slide(source, side=side or SIDE, seed=drawn, lesions=slide.lesion)
-            write(folder, slide, composed)
-            patients[slide.name] = composed.patients
+        jobs = [
+            Job(folder, slide, write, seed, seed_of("miniature", seed, number), tissue, side).do
+            for number, slide in enumerate(plan)
+        ]
+        cost = SECONDS * (side or SIDE) ** 2 / 1e6
+        patients: dict[str, tuple[str, ...]] = {slide.name: () for slide in plan}
+        for done, (name, own) in enumerate(side_by_side(jobs, seconds=cost, processes=processes), start=1):
+            patients[name] = own
+            tell_progress(done, len(plan))
         if finish is not None:
-            finish(folder)
+            finish(folder, patients)
         made_of = f"painter {VERSION}" if tissue is None else type(tissue).__name__
         write_synthetic_mark(folder, dataset, slides=len(plan), seed=seed, tissue=made_of, patients=linked(patients))
 
 
-def linked(patients: dict[str, tuple[str, ...]]) -> dict[str, str]:
+@dataclass(frozen=True)
+class Job:
+    """One slide to be composed and written. `drawn`: the seed of its layout; `seed`: that of the miniature."""
+
+    folder: Path
+    slide: Planned
+    write: Writer
+    seed: int
+    drawn: int
+    tissue: TissueSource | None
+    side: int | None
+
+    def do(self) -> tuple[str, tuple[str, ...]]:
+        """Write the slide. Returns its name and the patients whose tissue it shows."""
+        picture = self._compose()
+        self.write(self.folder, self.slide, picture)
+        return self.slide.name, picture.patients
+
+    def _compose(self) -> Picture:
+        from ..synthetic.composed.compose import compose_slide
+        from ..synthetic.composed.pieces import Pieces
+        from ..synthetic.painter import Painter
+
+        if self.tissue is None and self.side is None:
+            return _painted(self.drawn, self.slide.lesion)
+        tissue = self.tissue or Painter()
+        source = _SOURCES.get((self.folder, self.slide.split), lambda: tissue.part(self.slide.split, self.seed))
+        pieces = _PIECES.get(self.folder, Pieces)
+        side, lesions = self.side or SIDE, self.slide.lesion
+        return compose_slide(source, side=side, seed=self.drawn, lesions=lesions, pieces=pieces)
+
+
+def linked(patients: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Slide → one name for all slides that share patients, directly or through others; its own if it has none."""
     groups: list[tuple[set[str], list[str]]] = []
     for slide, own in patients.items():
@@ -159,6 +202,11 @@ def linked(patients: dict[str, tuple[str, ...]]) -> dict[str, str]:
             slides = group[1] + slides
         groups.append((members, slides))
     return {slide: "+".join(sorted(members)) for members, slides in groups for slide in slides}
+
+
+_SOURCES: Latest[TissueSource] = Latest(len(Split))
+_PIECES: Latest[Pieces] = Latest(1)
+"""What the jobs of one miniature share within a process; its folder is the key."""
 
 
 @lru_cache(maxsize=PAINTED)

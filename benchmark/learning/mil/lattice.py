@@ -160,7 +160,7 @@ def _khened(slide: Slide, grid: Grid) -> NDArray[np.bool_]:
     """Patches with any tissue under Khened's rule, on the coarsest level it knows."""
     from benchmark.learning.mil.khened_tissue import DILATION, khened_tissue
 
-    levels = slide_facts(slide.path, slide.id).downsamples[: len(DILATION)]
+    levels = slide_facts(slide.files[0], slide.id).downsamples[: len(DILATION)]
     width, height = slide.size
     if width * height / levels[-1] ** 2 > LARGEST:
         problem = f"slide {slide.id!r}: its level {len(levels) - 1} has more than {LARGEST // 10**6} Mpx"

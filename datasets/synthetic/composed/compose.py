@@ -22,7 +22,7 @@ from .scene import Scene
 from .slide_layout import Layout, draw_layout
 from .smooth_fields import UNIT, cloud, grain
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same seed composes other pixels."""
 
 SMALLEST = 1024
@@ -57,12 +57,15 @@ class ComposedSlide:
         return self.scene.bands()
 
 
-def compose_slide(tissue: TissueSource, *, side: int, seed: int, lesions: bool) -> ComposedSlide:
+def compose_slide(
+    tissue: TissueSource, *, side: int, seed: int, lesions: bool, pieces: Pieces | None = None
+) -> ComposedSlide:
     """Compose a square slide of `side` px from `tissue`, the same for the same arguments.
 
     Glass, one to three sections of irregular outline, and with `lesions` several lesions of different size that
     make up 10 to 60 % of the tissue. Pictures are turned by multiples of 90° and mirrored, never scaled; stains
-    stay as they are. Seams between pictures wander, run round glands where they can, and are soft.
+    stay as they are. Seams between pictures wander, run round glands where they can, and are soft. `pieces` keeps the
+    pictures of a source ready for its next slide.
 
     Raises `DataError` for a side below `SMALLEST`, a source without pictures of a class that is needed, or where
     no layout succeeds.
@@ -73,7 +76,7 @@ def compose_slide(tissue: TissueSource, *, side: int, seed: int, lesions: bool) 
     rng = generator("compose", VERSION, seed, "patients")
     normal, lesion = choose_patients(rng, pictures)
     chosen = [p for p in pictures if p.patient in (lesion if p.positive else normal)]
-    pieces = Pieces()
+    pieces = pieces or Pieces()
     for attempt in range(ATTEMPTS):
         scene = _scene(side, seed, attempt, chosen, pieces, lesions)
         truth = draw_truth(scene, tissue.mpp)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .smooth_fields import UNIT, Field, at, cloud, grain, tiled
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 TILE = 1024
 """Side of the noise that is repeated over the slide."""
+
+FINE = 8
+"""Steps in which the shades of glass are told apart within a grey level; 256 steps hold all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,18 +53,26 @@ class Glass:
         )
         return cls(colour, light.astype(np.float32), grain(rng, TILE, 0.7), specks, side)
 
-    def under(self, tissue: Field, cover: Field, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """A full-width strip: `tissue` (rows × cols × 3) where `cover` is 1, glass where it is 0, dust on both."""
-        cols = np.arange(self.side)
-        light = at(self.light, rows / UNIT, cols / UNIT)
-        shade = light + 1.1 * tiled(self.grain, rows, cols)
-        image = self.colour + shade[..., None]
-        image += cover[..., None] * (tissue - image)
-        self._dust(image, rows)
-        strip: NDArray[np.uint8] = np.clip(image + 0.5, 0, 255).astype(np.uint8)
-        return strip
+    def empty(self, rows: NDArray[np.intp]) -> Image.Image:
+        """A full-width strip of bare glass; its shades lie `FINE` to a grey level."""
+        from PIL import Image
 
-    def _dust(self, image: Field, rows: NDArray[np.intp]) -> None:
+        shade = at(self.light, rows / UNIT, np.arange(self.side) / UNIT)
+        shade += np.float32(1.1) * tiled(self.grain, rows, np.arange(self.side))
+        shade *= FINE
+        shade += np.float32(128.5)
+        image = Image.fromarray(np.clip(shade, 0, 255, out=shade).astype(np.uint8), "L")
+        image.putpalette(self._palette().tobytes())
+        return image.convert("RGB")
+
+    def _palette(self) -> NDArray[np.uint8]:
+        """256 shades × 3."""
+        colours = self.colour + (np.arange(256, dtype=np.float32)[:, None] - 128) / FINE
+        palette: NDArray[np.uint8] = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
+        return palette
+
+    def dust(self, strip: NDArray[np.uint8], rows: NDArray[np.intp]) -> None:
+        """Darken a full-width strip, rows × cols × 3, where specks lie."""
         for y, x, radius, share, stretch, lean in self.specks:
             reach = 3 * radius * stretch
             if y + reach < rows[0] or y - reach > rows[-1]:
@@ -67,4 +82,5 @@ class Glass:
             down, across = rows[high][:, None] - y, np.arange(self.side)[wide][None, :] - x
             along = (across * np.cos(lean) + down * np.sin(lean)) / stretch
             away = np.hypot(along, down * np.cos(lean) - across * np.sin(lean)) / radius
-            image[high, wide] *= (1 - share * np.exp(-(away**4)))[..., None].astype(np.float32)
+            left = (1 - share * np.exp(-(away**4)))[..., None]
+            strip[high, wide] = np.rint(strip[high, wide] * left).astype(np.uint8)

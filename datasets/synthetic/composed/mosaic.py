@@ -126,19 +126,30 @@ def _place(
     tile = Tile(picture, 0, 0, int(rng.integers(4)), bool(rng.integers(2)), _drift(rng))
     wish = pieces.turned(tile).wish
     stamp, wide = _stamp(wish, OVERLAP), _stamp(wish, TIGHT)
-    inside, both = _sums(bare.barely & area, stamp), _sums(bare.amply, stamp)
+    wanted = bare.barely & area
+    near = tuple(_reach(np.asarray(wanted.any(axis=1 - axis)), stamp.shape[axis]) for axis in (0, 1))
+    inside, both = _sums(wanted[near], stamp), _sums(bare.amply[near], stamp)
     score = 0.6 * inside + 0.4 * both + rng.random(inside.shape, dtype=np.float32)
     for other in tiles:
         if other.picture is picture:
-            rows, cols = (np.arange(length)[:, None] for length in inside.shape)
-            near = np.hypot(rows - other.y / UNIT - pad, (cols - other.x / UNIT - pad).T) < APART / UNIT
-            score = np.where(near, 0.3 * score, score)
+            rows, cols = (
+                np.arange(length)[:, None] + part.start for length, part in zip(inside.shape, near, strict=True)
+            )
+            close = np.hypot(rows - other.y / UNIT - pad, (cols - other.x / UNIT - pad).T) < APART / UNIT
+            score = np.where(close, 0.3 * score, score)
     row, col = np.unravel_index(np.argmax(np.where(inside > 0.5, score, -1.0)), score.shape)
     if inside[row, col] < 0.5:
         return None
+    row, col = row + near[0].start, col + near[1].start
     for mask, shape, out in ((bare.amply, stamp, 0), (bare.barely, wide, (OVERLAP - TIGHT) // UNIT)):
         mask[row - out : row - out + shape.shape[0], col - out : col - out + shape.shape[1]] &= ~shape
     return replace(tile, x=(int(col) - pad) * UNIT - OVERLAP, y=(int(row) - pad) * UNIT - OVERLAP)
+
+
+def _reach(wanted: NDArray[np.bool_], length: int) -> slice:
+    """The part of an axis in which something of `length` that meets a wanted point can lie."""
+    points = np.flatnonzero(wanted)
+    return slice(max(0, int(points[0]) - length + 1), min(len(wanted), int(points[-1]) + length))
 
 
 def _drift(rng: np.random.Generator) -> tuple[float, float]:

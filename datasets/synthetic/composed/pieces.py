@@ -54,9 +54,9 @@ class Piece:
 
 
 class Pieces:
-    """Pieces by picture; the latest `kept` stay in memory (about 3 MB each)."""
+    """Pieces by picture; the latest `kept` stay in memory (about 2.5 MB each)."""
 
-    def __init__(self, kept: int = 64) -> None:
+    def __init__(self, kept: int = 96) -> None:
         self._pieces: Latest[Piece] = Latest(kept)
 
     def of(self, picture: Picture) -> Piece:

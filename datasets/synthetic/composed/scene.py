@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from .glass import Glass
 from .pieces import Piece, Pieces, Tile
 from .slide_layout import Layout
 from .smooth_fields import UNIT, Field, at, tiled
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 BAND = 512
 """Height of a strip in px."""
@@ -59,22 +63,35 @@ class Scene:
     pieces: Pieces
 
     def bands(self) -> Iterator[NDArray[np.uint8]]:
-        """The slide in strips of `BAND` px, top to bottom."""
-        cols = np.arange(self.side)
+        """The slide in strips of `BAND` px, top to bottom.
+
+        What tiles and tissue weigh changes over several px, so it is thought out on every other pixel of every other
+        row. Tiles are laid one over another, each as opaque as its part of all that was laid so far, which makes the
+        weighted mean of their colours (to a grey level).
+        """
+        from PIL import Image
+
+        half = np.arange(0, self.side, 2)
         for top in range(0, self.side, BAND):
             rows = np.arange(top, min(top + BAND, self.side))
-            cover = self.cover(rows, cols)
-            total = np.zeros((*cover.shape, 4), np.float32)
-            for tile, piece, (inner_rows, inner_cols), (down, across) in self.shares(rows, cols):
-                if not cover[inner_rows, inner_cols].any():
+            cover = self.cover(rows[::2], half)
+            glass = self.glass.empty(rows)
+            tissue, total = glass.copy(), np.zeros_like(cover)
+            for tile, piece, inner, (down, across) in self.shares(rows[::2], half):
+                if not cover[inner].any():
                     continue
-                weight = self.weight(tile, piece, rows[inner_rows], cols[inner_cols], down, across)
-                part = total[inner_rows, inner_cols]
-                part[..., :3] += weight[..., None] * piece.pixels[down, across]
-                part[..., 3] += weight
-            total[..., :3] /= np.maximum(total[..., 3:], TRACE)
-            cover[total[..., 3] < TRACE] = 0
-            yield self.glass.under(total[..., :3], cover, rows)
+                weight = self.weight(tile, piece, rows[::2][inner[0]], half[inner[1]], down, across)
+                total[inner] += weight
+                left, high = int(half[inner[1]][0]), int(rows[::2][inner[0]][0]) - top
+                shown = piece.pixels[down[0, 0] : down[-1, 0] + 2, across[0, 0] : across[0, -1] + 2]
+                shown = np.ascontiguousarray(shown[: len(rows) - high, : self.side - left])
+                opaque = _doubled(weight / np.maximum(total[inner], TRACE), shown.shape)
+                tissue.paste(Image.fromarray(shown), (left, high), opaque)
+            cover[total < TRACE] = 0
+            glass.paste(tissue, (0, 0), _doubled(cover, (len(rows), self.side)))
+            strip = np.array(glass)
+            self.glass.dust(strip, rows)
+            yield strip
 
     def cover(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Field:
         """How much of each pixel is tissue and not glass, in [0, 1]."""
@@ -121,3 +138,12 @@ class Scene:
         weight: Field = np.exp(np.clip(wish, -HIGHEST, HIGHEST) / SOFT)
         weight *= np.clip((edge + np.float32(0.5)) / np.float32(LAST), 0, 1) ** 3
         return weight
+
+
+def _doubled(part: NDArray[np.floating], shape: tuple[int, ...]) -> Image.Image:
+    """Shares in [0, 1] of every other pixel as an 8-bit mask of all pixels, height × width."""
+    from PIL import Image
+
+    small = Image.fromarray(np.rint(part * np.float32(255)).astype(np.uint8))
+    large = small.resize((2 * small.width, 2 * small.height), Image.Resampling.BILINEAR)
+    return large.crop((0, 0, shape[1], shape[0]))
