@@ -17,9 +17,9 @@ RESIDUAL_KERNEL = 33
 class TransmilPooling(Pooling):
     """A class token over the squared sequence of instances. Order matters, so they are put in that of `numbers`.
 
-    Of the last layer only the class token's row is computed: nothing else reaches the bag's logit. Attention is that row,
-    mean over heads (Nyström's approximation, so that weights may be slightly negative), in evaluation mode only. An
-    instance's logit is the classifier's answer to its token before the last layer.
+    Of the last layer only the class token's row is computed: nothing else reaches the bag's logit. Attention is that
+    row, mean over heads (Nyström's approximation, so that weights may be slightly negative), in evaluation mode only.
+    An instance's logit is the classifier's answer to its token before the last layer.
     """
 
     def __init__(self, dim: int, width: int = 512, heads: int = 8, landmarks: int = 256, dropout: float = 0.1) -> None:
