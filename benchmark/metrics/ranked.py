@@ -1,4 +1,4 @@
-"""The scores of cells by class, from which their ranking is judged: the area under the ROC curve, precision, best F1."""
+"""The scores of cells by class, from which their ranking is judged: AUC, average precision, best F1."""
 
 from __future__ import annotations
 
