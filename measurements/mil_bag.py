@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=2 python measurements/mil_bag.py
 
 Each pooling has a process of its own. `seconds`: the quickest of three passes; `CPU seconds`: processor time of that
-pass over both threads, of which half is what two free cores would take; `GiB`: the highest resident memory, less that of the process before
-it made the bag.
+pass over both threads, of which half is what two free cores would take; `GiB`: the highest resident memory, less that
+of the process before it made the bag.
 """
 
 from __future__ import annotations
