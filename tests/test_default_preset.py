@@ -22,8 +22,8 @@ from benchmark.running.plan import plan
 
 SMALL = MappingProxyType(
     {
-        "oeem": ("glas", {"cls_epochs": 1, "iterations": 2, "cam_scales": [1.0]}),
-        "pspnet": ("glas", {"iterations": 2}),
+        "oeem": ("glas", {"cls_epochs": 1, "iterations": 1, "cam_scales": [1.0], "patch_stride": 112}),
+        "pspnet": ("glas", {"iterations": 1}),
         "dknn": ("paip2019", {"epochs": 1}),
         "hybrid": ("camelyon16", {"rounds": 1, "theta1_epochs": 1, "theta2_epochs": 1, "fine_patches": 4}),
         "topk-mil": ("camelyon16", {"epochs": 1}),

@@ -182,3 +182,12 @@ def test_an_encoder_is_frozen_with_its_statistics_or_learns_slowly(rate):
     assert any(name.startswith("units.") for name in changed) and "head.weight" in changed
     assert any(name.startswith("encoder.") for name in changed) is (rate > 0)
     assert len(slide_head(slide_net(params(), initialise=False))) == 1
+
+
+@pytest.mark.parametrize("encoder", ["dla34", "tf_efficientnet_lite0", "mobilenetv3_small_050", "test_resnet"])
+def test_the_slide_model_starts_undecided(encoder):
+    """By timm's rule the one logit of DLA and EfficientNet starts with weights around ± 1."""
+    torch.manual_seed(0)
+    net = slide_net(params(encoder=encoder), initialise=True)
+    (head,) = slide_head(net)
+    assert head.weight.abs().max() <= 1 / head.weight.shape[1] ** 0.5
