@@ -80,7 +80,7 @@ def scaled(pixels: Pixels, params: PixelParams, device: str, *, patch_model: boo
         return khened_scaled(images)
     if params.scaling == "unit":
         return images / 255
-    transform = (IMAGENET_MEAN, IMAGENET_STD)
+    transform: tuple[tuple[float, ...], tuple[float, ...]] = IMAGENET_MEAN, IMAGENET_STD
     if params.scaling == "encoder":
         images, transform = images / 255, transform_of(params.encoder)
     mean, deviation = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in transform)
