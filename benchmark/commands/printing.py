@@ -45,7 +45,12 @@ def facts(component: type[Any]) -> dict[str, Any]:
     """Everything `bench info` shows of a method, a dataset or an encoder, as plain data."""
     if hasattr(component, "interpolation"):
         return encoder_facts(component)
-    return dataset_facts(component) if hasattr(component, "Options") else method_facts(component)
+    if hasattr(component, "Options"):
+        return dataset_facts(component)
+    from benchmark.learning.encoders.needed import weights_needed
+
+    weights = {preset: weights_needed(component, preset) for preset in component.presets}
+    return method_facts(component) | {"weights": {preset: needed for preset, needed in weights.items() if needed}}
 
 
 def print_component(entry: Entry, about: Mapping[str, Any]) -> None:

@@ -83,6 +83,17 @@ class TimmEncoder(Encoder):
         return {name: _layer(value) for name, value in cls.options.items()}
 
     @classmethod
+    def timm_model(cls) -> tuple[str, Mapping[str, Any]] | None:
+        """See `Encoder.timm_model`; None where its features are more than timm's own pooling."""
+        return (cls.architecture, cls.layers()) if cls.tokens == "pooled" else None
+
+    @classmethod
+    def state(cls, weights: Path | None = None) -> Mapping[str, Tensor]:
+        """See `Encoder.state`."""
+        tensors: dict[str, Tensor] = cls.loaded(cls.side, weights).state_dict()
+        return tensors
+
+    @classmethod
     def absent(cls) -> str | None:
         """Why its weights are not here."""
         return cls.source.absent(cls.name)

@@ -15,7 +15,6 @@ from torch import nn
 
 from benchmark.errors import ConfigError, WeightsError
 from benchmark.learning.encoders.encoder_names import catalogue_entry
-from benchmark.learning.encoders.timm_encoder import IMAGENET_MEAN, IMAGENET_STD, TimmEncoder
 from benchmark.learning.encoders.weights import fit_state, load_state
 from benchmark.learning.nets.resnet38 import RESNET38
 
@@ -78,10 +77,10 @@ def create_net(name: str, *, pretrained: bool, weights: Path | None = None, fix:
     """
     import timm
 
-    entry = _entry(name)
+    entry = catalogue_entry(name)
     name, options = _architecture(name, options)
     check_name(name)
-    state = _weights_of(entry, weights) if entry is not None and (pretrained or weights) else None
+    state = dict(entry.state(weights)) if entry is not None and (pretrained or weights) else None
     if state is None and weights is not None:
         state = _fitted(name, weights)
     overlay = None if state is None else {"state_dict": state}
@@ -128,32 +127,25 @@ def transform_of(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if entry is not None:
         return entry.mean, entry.std
     check_name(name)
-    transform = timm.get_pretrained_cfg(name, allow_unregistered=False)
-    return getattr(transform, "mean", IMAGENET_MEAN), getattr(transform, "std", IMAGENET_STD)
-
-
-def _entry(name: str) -> type[TimmEncoder] | None:
-    """The catalogue's entry of that name, if there is one; its network has to be timm's, with one vector per patch."""
-    entry = catalogue_entry(name)
-    if entry is None:
-        return None
-    if not issubclass(entry, TimmEncoder) or entry.tokens != "pooled":
-        problem = f"the encoder {name!r} gives features of whole patches alone and cannot be trained on as a network"
-        raise ConfigError(problem, fix="choose imagenet-lite0 or a model of timm: bench list encoders")
-    return entry
+    transform = timm.get_pretrained_cfg(name)
+    if transform is None:
+        raise ConfigError(f"timm knows no mean and deviation of {name!r}", fix="choose another encoder or scaling")
+    return tuple(transform.mean), tuple(transform.std)
 
 
 def _architecture(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The name that timm has for a network, and the options to build it with."""
-    entry = _entry(name)
+    """The name that timm has for a network, and the options to build it with.
+
+    Raises `ConfigError` for an entry of the catalogue whose network is not timm's.
+    """
+    entry = catalogue_entry(name)
     if entry is None:
         return name, options
-    return entry.architecture, {**entry.layers(), **options}
-
-
-def _weights_of(entry: type[TimmEncoder], weights: Path | None) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = entry.loaded(entry.side, weights).state_dict()
-    return state
+    model = entry.timm_model()
+    if model is None:
+        problem = f"the encoder {name!r} gives features of whole patches alone and cannot be trained on as a network"
+        raise ConfigError(problem, fix="choose imagenet-lite0 or a model of timm: bench list encoders")
+    return model[0], {**model[1], **options}
 
 
 @contextmanager
