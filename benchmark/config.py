@@ -19,7 +19,7 @@ from benchmark.method import Method
 SYNTHETIC = "synthetic"
 SYNTHETIC_SLIDES, FEWEST_SYNTHETIC = 24, 4
 """Slides of a miniature, unless told; the fewest that fill three splits."""
-DEFAULT_PRESET = "paper"
+DEFAULT_PRESET, PUBLISHED_PRESET = "quick", "paper"
 _TELLING = frozenset({"value_error", "path_not_file", "path_not_directory", "multiple_of"})
 """Errors whose own message says more than the legal range."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from benchmark.slides.strips import Interpolation
 
@@ -61,6 +62,16 @@ class Encoder(ABC):
         `weights`: a local file instead of the entry's own source. Raises `WeightsError` when weights cannot be loaded
         or do not fit, `ConfigError` for a side that the network does not take.
         """
+
+    @classmethod
+    def timm_model(cls) -> tuple[str, Mapping[str, Any]] | None:
+        """The name and options of timm's model that `state` fits, for methods that train it; None without."""
+        return None
+
+    @classmethod
+    def state(cls, weights: Path | None = None) -> Mapping[str, Tensor]:
+        """The tensors of its weights under timm's names, without classifier. Raises as `build` does."""
+        raise NotImplementedError
 
     @classmethod
     def absent(cls) -> str | None:

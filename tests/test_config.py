@@ -20,7 +20,7 @@ def test_layers_come_in_order(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("params: {weighting: c_max, aux_weight: 0.1}\nseed: 5\n")
     default = ask()[0].params
-    assert ask(preset="quick")[0].params != default
+    assert ask(preset="quick")[0].params == default != ask(preset="paper")[0].params
     from_file = ask(config=file)[0]
     assert (from_file.params.weighting, from_file.params.aux_weight, from_file.seed) == ("c_max", 0.1, 5)
     over = ask(config=file, settings=("weighting=none",), seeds=(7,))[0]

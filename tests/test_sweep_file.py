@@ -57,7 +57,7 @@ class TryParams(Params):
 class Try(Method):
     name = "try"
     Params = TryParams
-    presets = {"paper": {}, "smoke": {"count": 1, "loss": "dice"}}
+    presets = {"paper": {}, "quick": {}, "smoke": {"count": 1, "loss": "dice"}}
 
 
 HEAD = "method: try\nobjective: {metric: pixel/miou, direction: maximize}\n"
@@ -108,7 +108,7 @@ def test_what_is_left_out(tmp_path):
     loaded = load(tmp_path, HEAD)
     file = loaded.file
     assert (file.dataset, file.preset, file.space, file.trials, file.seed, file.seeds) == (
-        *(None, "paper", None),
+        *(None, "quick", None),
         *(50, 0, (0,)),
     )
     assert (file.sampler.kind, file.sampler.startup, file.pruner.kind, file.pruner.watch) == ("tpe", 10, "none", None)
@@ -267,16 +267,16 @@ BAD_SPACES = {
     "multiple": ("  side: {type: int, low: 32, high: 128}", 4, "a step that is a multiple of 32"),
     "odd step": ("  side:\n    type: int\n    low: 32\n    high: 128\n    step: 48", 8, "multiple of 32"),
     "odd low": ("  side: {type: int, low: 40, high: 104, step: 32}", 4, "low of side: 40 is not legal"),
-    "published above": ("  V: {type: float, low: 1.5, high: 3}", 4, "must include 4.0, the value of the preset paper"),
+    "published above": ("  V: {type: float, low: 1.5, high: 3}", 4, "must include 4.0, the value of the preset quick"),
     "published off the steps": (
         "  K: {type: int, low: 2, high: 6, step: 2}",
         4,
-        "must include 3, the value of the preset paper",
+        "must include 3, the value of the preset quick",
     ),
     "published no choice": (
         "  L: {type: categorical, choices: [focal, dice]}",
         4,
-        "must include 'ce', the value of the preset paper",
+        "must include 'ce', the value of the preset quick",
     ),
     "published null": ("  cell: {type: int, low: 16, high: 64}", 4, "null among the choices"),
     "when unknown": ("  V: {type: float, low: 2, high: 8, when: {lost: [ce]}}", 4, "nearest is 'loss'"),
@@ -324,7 +324,7 @@ def test_bad_spaces_are_refused_with_the_line(name, tmp_path):
         (
             "params:\n  V: 9\nspace:\n  K: {type: int, low: 4, high: 8}\n",
             6,
-            "must include 3, the value of the preset paper",
+            "must include 3, the value of the preset quick",
         ),
     ],
 )

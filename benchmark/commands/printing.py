@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.config import DEFAULT_PRESET
 from benchmark.describe import dataset_facts, encoder_facts, in_words, method_facts, plain
 from benchmark.terminal import PlainConsole
 
@@ -45,7 +46,12 @@ def facts(component: type[Any]) -> dict[str, Any]:
     """Everything `bench info` shows of a method, a dataset or an encoder, as plain data."""
     if hasattr(component, "interpolation"):
         return encoder_facts(component)
-    return dataset_facts(component) if hasattr(component, "Options") else method_facts(component)
+    if hasattr(component, "Options"):
+        return dataset_facts(component)
+    from benchmark.learning.encoders.needed import weights_needed
+
+    weights = {preset: weights_needed(component, preset) for preset in component.presets}
+    return method_facts(component) | {"weights": {preset: needed for preset, needed in weights.items() if needed}}
 
 
 def print_component(entry: Entry, about: Mapping[str, Any]) -> None:
@@ -75,7 +81,10 @@ def print_card(out: PlainConsole, entry: Entry, about: Mapping[str, Any]) -> Non
     lines: dict[str, Any] = {"kind": entry.kind, "from": f"{entry.origin}", **card}
     if "supervision" in about:
         lines["supervision"] = about["supervision"]
-        lines["presets"] = list(about["presets"])
+        lines["presets"] = [f"{name} (default)" if name == DEFAULT_PRESET else name for name in about["presets"]]
+        for preset, needed in about["weights"].items():
+            told = [f"{encoder}: {f'absent, {reason}' if reason else 'here'}" for encoder, reason in needed.items()]
+            lines[f"weights of {preset}"] = "; ".join(told)
     lines |= about.get("network", {})
     for key, value in lines.items():
         text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
