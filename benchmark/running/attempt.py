@@ -171,7 +171,13 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
     with Meter() as scoring:
         validation, test = _score(job, ledger, context, folder)
     seed = seed_of("bootstrap", job.spec.seed)
-    summary = summarise(test.evidence, validation=validation.evidence, hidden=hidden_of(job), seed=seed)
+    summary = summarise(
+        test.evidence,
+        validation=validation.evidence,
+        hidden=hidden_of(job),
+        classes=job.dataset.classes,
+        seed=seed,
+    )
     for row in summary.per_slide:
         row["note"] = test.notes.get(row["slide"])
     reading = reading_notes(job)
