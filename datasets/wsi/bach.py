@@ -51,6 +51,7 @@ class BachOptions(PaipOptions):
         description="tumour: benign, in-situ and invasive regions together, as the paper merges them; four: apart",
     )
     cell: int | None = Field(256, ge=16, le=4096, description="side of a cell, level-0 px")
+    unit_cells: int = Field(1, ge=1, le=256, description="side of a unit, cells: a region that is positive or not")
     tumour_share: float | None = Field(
         0.5,
         gt=0,

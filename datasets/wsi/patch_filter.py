@@ -24,7 +24,8 @@ def components(pixels: NDArray[np.uint8]) -> int:
 
 def luma(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """ITU-601 luma of RGB pixels … × 3, rounded."""
-    return np.rint(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.rint(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+    return grey
 
 
 def kept_patches(slide: Slide, grid: Grid, least: int) -> NDArray[np.bool_]:
