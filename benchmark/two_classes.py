@@ -68,7 +68,7 @@ class TwoClassView:
         return self._dataset.tissue(slide, grid)
 
     def _reduced(self, annotation: Annotation) -> Annotation:
-        from benchmark.annotations.two_classes import TwoClasses
+        from benchmark.annotations.two_class_annotation import TwoClasses
 
         return TwoClasses(annotation, self._dataset.positive, len(self._dataset.classes))
 

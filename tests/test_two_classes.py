@@ -4,7 +4,7 @@ import numpy as np
 from shapely import box
 
 from benchmark.annotations import LabelImage, Polygons, Region
-from benchmark.annotations.two_classes import TwoClasses, positive_cells
+from benchmark.annotations.two_class_annotation import TwoClasses, positive_cells
 from benchmark.dataset import Split
 from benchmark.datasets.tiles.crc import Crc, CrcOptions
 from benchmark.registry import methods

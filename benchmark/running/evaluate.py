@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.annotations.two_classes import positive_cells
+from benchmark.annotations.two_class_annotation import positive_cells
 from benchmark.errors import BlankSlideError, DataError, PredictionError
 from benchmark.method import Prediction
 from benchmark.metrics.evidence import SlideEvidence, gather, uncounted

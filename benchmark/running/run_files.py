@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import storage
-from benchmark.annotations.two_classes import positive_cells
+from benchmark.annotations.two_class_annotation import positive_cells
 from benchmark.dataset import Split
 from benchmark.metrics.suite import SlideEvidence
 from benchmark.provenance import code_version
