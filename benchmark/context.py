@@ -29,6 +29,11 @@ class Geometry(Protocol):
         """Class names, the negative class first."""
         ...
 
+    @property
+    def positive(self) -> frozenset[int]:
+        """The classes that are positive wherever only two are told apart."""
+        ...
+
     def unit_grid(self, slide: Slide) -> Grid:
         """The regions that carry an image-level label."""
         ...
@@ -113,6 +118,11 @@ class Context:
     def classes(self) -> tuple[str, ...]:
         """Class names, the negative class first."""
         return self.geometry.classes
+
+    @property
+    def positive(self) -> frozenset[int]:
+        """The classes whose probability together is the score of a cell."""
+        return self.geometry.positive
 
     def seed_for(self, *axes: str | int) -> int:
         """A seed that depends on the run's seed and the axes named here."""

@@ -173,7 +173,7 @@ def finished_before(spec: RunSpec, tracker: Tracker, done: StoredRun) -> Outcome
 
 def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) -> Delivery:
     """Fit, score, measure, draw; returns what to store, with all files kept at `home`."""
-    ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.dataset)
+    ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.seen)
     context = context_of(job, ledger, reporter, device, examination)
     for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
         reporter.say(line)
@@ -185,7 +185,13 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
     with Meter() as scoring:
         validation, test = _score(job, ledger, context, folder)
     seed = seed_of("bootstrap", job.spec.seed)
-    summary = summarise(test.evidence, validation=validation.evidence, hidden=hidden_of(job), seed=seed)
+    summary = summarise(
+        test.evidence,
+        validation=validation.evidence,
+        hidden=hidden_of(job),
+        classes=job.dataset.classes,
+        seed=seed,
+    )
     for row in summary.per_slide:
         row["note"] = test.notes.get(row["slide"])
     reading = reading_notes(job)
@@ -227,7 +233,7 @@ def verify_command(job: Job) -> str:
 def context_of(job: Job, ledger: Ledger, reporter: Reporter, device: str, examination: Examination) -> Context:
     """The surroundings of a method in this job."""
     return Context(
-        geometry=job.dataset,
+        geometry=job.seen,
         folder=job.cache / "stages",
         ledger=ledger,
         seed=job.spec.seed,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import storage
+from benchmark.annotations.two_class_annotation import positive_cells
 from benchmark.csv_text import csv_text
 from benchmark.dataset import Split
 from benchmark.file_names import file_name, id_file
@@ -27,6 +28,7 @@ from benchmark.stages import StageRecord
 from benchmark.supervision import Supervision
 
 if TYPE_CHECKING:
+    from benchmark.annotations import Annotation
     from benchmark.slides import Slide
 
 OVERLAYS = 12
@@ -47,6 +49,8 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
         "spreads": summary.spreads,
         "absent": summary.absent,
         "facts": summary.facts,
+        "classes": summary.classes,
+        "confusion": summary.confusion,
     }
     _json(folder / "metrics.json", {**metrics, "train": result.train})
     _json(folder / "completeness.json", result.complete.facts())
@@ -98,8 +102,12 @@ def _overlays(folder: Path, result: RunResult) -> dict[str, Path]:
         scores = ScoreMap.load(id_file(folder / "scores", slide.id, ".png"))
         found = np.where(np.isnan(scores.values), -1, decided(folder, slide.id, scores)).astype(np.int8)
         known = dataset.annotated(slide)
-        wanted = (dataset.truth(slide).labels(scores.grid) > 0).astype(np.int8) if known else None
-        coarse = (dataset.coarse(slide).labels(scores.grid) > 0).astype(np.int8) if known and refines(result) else None
+
+        def positive(annotation: Annotation, scores: ScoreMap = scores) -> NDArray[np.int8]:
+            return positive_cells(annotation.labels(scores.grid), dataset.positive).astype(np.int8)
+
+        wanted = positive(dataset.truth(slide)) if known else None
+        coarse = positive(dataset.coarse(slide)) if known and refines(result) else None
         shown = {"mIoU": rows[slide.id].get("pixel/miou"), "Dice": rows[slide.id].get(RANKED_BY)}
         tissue = slide.thumbnail(OVERLAY_SIDE)
         picture = overlays.overlay(
