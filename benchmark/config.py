@@ -17,7 +17,7 @@ from benchmark.errors import ConfigError
 from benchmark.method import Method
 
 SYNTHETIC = "synthetic"
-DEFAULT_PRESET = "paper"
+DEFAULT_PRESET, PUBLISHED_PRESET = "quick", "paper"
 _TELLING = frozenset({"value_error", "path_not_file", "path_not_directory", "multiple_of"})
 """Errors whose own message says more than the legal range."""
 

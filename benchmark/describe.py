@@ -126,10 +126,14 @@ def in_words(values: Mapping[str, Any]) -> str:
 
 def method_facts(method: type[Method]) -> dict[str, Any]:
     """Everything `bench info METHOD` shows, as plain data."""
+    from benchmark.learning.encoders.needed import weights_needed
+
+    weights = {name: weights_needed(method, name) for name in method.presets}
     return {
         "card": dataclasses.asdict(method.card),
         "supervision": sorted(str(kind) for kind in method.supervision),
         "presets": {name: dict(values) for name, values in method.presets.items()},
+        "weights": {name: needed for name, needed in weights.items() if needed},
         "parameters": [dataclasses.asdict(row) for row in parameters(method.Params, method.presets)],
     }
 

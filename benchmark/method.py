@@ -117,7 +117,10 @@ class WatchedParams:
 
 
 class Method(ABC, Generic[P]):
-    """Base of all methods. `presets['paper']` is empty: the defaults are the paper's values."""
+    """Base of all methods. `presets['paper']` is empty: the defaults are the paper's values.
+
+    A run without a preset takes `presets['quick']`: minutes on two cores, no download.
+    """
 
     name: ClassVar[str]
     supervision: ClassVar[frozenset[Supervision]]
@@ -165,6 +168,13 @@ class Method(ABC, Generic[P]):
         """What the networks have seen before, with these parameters: a `NAME: DATA` each (`encoders.seen_by`).
 
         Empty where no network starts from weights; None, the default, where the method does not say.
+        """
+        return None
+
+    def starts_from(self) -> Sequence[str] | None:
+        """The encoders whose published weights its networks start from, with these parameters.
+
+        None, the default: as the parameters `…_pretrained` and `…_weights` say (`learning/encoders/needed.py`).
         """
         return None
 

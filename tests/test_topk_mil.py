@@ -129,7 +129,7 @@ def test_networks_have_the_released_sizes():
     assert sum(p.numel() for p in net.parameters()) == 21_285_698
     assert sum(p.numel() for p in Rnn(512, params.rnn_state).parameters()) == 82_434
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
-    model = TileModel(net, "cpu")
+    model = TileModel(net, params, "cpu")
     embedded = torch.from_numpy(model.embeddings(pixels, 1))
     assert embedded.shape == (2, 512)
     with torch.no_grad():
@@ -138,7 +138,7 @@ def test_networks_have_the_released_sizes():
 
 def test_pixels_are_standardised():
     pixels = np.array([0, 51, 255], np.uint8).reshape(1, 1, 1, 3)
-    np.testing.assert_allclose(scaled(pixels, "cpu").ravel(), [-5.0, -3.0, 5.0], atol=1e-5)
+    np.testing.assert_allclose(scaled(pixels, TopkParams(), "cpu").ravel(), [-5.0, -3.0, 5.0], atol=1e-5)
 
 
 def test_local_weights_of_the_encoder(tmp_path):
@@ -151,7 +151,7 @@ def test_local_weights_of_the_encoder(tmp_path):
     assert torch.equal(net.conv1[0].weight if hasattr(net.conv1, "__len__") else net.conv1.weight, _first(source))
     assert net.get_classifier().out_features == 2
     assert TopkMil(params).encoders() == ["test_resnet: unknown: the local file net.pth"]
-    assert TopkMil(TopkParams()).encoders() == ["resnet34: ImageNet-1k"]
+    assert TopkMil(TopkParams()).encoders() == ["resnet34.tv_in1k: ImageNet-1k"]
 
 
 def _first(net):
@@ -163,7 +163,7 @@ def test_weights_that_cannot_be_had_are_refused(monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr("timm.create_model", unreachable)
-    with pytest.raises(WeightsError, match="of 'resnet34' could not be loaded: no network") as caught:
+    with pytest.raises(WeightsError, match="of 'resnet34.tv_in1k' could not be loaded: no network") as caught:
         tile_net(TopkParams(), initialise=True)
     assert "encoder_pretrained=false" in caught.value.fix
 

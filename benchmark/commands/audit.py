@@ -24,7 +24,7 @@ Examples:
 \b
   bench audit glas --data /data/glas
   bench audit glas --data /data/glas --set protocol=patient
-  bench audit camelyon16 --data synthetic --method lcmil --preset quick
+  bench audit camelyon16 --data synthetic --method lcmil
   bench audit glas --data /data/glas --format json --strict
 
 The pixel digests of tiles are cached; --full compares every byte and decodes all tiles again.
@@ -58,7 +58,7 @@ def audit(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Preset of --method. Default: paper.", autocompletion=complete.preset),
+        typer.Option(metavar="NAME", help="Preset of --method. Default: quick.", autocompletion=complete.preset),
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Compare every byte, decode all tiles again.")] = False,
     form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.table,

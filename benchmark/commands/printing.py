@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.config import DEFAULT_PRESET
 from benchmark.describe import dataset_facts, encoder_facts, in_words, method_facts, plain
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def print_card(out: Console, entry: Entry, about: Mapping[str, Any]) -> None:
     lines: dict[str, Any] = {"kind": entry.kind, "from": f"{entry.origin}", **card}
     if "supervision" in about:
         lines["supervision"] = about["supervision"]
-        lines["presets"] = list(about["presets"])
+        lines["presets"] = [f"{name} (default)" if name == DEFAULT_PRESET else name for name in about["presets"]]
+        for preset, needed in about["weights"].items():
+            told = [f"{encoder}: {f'absent, {reason}' if reason else 'here'}" for encoder, reason in needed.items()]
+            lines[f"weights of {preset}"] = "; ".join(told)
     lines |= about.get("network", {})
     for key, value in lines.items():
         text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -16,9 +16,9 @@ EXAMPLES = """\
 Examples:
 
 \b
-  bench run --method oeem --dataset glas --data synthetic --preset quick
-  bench run --method oeem --dataset glas --data /data/glas
-  bench run --method all --dataset all --preset quick --seeds 0,1,2 --jobs 2 --timeout 1h
+  bench run --method oeem --dataset glas --data synthetic
+  bench run --method oeem --dataset glas --data /data/glas --preset paper     # the published setting
+  bench run --method all --dataset all --seeds 0,1,2 --jobs 2 --timeout 1h
   bench run --method all --dataset all --dry-run        # the plan: runs to do, finished, not applicable
   bench run --method oeem,oeem:weighting=none --dataset glas:target=gland
   bench run --method oeem --dataset glas --set weighting=lc_mix --set presence=0.1,0.2,0.4      # a grid: 3 runs
@@ -39,7 +39,7 @@ def run(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Parameters: paper (default), quick, smoke.", autocompletion=complete.preset),
+        typer.Option(metavar="NAME", help="Parameters: quick (default), paper, smoke.", autocompletion=complete.preset),
     ] = None,
     settings: Annotated[
         list[str] | None,

@@ -1,4 +1,4 @@
-"""The training loop of all methods: schedule, mixed precision, prefetched batches, checkpoints that resume exactly."""
+"""The training loop of all methods: schedule, precision, prefetched batches, checkpoints that resume exactly."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ class Training(Generic[Batch]):
     validate: Callable[[], float] | None = None
     """A validation loss; when given, the weights with the lowest one are kept instead of the last."""
     validate_every: int = 200
+    half: bool = False
+    """Half precision on a GPU, as `autocast` has it; where a method asks for it, never of itself."""
 
 
 def poly_rate(step: int, steps: int, base: float, minimum: float = 0.0, power: float = 0.9) -> float:
@@ -75,10 +77,13 @@ def _half(device: str) -> torch.dtype | None:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
-def autocast(device: str) -> AbstractContextManager[Any]:
-    """Mixed precision on CUDA (bfloat16, else float16), full precision elsewhere."""
-    half = _half(device)
-    return nullcontext() if half is None else torch.autocast("cuda", dtype=half)
+def autocast(device: str, half: bool = False) -> AbstractContextManager[Any]:
+    """Full precision; with `half` mixed precision on CUDA (bfloat16, else float16), and full precision elsewhere.
+
+    Scores that are ranked or reported want full precision: bfloat16 keeps three digits, and near ones become ties.
+    """
+    kind = _half(device) if half else None
+    return nullcontext() if kind is None else torch.autocast("cuda", dtype=kind)
 
 
 def train_steps(
@@ -91,7 +96,7 @@ def train_steps(
     report is logged as `<name>/loss`. Raises `ConfigError` when the loss is no longer a finite number.
     """
     device = context.device
-    scaler = torch.amp.GradScaler("cuda", enabled=_half(device) is torch.float16)
+    scaler = torch.amp.GradScaler("cuda", enabled=training.half and _half(device) is torch.float16)
     running = torch.zeros((), device=device)
     start = counted = 0
     best: dict[str, Any] = {}
@@ -110,7 +115,7 @@ def train_steps(
         rate = training.rate(step)
         for group in optimiser.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
-        with autocast(device):
+        with autocast(device, training.half):
             loss = training.loss(data)
         optimiser.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.config import RunRequest, RunSpec
+from benchmark.config import RunRequest, RunSpec, read_file
 from benchmark.datahome import cache_home
 from benchmark.errors import BenchError, ConfigError, TrackingError
 from benchmark.reporting.command import show
 from benchmark.running.attempt import Way, run_one
 from benchmark.running.closing_table import closing_table, plan_table
 from benchmark.running.comparisons import comparisons, refinement_tables
+from benchmark.running.default_preset import default_preset_note
 from benchmark.running.executors.executor import Ended, Engine, Executor, no_curve
 from benchmark.running.executors.local import LOCAL
 from benchmark.running.limits import Limits, chosen_limits
@@ -51,6 +52,7 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
     if request.jobs and not request.dry_run:
         engine.prepare()
     specs = plan(request)
+    _say_preset(request, specs, console)
     cache = writable(request.cache or cache_home())
     tracker = Tracker(request.store, cache=cache / "tracking")
     prospects = Survey(cache, tracker, request.force, request.dataset == "all").of(specs)
@@ -62,6 +64,14 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
     if len(prospects) > 1 and request.jobs:
         console.print(f"{request.jobs} at a time, {limits.text}", highlight=False)
     return _Matrix(request, engine, prospects, cache, tracker, console, limits).run()
+
+
+def _say_preset(request: RunRequest, specs: Sequence[RunSpec], console: Console) -> None:
+    """Say which preset is taken where neither the command line nor a run file chose one."""
+    if request.preset is None and (request.config is None or read_file(request.config).preset is None):
+        note = default_preset_note(spec.method for spec in specs)
+        if note is not None:
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
 
 
 def run_specs(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmark.config import RunRequest, RunSpec, read_setting, resolve, share_settings, symbols_of
+from benchmark.config import PUBLISHED_PRESET, RunRequest, RunSpec, read_setting, resolve, share_settings, symbols_of
 from benchmark.errors import ConfigError
 from benchmark.identity import facts_of
 from benchmark.method import Method
@@ -46,6 +46,8 @@ class Sweep:
     spec: RunSpec
     space: Space
     published: Mapping[str, Any]
+    by_default: bool = False
+    """Neither the file nor the command line names a preset."""
 
     @property
     def file(self) -> SweepFile:
@@ -55,7 +57,7 @@ class Sweep:
     @property
     def start(self) -> str:
         """The first trial's name: `published` only where the preset is the paper's, unchanged."""
-        if self.spec.preset == "paper" and not self.file.params:
+        if self.spec.preset == PUBLISHED_PRESET and not self.file.params:
             return "published"
         return f"preset {self.spec.preset}{' with params' if self.file.params else ''}"
 
@@ -122,7 +124,8 @@ def resolve_sweep(request: SweepRequest) -> Sweep:
             seeds=(file.seed,),
         )
     )[0]
-    return Sweep(loaded, spec, space, space.published(base))
+    by_default = request.run.preset is None and "preset" not in file.model_fields_set
+    return Sweep(loaded, spec, space, space.published(base), by_default)
 
 
 def _check_settings(params: Mapping[str, Any], method: type[Method], preset: str, file: SweepFile) -> None:

@@ -18,6 +18,7 @@ from benchmark.errors import ConfigError, DataError, StudyError, TrackingError
 from benchmark.identity import digest_of
 from benchmark.running.applicable import not_applicable
 from benchmark.running.completeness import incomplete
+from benchmark.running.default_preset import default_preset_note
 from benchmark.running.executors.executor import Engine
 from benchmark.running.executors.local import LOCAL
 from benchmark.running.job import Job, experiment_note, open_data, open_job
@@ -52,6 +53,9 @@ def run_sweep(request: SweepRequest, engine: Engine = LOCAL) -> int:
     limits = chosen_limits(run.timeout, run.memory, run.jobs)
     seconds = None if request.timeout is None else read_seconds(request.timeout)
     sweep = resolve_sweep(request)
+    note = default_preset_note([sweep.spec.method]) if sweep.by_default else None
+    if note is not None:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     if run.dry_run:
         console.print(table_of_space(sweep))
         return SUCCESS

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from benchmark.config import DEFAULT_PRESET
+
 Direction = Literal["maximize", "minimize"]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0)]
@@ -150,7 +152,7 @@ class SweepFile(Part):
 
     method: Name
     dataset: Name | None = None
-    preset: Name = "paper"
+    preset: Name = DEFAULT_PRESET
     about: str = ""
     objectives: tuple[Objective, ...]
     params: dict[str, Any] = Field(default_factory=dict)

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from benchmark.learning.augment import IMAGENET_MEAN, IMAGENET_STD
-from benchmark.learning.encoders.timm_nets import encoder_of
+from benchmark.learning.encoders.timm_nets import encoder_of, transform_of
 from benchmark.learning.nets.dla import DlaUp
-from benchmark.learning.nets.khened import MEMBERS, create_khened, mean_over_views
+from benchmark.learning.nets.khened import MEMBERS, KhenedNet, create_khened, mean_over_views
 from benchmark.learning.nets.khened import scaled as khened_scaled
 from benchmark.learning.training import autocast, place
 
@@ -71,15 +72,40 @@ def scaled(pixels: Pixels, params: PixelParams, device: str, *, patch_model: boo
         return khened_scaled(images)
     if params.scaling == "unit":
         return images / 255
-    mean, deviation = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    transform = (IMAGENET_MEAN, IMAGENET_STD)
+    if params.scaling == "encoder":
+        images, transform = images / 255, transform_of(params.encoder)
+    mean, deviation = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in transform)
     return (images - mean) / deviation
 
 
 def settle(net: nn.Module, batches: Iterator[Tensor]) -> None:
-    """Recompute the mean and variance of every BatchNorm: their averages over some training batches."""
-    from torch.optim.swa_utils import update_bn
+    """Recompute mean and variance of every BatchNorm in training mode: their averages over some training batches.
 
-    update_bn(batches, net)
+    As `torch.optim.swa_utils.update_bn`, which would wake those of a frozen encoder too.
+    """
+    norms = [part for part in net.modules() if isinstance(part, _BatchNorm) and part.training]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    with torch.no_grad():
+        for images in batches:
+            net(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def patch_head(net: nn.Module) -> list[nn.Module]:
+    """The layers of a patch model that no encoder's weights fill."""
+    if isinstance(net, KhenedNet):
+        return [net.head, *(part for name, part in net.body.named_children() if name != "encoder")]
+    return [part for name, part in net.named_children() if name != "encoder"]
+
+
+def slide_head(net: nn.Module) -> list[nn.Module]:
+    """The layer of a slide model that no encoder's weights fill."""
+    return [net.get_classifier()]  # type: ignore[operator]
 
 
 def _khened(params: PixelParams) -> bool:
@@ -110,7 +136,7 @@ class PatchModel:
     @torch.inference_mode()
     def _logits(self, pixels: Pixels) -> NDArray[np.float32]:
         images = scaled(pixels, self._params, self._device)
-        with autocast(self._device):
+        with autocast(self._device, self._params.amp == "all"):
             if len(self._nets) == 1 and not self._params.turns:
                 return np.asarray(_maps(self._nets[0], images)[:, 0].cpu().numpy())
             means = [self._mean(partial(_maps, net), images) for net in self._nets]

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import FilePath, model_validator
 
+from benchmark.learning.encoders.encoder_names import EncoderName
 from benchmark.learning.mil.place_params import DOCS, PAPER, PLACE_FIELDS, PlaceParams
 from benchmark.method import param
 
@@ -38,17 +39,35 @@ class PixelParams(PlaceParams):
     mask_threshold: float | None = param(
         None, "score above which a cell is positive; none: 0.5, or 0.3 with nets=khened", source=CODE, gt=0.0, lt=1.0
     )
-    encoder: str = param(
-        "dla34", "encoder of both stages: a timm model with maps of stride 2 to 32", source=PAPER, given=True
+    encoder: EncoderName = param(
+        "dla34",
+        "encoder of both stages: of the catalogue or timm, with maps of stride 2 to 32",
+        source=PAPER,
+        given=True,
     )
     encoder_pretrained: bool = param(
         True, "start from ImageNet weights; false: random weights", source=CODE, given=True
     )
     encoder_weights: FilePath | None = param(None, "local weight file of the encoder")
-    scaling: Literal["imagenet", "unit"] = param(
-        "imagenet",
-        "'imagenet': standardise pixels with ImageNet's mean and deviation; 'unit': divide by 255, as released",
+    encoder_rate: float = param(
+        1.0,
+        "learning rate of the encoder, as a share of that of the layers on top of it; 0: frozen, BatchNorm included",
         source=SILENT,
+        ge=0.0,
+        le=1.0,
+    )
+    scaling: Literal["imagenet", "unit", "encoder"] = param(
+        "imagenet",
+        "'imagenet': standardise pixels with ImageNet's mean and deviation; 'unit': divide by 255, as released;"
+        " 'encoder': as the encoder's weights were trained",
+        source=SILENT,
+    )
+    amp: Literal["none", "training", "all"] = param(
+        "none",
+        "half precision (bfloat16, else float16) on a GPU: nowhere, while training, or also where scores are computed,"
+        " which are ranked by them",
+        source=SILENT,
+        given=True,
     )
 
     theta1_epochs: int = param(30, "epochs of the patch model per round", source=PAPER, ge=1)
@@ -125,9 +144,12 @@ class HybridParams(PixelParams):
         return self
 
 
-NET_FIELDS = ("nets", "encoder", "encoder_pretrained", "encoder_weights", "scaling", "ensemble", "turns")
+NET_FIELDS = ("nets", "encoder", "encoder_pretrained", "encoder_weights", "scaling", "amp", "ensemble", "turns")
 FINE_FIELDS = ("fine_patches", "fine_choice", "fine_negatives")
-THETA1_FIELDS = ("theta1_epochs", "theta1_batch", "theta1_lr", "crop_min", "colour", "norm_statistics", "crop_cache")
+THETA1_FIELDS = (
+    *("theta1_epochs", "theta1_batch", "theta1_lr", "crop_min", "colour"),
+    *("norm_statistics", "encoder_rate", "crop_cache"),
+)
 SCORE_FIELDS = (*PLACE_FIELDS, *NET_FIELDS, "score_batch")
 """Parameters behind the probabilities of a given patch model."""
 ROUND0_FIELDS = (*PLACE_FIELDS, *NET_FIELDS, *FINE_FIELDS, *THETA1_FIELDS)
@@ -140,7 +162,8 @@ RELEASED_ROUND0_FIELDS = (*ROUND0_FIELDS, "composition", "slide_groups")
 """With composition=iid, which also draws the fine patches of round 0 by groups."""
 THETA2_FIELDS = (
     *PLACE_FIELDS,
-    *("encoder", "encoder_pretrained", "encoder_weights", "scaling", "score_batch", "crop_cache"),
+    *("encoder", "encoder_pretrained", "encoder_weights", "encoder_rate", "scaling", "amp"),
+    *("score_batch", "crop_cache"),
     *("top_patches", "theta2_epochs", "theta2_batch", "theta2_lr", "theta2_augment", "norm_statistics"),
 )
 

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.learning.encoders.pace import hold, paced
 from benchmark.learning.mil.cohort import Cohort, Scored
 from benchmark.learning.training import Training, place, seed_torch, train_steps
 
 from .e_step import pools_above, pseudo_label
 from .fine_masks import FinePatch, overridden
-from .hybrid_nets import SETTLING, PatchModel, State, enlarged, patch_net, probabilities, scaled, settle
+from .hybrid_nets import SETTLING, PatchModel, State, enlarged, patch_head, patch_net, probabilities, scaled, settle
 from .hybrid_params import HybridParams, PixelParams
 from .index_files import by_group, drawn_pools
 from .patch_augment import augmented
@@ -176,7 +177,9 @@ def train_patch_model(
         net.load_state_dict(dict(start))
     place(net, context.device)
     net.train()
-    optimiser = torch.optim.Adam(net.parameters(), params.theta1_lr)
+    head = patch_head(net)
+    hold(net, head, rate=params.encoder_rate)
+    optimiser = torch.optim.Adam(paced(net, head, rate=params.encoder_rate), params.theta1_lr)
 
     def loss(batch: tuple[NDArray[np.uint8], Floats]) -> Tensor:
         labels = torch.from_numpy(batch[1]).to(context.device)
@@ -188,7 +191,8 @@ def train_patch_model(
 
     steps = params.theta1_epochs * batches.steps_per_epoch
     context.log(f"{name}/steps_per_epoch", batches.steps_per_epoch)
-    training = Training(name, steps, batches.batch, loss, lambda step: params.theta1_lr, save_every=100)
+    half = params.amp != "none"
+    training = Training(name, steps, batches.batch, loss, lambda step: params.theta1_lr, save_every=100, half=half)
     train_steps(net, optimiser, training, context)
     if params.norm_statistics == "anew":
         drawn = (batches.batch(step, context.generator(name, "statistics", step)) for step in range(SETTLING))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .slide_model import SlideModel
 
 KHENED_THRESHOLD = 0.3
+KHENED_ENCODERS = ("densenet121", "inception_resnet_v2", "xception65")
 Q = TypeVar("Q", bound=PixelParams, covariant=True)
 
 States = list[Mapping[str, Any]]
@@ -66,8 +67,15 @@ class Rounds(Method[Q]):
         from benchmark.learning.encoders.frozen import seen_by
 
         params = self.params
-        names = [params.encoder] if params.nets == "dla" else ["densenet121", "inception_resnet_v2", "xception65"]
+        names = [params.encoder] if params.nets == "dla" else KHENED_ENCODERS
         return [seen_by(name, pretrained=params.encoder_pretrained, weights=params.encoder_weights) for name in names]
+
+    def starts_from(self) -> Sequence[str] | None:
+        """With nets=khened the encoders of the three nets, which no parameter names; θ2 has its own."""
+        params = self.params
+        if params.nets == "dla" or not params.encoder_pretrained:
+            return None
+        return [*KHENED_ENCODERS, *([] if params.encoder_weights else [params.encoder])]
 
     def fit(self, train: View, validation: View, context: Context) -> None:
         """Rounds 0, 1, … of patch model and slide model; one of them is kept."""

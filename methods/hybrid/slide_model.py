@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.errors import DataError
+from benchmark.learning.encoders.pace import hold, paced
 from benchmark.learning.mil.cohort import Cohort, Scored
 from benchmark.learning.mil.top import top
 from benchmark.learning.training import Training, autocast, place, seed_torch, train_steps
 
-from .hybrid_nets import SETTLING, State, portions, scaled, settle, slide_net
+from .hybrid_nets import SETTLING, State, portions, scaled, settle, slide_head, slide_net
 from .hybrid_params import PixelParams
 from .patch_augment import turned
 
@@ -126,8 +127,10 @@ def train_slide_model(
     net = slide_net(params, initialise=True)
     place(net, context.device)
     net.train()
+    head = slide_head(net)
+    hold(net, head, rate=params.encoder_rate)
     epochs = Epochs(cohort, chosen, params, context, "theta2")
-    optimiser = torch.optim.Adam(net.parameters(), params.theta2_lr)
+    optimiser = torch.optim.Adam(paced(net, head, rate=params.encoder_rate), params.theta2_lr)
 
     def loss(batch: Batch) -> Tensor:
         images = scaled(batch.pixels, params, context.device, patch_model=False)
@@ -135,7 +138,8 @@ def train_slide_model(
         return slide_loss(net(images)[:, 0], owners, torch.from_numpy(batch.labels).to(context.device))
 
     steps = params.theta2_epochs * epochs.steps
-    training = Training(name, steps, epochs.batch, loss, lambda step: params.theta2_lr, save_every=100)
+    half = params.amp != "none"
+    training = Training(name, steps, epochs.batch, loss, lambda step: params.theta2_lr, save_every=100, half=half)
     train_steps(net, optimiser, training, context)
     if params.norm_statistics == "anew":
         drawn = (epochs.batch(step, context.generator("theta2", "statistics", step)) for step in range(SETTLING))
@@ -158,7 +162,7 @@ class SlideModel:
         parts = []
         for part in portions(pixels, self._device):
             images = scaled(part, self._params, self._device, patch_model=False)
-            with autocast(self._device):
+            with autocast(self._device, self._params.amp == "all"):
                 logits = self._net(images)[:, 0]
             parts.append(torch.sigmoid(logits.float()).cpu().numpy())
         return np.concatenate(parts)

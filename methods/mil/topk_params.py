@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import FilePath
 
+from benchmark.learning.encoders.encoder_names import EncoderName
 from benchmark.learning.mil.place_params import PLACE_FIELDS, PlaceParams
 from benchmark.method import param
 
@@ -28,11 +29,25 @@ class TopkParams(PlaceParams):
         0, "overlap of neighbouring tiles, or their distance: see overlap_means", unit="px", source=CODE, ge=0
     )
 
-    encoder: str = param("resnet34", "tile network: a timm model with two outputs", source=CODE)
+    encoder: EncoderName = param(
+        "resnet34.tv_in1k", "tile network, with two outputs: of the catalogue or timm", source=CODE
+    )
     encoder_pretrained: bool = param(
         True, "start from ImageNet weights; false: random weights", source=CODE, given=True
     )
     encoder_weights: FilePath | None = param(None, "local weight file of the encoder")
+    encoder_rate: float = param(
+        1.0,
+        "learning rate of the tile network below its last layer, as a share of the last layer's; 0: frozen",
+        source=CODE,
+        ge=0.0,
+        le=1.0,
+    )
+    scaling: Literal["released", "encoder"] = param(
+        "released",
+        "'released': pixels less 0.5, divided by 0.1; 'encoder': as the encoder's weights were trained",
+        source=CODE,
+    )
 
     top_tiles: int = param(
         1,
@@ -69,10 +84,13 @@ class TopkParams(PlaceParams):
     crop_cache: float = param(4.0, "most memory for decoded tiles while training", unit="GiB", ge=0.0)
 
 
-NET_FIELDS = ("encoder", "encoder_pretrained", "encoder_weights")
+NET_FIELDS = ("encoder", "encoder_pretrained", "encoder_weights", "scaling")
 SCORE_FIELDS = (*PLACE_FIELDS, *NET_FIELDS, "score_batch")
 """Parameters behind the probabilities of a given tile network."""
-TILE_FIELDS = (*SCORE_FIELDS, "top_tiles", "epochs", "batch", "lr", "weight_decay", "class_weight", "test_every")
+TILE_FIELDS = (
+    *(*SCORE_FIELDS, "encoder_rate", "top_tiles", "epochs"),
+    *("batch", "lr", "weight_decay", "class_weight", "test_every"),
+)
 RNN_FIELDS = ("rnn_state", "rnn_epochs", "rnn_batch", "rnn_lr", "rnn_momentum", "weight_decay", "class_weight")
 
 TOPK_QUICK: Mapping[str, Any] = {

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.errors import DataError
-from benchmark.learning.encoders.timm_nets import encoder_of
+from benchmark.learning.encoders.pace import hold, paced
+from benchmark.learning.encoders.timm_nets import encoder_of, transform_of
 from benchmark.learning.mil.top import highest, top_tiles
 from benchmark.learning.training import place, seed_torch
 
@@ -47,10 +48,14 @@ def tile_net(params: TopkParams, *, initialise: bool) -> nn.Module:
     return net
 
 
-def scaled(pixels: Pixels, device: str) -> Tensor:
-    """uint8 n × side × side × 3 → float32 n × 3 × side × side on the device, standardised."""
+def scaled(pixels: Pixels, params: TopkParams, device: str) -> Tensor:
+    """uint8 n × side × side × 3 → float32 n × 3 × side × side on the device, standardised as `scaling` says."""
     images = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device).permute(0, 3, 1, 2).float()
-    return (images / 255 - MEAN) / DEVIATION
+    if params.scaling == "released":
+        return (images / 255 - MEAN) / DEVIATION
+    transform = transform_of(params.encoder)
+    mean, deviation = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in transform)
+    return (images / 255 - mean) / deviation
 
 
 def probability(logits: Tensor) -> Floats:
@@ -67,8 +72,8 @@ def weighted_loss(logits: Tensor, labels: Tensor, weight: float) -> Tensor:
 class TileModel:
     """A tile network in evaluation mode."""
 
-    def __init__(self, net: nn.Module, device: str) -> None:
-        self._net, self._device = net.eval(), device
+    def __init__(self, net: nn.Module, params: TopkParams, device: str) -> None:
+        self._net, self._params, self._device = net.eval(), params, device
 
     @classmethod
     def of(cls, state: Mapping[str, Any], params: TopkParams, device: str) -> TileModel:
@@ -76,12 +81,12 @@ class TileModel:
         net = tile_net(params, initialise=False)
         net.load_state_dict(dict(state))
         place(net, device)
-        return cls(net, device)
+        return cls(net, params, device)
 
     @torch.inference_mode()
     def probabilities(self, pixels: Pixels) -> Floats:
         """Tiles n × side × side × 3 → n. In full precision, since rounding may put another tile on top."""
-        return probability(self._net(scaled(pixels, self._device)))
+        return probability(self._net(scaled(pixels, self._params, self._device)))
 
     @torch.inference_mode()
     def embeddings(self, pixels: Pixels, batch: int) -> Floats:
@@ -90,7 +95,8 @@ class TileModel:
 
     def _embedded(self, pixels: Pixels, batch: int) -> Iterator[Floats]:
         for start in range(0, len(pixels), batch):
-            maps = self._net.forward_features(scaled(pixels[start : start + batch], self._device))  # type: ignore[operator]
+            images = scaled(pixels[start : start + batch], self._params, self._device)
+            maps = self._net.forward_features(images)  # type: ignore[operator]
             yield np.asarray(self._net.forward_head(maps, pre_logits=True).float().cpu().numpy())  # type: ignore[operator]
 
 
@@ -101,10 +107,14 @@ def train_tiles(tiles: Tiles, held_out: Tiles | None, params: TopkParams, contex
     seed_torch(context, NAME, "weights")
     net = tile_net(params, initialise=True)
     place(net, context.device)
-    adam = torch.optim.Adam(net.parameters(), params.lr, weight_decay=params.weight_decay)
+    head = [net.get_classifier()]  # type: ignore[operator]
+    groups = paced(net, head, rate=params.encoder_rate)
+    adam = torch.optim.Adam(groups, params.lr, weight_decay=params.weight_decay)
+    for group in adam.param_groups:
+        group["lr"] *= group.get("lr_scale", 1.0)
 
     def scores(of: Tiles, task: str) -> Floats:
-        return score_tiles(TileModel(net, context.device), of, params.score_batch, context, task)
+        return score_tiles(TileModel(net, params, context.device), of, params.score_batch, context, task)
 
     def epoch(number: int) -> float:
         chosen = np.arange(tiles.owners.size)
@@ -115,9 +125,10 @@ def train_tiles(tiles: Tiles, held_out: Tiles | None, params: TopkParams, contex
         chosen = context.generator(NAME, "order", number).permutation(chosen)
         total = 0.0
         net.train()
+        hold(net, head, rate=params.encoder_rate)
         for lines in batches(chosen, params.batch):
             targets = torch.from_numpy(labels[tiles.owners[lines]].astype(np.int64)).to(context.device)
-            loss = weighted_loss(net(scaled(tiles.read(lines), context.device)), targets, params.class_weight)
+            loss = weighted_loss(net(scaled(tiles.read(lines), params, context.device)), targets, params.class_weight)
             adam.zero_grad(set_to_none=True)
             loss.backward()
             adam.step()

@@ -29,6 +29,10 @@ Precision = Literal["float32", "float16"]
 PRETRAINED_ON: Mapping[str, str] = {
     "vgg": "ImageNet-1k",
     "resnet": "ImageNet-1k",
+    "dla": "ImageNet-1k",
+    "densenet": "ImageNet-1k",
+    "inception_resnet": "ImageNet-1k",
+    "xception": "ImageNet-1k",
     "vit": "ImageNet-21k or another large set: see the model's card",
 }
 """Training data of the downloadable weights, by family of encoders; for all others it is unknown."""

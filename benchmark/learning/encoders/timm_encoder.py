@@ -39,13 +39,18 @@ class TimmEncoder(Encoder):
     @classmethod
     def build(cls, *, side: int, weights: Path | None = None) -> nn.Module:
         """See `Encoder.build`."""
+        return _with_tokens(cls.loaded(side, weights), cls.tokens).eval()
+
+    @classmethod
+    def loaded(cls, side: int, weights: Path | None = None) -> nn.Module:
+        """The timm model without classifier, with the entry's weights. Raises as `build` does."""
         path = weights or cls.source.fetch(cls.name)  # first: the largest networks take half a minute to build
         network = cls.network(side)
         state = cls.translate(load_state(path))
         if cls.ordered and state.keys() != network.state_dict().keys():
             state = in_order(state, network, path)
         fit_state(network, state, origin=path, unused=cls.unused)
-        return _with_tokens(network, cls.tokens).eval()
+        return network
 
     @classmethod
     def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -62,7 +67,7 @@ class TimmEncoder(Encoder):
         """The network without weights. Raises `ConfigError` for a side that it does not take."""
         import timm
 
-        options = {name: _layer(value) for name, value in cls.options.items()}
+        options = cls.layers()
         if "img_size" in options:
             options["img_size"] = side
         try:
@@ -71,6 +76,11 @@ class TimmEncoder(Encoder):
             what = f"the encoder {cls.name} takes no patches of {side} px: {error}"
             raise ConfigError(what, fix=f"--set input_side={cls.side}") from error
         return network
+
+    @classmethod
+    def layers(cls) -> dict[str, Any]:
+        """Its options with the layers that they name."""
+        return {name: _layer(value) for name, value in cls.options.items()}
 
     @classmethod
     def absent(cls) -> str | None:

@@ -1,0 +1,35 @@
+"""The weights that the presets of the methods start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmark.doctor.check import Check
+from benchmark.errors import BenchError
+
+
+def check_weights() -> Iterator[Check]:
+    """Per encoder, whether its weights are here: absent ones are a fault for the default preset, else a warning."""
+    from benchmark.config import DEFAULT_PRESET, PUBLISHED_PRESET
+    from benchmark.learning.encoders.needed import remedy, weights_needed
+    from benchmark.registry import methods
+
+    users: dict[str, dict[str, list[str]]] = {}
+    reasons: dict[str, str | None] = {}
+    try:
+        for name in methods().names():
+            kind = methods().load(name)
+            for preset in (DEFAULT_PRESET, PUBLISHED_PRESET):
+                for encoder, reason in weights_needed(kind, preset).items():
+                    users.setdefault(encoder, {}).setdefault(preset, []).append(name)
+                    reasons[encoder] = reason
+    except BenchError:  # check_plugins reports it
+        return
+    for encoder, presets in users.items():
+        use = "; ".join(f"{preset} of {', '.join(names)}" for preset, names in presets.items())
+        reason = reasons[encoder]
+        if reason is None:
+            yield Check(f"weights {encoder}", True, use)
+        else:
+            fault = False if DEFAULT_PRESET in presets else None
+            yield Check(f"weights {encoder}", fault, f"{use}: {reason}", remedy(encoder))
