@@ -1,6 +1,6 @@
 """Hybrid supervision's rounds taken apart: how well patches and slides are ranked, split by split and round by round.
 
-python measurements/hybrid_round0.py COMPOSED [--rounds 0] [--seed 0] [--set name=value …]
+python measurements/hybrid_round0.py COMPOSED [--rounds 0] [--seed 0] [--stages FOLDER] [--set name=value …]
 
 COMPOSED: a folder in the layout of camelyon16, with truth. Per split the AUC of patches (lesion on more than half of
 the area against none) by the highest and by the mean probability of their pixels, within slides (mean over slides with
@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--preset", default="quick")
+    parser.add_argument("--stages", type=Path, help="folder that keeps finished stages for the next time")
     parser.add_argument("--set", action="append", default=[], dest="settings")
     given = parser.parse_args()
     kind = datasets().load("camelyon16")
@@ -142,7 +143,7 @@ def main() -> None:
     assert isinstance(params, HybridParams)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        method, context = fitted(dataset, params, given.seed, Path(folder))
+        method, context = fitted(dataset, params, given.seed, given.stages or Path(folder))
         spent = time.perf_counter() - began
         print("| " + " | ".join(HEAD) + " |")
         print("|" + "---|" * len(HEAD))

@@ -1,6 +1,7 @@
 """Networks of hybrid supervision as they predict: folded, side by side, with statistics of their own."""
 
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -8,9 +9,22 @@ import torch
 from torch import nn
 
 from benchmark.config import resolve
+from benchmark.identity import facts_of
+from benchmark.learning.encoders.pace import hold, paced
+from benchmark.methods.hybrid import hybrid_nets, m_step, slide_model
 from benchmark.methods.hybrid.hybrid import Pixel
-from benchmark.methods.hybrid.hybrid_nets import PatchModel, patch_net, scaled, settle
+from benchmark.methods.hybrid.hybrid_nets import (
+    PatchModel,
+    patch_head,
+    patch_net,
+    scaled,
+    settle,
+    slide_head,
+    slide_net,
+)
+from benchmark.methods.hybrid.hybrid_params import ROUND0_FIELDS, ROUND_FIELDS, SCORE_FIELDS, THETA2_FIELDS
 from benchmark.methods.hybrid.side_by_side import begun
+from benchmark.methods.hybrid.slide_model import SlideModel
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
 
@@ -104,3 +118,76 @@ def test_without_them_a_short_training_predicts_with_statistics_that_lag():
     assert float(net.running_mean.mean()) == pytest.approx(2.71, abs=0.3)
     settle(net, iter([torch.full((2, 2, 2, 2), 10.0) + torch.randn(2, 2, 2, 2)]))
     assert float(net.running_mean.mean()) == pytest.approx(10, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("amp", "training", "scoring"), [("none", False, False), ("training", True, False), ("all", True, True)]
+)
+def test_scores_have_full_precision_unless_asked_otherwise(monkeypatch, amp, training, scoring):
+    asked = []
+    for module in (hybrid_nets, slide_model):
+        monkeypatch.setattr(module, "autocast", lambda device, half: asked.append(half) or nullcontext())
+    trained = []
+    monkeypatch.setattr(m_step, "train_steps", lambda net, optimiser, plan, context: trained.append(plan.half))
+    given = params(amp=amp)
+    PatchModel(given, [some_net().state_dict()], "cpu").logits(PIXELS)
+    SlideModel(given, slide_net(given, initialise=False).state_dict(), "cpu").probabilities(PIXELS)
+    assert asked and set(asked) == {scoring}
+    m_step.train_patch_model(FewBatches(), given, Silent(), name="theta1_0", start=None)
+    assert trained == [training]
+
+
+def test_amp_counts_in_the_run_and_in_every_stage_that_computes():
+    assert facts_of(params(amp="all")) != facts_of(params())
+    for fields in (SCORE_FIELDS, ROUND0_FIELDS, ROUND_FIELDS, THETA2_FIELDS):
+        assert "amp" in fields
+
+
+class Silent:
+    """As much of a context as the training of a patch model asks for."""
+
+    device = "cpu"
+
+    def seed_for(self, *axes):
+        return 0
+
+    def generator(self, *axes):
+        return np.random.default_rng(0)
+
+    def log(self, *words):
+        pass
+
+
+class FewBatches:
+    """Batches of noise."""
+
+    steps_per_epoch = 2
+
+    def batch(self, step, rng):
+        return PIXELS[:4], rng.random((4, 64, 64), np.float32).round()
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+def test_an_encoder_is_frozen_with_its_statistics_or_learns_slowly(rate):
+    net = patch_net(params(), 0, initialise=False).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    head = patch_head(net)
+    hold(net, head, rate=rate)
+    optimiser = torch.optim.SGD(paced(net, head, rate=rate), 0.1)
+    assert [group.get("lr_scale", 1.0) for group in optimiser.param_groups] == ([1.0] if rate == 0 else [1.0, rate])
+    net(torch.randn(4, 3, 64, 64)).square().mean().backward()
+    optimiser.step()
+    settle(net, (torch.randn(4, 3, 64, 64) for _ in range(2)))
+    changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert any(name.startswith("units.") for name in changed) and "head.weight" in changed
+    assert any(name.startswith("encoder.") for name in changed) is (rate > 0)
+    assert len(slide_head(slide_net(params(), initialise=False))) == 1
+
+
+@pytest.mark.parametrize("encoder", ["dla34", "tf_efficientnet_lite0", "mobilenetv3_small_050", "test_resnet"])
+def test_the_slide_model_starts_undecided(encoder):
+    """By timm's rule the one logit of DLA and EfficientNet starts with weights around ± 1."""
+    torch.manual_seed(0)
+    net = slide_net(params(encoder=encoder), initialise=True)
+    (head,) = slide_head(net)
+    assert head.weight.abs().max() <= 1 / head.weight.shape[1] ** 0.5

@@ -91,6 +91,7 @@ class Toy(Method):
 FILE = {
     "method": "toy",
     "dataset": "glas",
+    "preset": "paper",
     "objective": {"metric": "pixel/accuracy", "direction": "maximize"},
     "space": {"share": {"type": "float", "low": 0.0, "high": 1.0}, "tall": {"type": "int", "low": 1, "high": 8}},
     "sampler": {"kind": "tpe", "seed": 0, "startup": 3},

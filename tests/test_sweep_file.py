@@ -108,7 +108,7 @@ def test_what_is_left_out(tmp_path):
     loaded = load(tmp_path, HEAD)
     file = loaded.file
     assert (file.dataset, file.preset, file.space, file.trials, file.seed, file.seeds) == (
-        *(None, "paper", None),
+        *(None, "quick", None),
         *(50, 0, (0,)),
     )
     assert (file.sampler.kind, file.sampler.startup, file.pruner.kind, file.pruner.watch) == ("tpe", 10, "none", None)

@@ -1,5 +1,7 @@
 """The training loop: schedule, logging, and the same bits after a kill."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch import nn
 
 from benchmark.context import Context
 from benchmark.errors import ConfigError
-from benchmark.learning.training import Training, place, poly_rate, seed_torch, train_steps
+from benchmark.learning.training import Training, autocast, place, poly_rate, seed_torch, train_steps
 from benchmark.method import Method, MethodCard, Params
 from benchmark.supervision import Ledger
 
@@ -134,3 +136,13 @@ def test_plain_convolutions_are_placed_channels_last_and_grouped_ones_are_not():
     place(grouped, "cpu")
     assert plain.weight.is_contiguous(memory_format=torch.channels_last)
     assert grouped.weight.is_contiguous()
+
+
+def test_half_precision_is_asked_for_never_assumed(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: True)
+    asked = []
+    monkeypatch.setattr("torch.autocast", lambda *words, **options: asked.append((words, options)) or nullcontext())
+    for device, half in (("cuda:0", False), ("cpu", True), ("cuda:0", True)):
+        with autocast(device, half):
+            assert asked == ([(("cuda",), {"dtype": torch.bfloat16})] if (device, half) == ("cuda:0", True) else [])
+    assert Training("t", 1, lambda step, rng: None, lambda batch: torch.zeros(()), lambda step: 0.1).half is False

@@ -56,13 +56,21 @@ def patch_net(params: PixelParams, member: int, *, initialise: bool) -> nn.Modul
 
 
 def slide_net(params: PixelParams, *, initialise: bool) -> nn.Module:
-    """θ2: the encoder, global average pooling, one logit per patch."""
-    return encoder_of(
+    """θ2: the encoder, global average pooling, one logit per patch.
+
+    The logit starts small, as PyTorch has it (within 1/√channels). timm spreads a classifier's weights by the number of
+    its outputs; with one (DLA, EfficientNet, MobileNet) they begin at ± 1, and no short training gets away from there.
+    """
+    net = encoder_of(
         params.encoder,
         pretrained=params.encoder_pretrained and initialise,
         weights=params.encoder_weights if initialise else None,
         maps=False,
     )
+    if initialise:
+        for part in slide_head(net):
+            part.reset_parameters()  # type: ignore[operator]
+    return net
 
 
 def scaled(pixels: Pixels, params: PixelParams, device: str, *, patch_model: bool = True) -> Tensor:
