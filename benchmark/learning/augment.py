@@ -16,8 +16,8 @@ from torch import Tensor
 
 Channels = tuple[float, float, float]
 
-IMAGENET_MEAN: Channels = (123.675, 116.28, 103.53)
-IMAGENET_STD: Channels = (58.395, 57.12, 57.375)
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
 IGNORE = 255
 """Label of pixels that no loss is computed for."""
 

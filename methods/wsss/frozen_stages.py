@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from benchmark.context import Context
     from benchmark.supervision import View
 
+KEPT = 2**30
+"""Bytes of maps that are kept between fit and score maps; those of further slides are computed twice."""
+
 
 class FrozenStages(CamSource):
     """Linear CAM on frozen maps; the state is the score map of every training slide, K × h × w."""
@@ -45,7 +48,7 @@ class FrozenStages(CamSource):
         self._params = params
 
     def learn(self, train: View, validation: View, context: Context) -> dict[str, Any]:
-        """Two passes over the slides: means of the patches for the fit, then the score maps.
+        """Means of the patches for the fit, then the score maps, of maps that are kept meanwhile as far as they fit.
 
         Nothing is selected on `validation`. Raises `ConfigError` without training slides, and when a class is in all
         patches or in none.
@@ -54,9 +57,15 @@ class FrozenStages(CamSource):
             raise ConfigError("the classifier has no training slides", fix="bench data info DATASET")
         encoder = FrozenMaps(self._params, context.device)
         means, present = [], []
+        kept: dict[str, Tensor] = {}
+        room = KEPT
         for slide in context.track(train, "patch features", len(train)):
             grid = patch_grid(slide, self._params)
-            means.append(patch_means(encoder(read_whole(slide, self._params)), grid, _size(slide, self._params)))
+            maps = encoder(read_whole(slide, self._params))
+            means.append(patch_means(maps, grid, _size(slide, self._params)))
+            room -= maps.nbytes
+            if room >= 0:
+                kept[slide.id] = maps
             labels = train.labels.patch(slide, grid, self._params.presence)
             present.append(labels.reshape(-1, labels.shape[-1]))
         weight, bias = fit_linear(
@@ -64,7 +73,7 @@ class FrozenStages(CamSource):
         )
         scores = {}
         for slide in context.track(train, "score maps", len(train)):
-            maps = encoder(read_whole(slide, self._params))
+            maps = kept.pop(slide.id) if slide.id in kept else encoder(read_whole(slide, self._params))
             scores[slide.id] = (torch.einsum("kc,chw->khw", weight, maps) + bias[:, None, None]).numpy()
         return {"weight": weight, "bias": bias, "scores": scores}
 
