@@ -12,7 +12,7 @@ from benchmark.annotations import LabelImage
 from benchmark.context import Context
 from benchmark.errors import ConfigError
 from benchmark.learning.augment import Augmentation
-from benchmark.learning.encoders.stages import create_stages
+from benchmark.learning.encoders.stage_maps import create_stages
 from benchmark.learning.nets.fpn import FpnNet
 from benchmark.learning.segmentation import mask_training
 from benchmark.learning.segmentation.mask_training import create_net, pixel_transform, train_segmentation

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmark.errors import ConfigError
-from benchmark.learning.encoders.stages import create_stages
+from benchmark.learning.encoders.stage_maps import create_stages
 from benchmark.learning.encoders.timm_nets import transform_of
 from benchmark.learning.nets.backbones import weights_fix
 from benchmark.learning.nets.heads import resize

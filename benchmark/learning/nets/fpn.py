@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from benchmark.learning.encoders.stages import Stages
+from benchmark.learning.encoders.stage_maps import Stages
 from benchmark.learning.nets.heads import FcnHead, resize
 
 

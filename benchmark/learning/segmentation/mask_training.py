@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.learning.augment import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Channels, recompressed
-from benchmark.learning.encoders.stages import create_stages
+from benchmark.learning.encoders.stage_maps import create_stages
 from benchmark.learning.encoders.timm_nets import transform_of
 from benchmark.learning.losses import PixelLoss
 from benchmark.learning.nets.backbones import create_backbone, weights_fix
