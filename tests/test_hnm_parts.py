@@ -203,6 +203,7 @@ def test_learning_rate_of_the_encoder(epoch, rate):
 @pytest.mark.parametrize(("share", "mix"), [(0.2, (102, 409)), (0.05, (25, 486)), (0.5, (256, 256))])
 def test_mixes_are_rounded_down(share, mix):
     assert Mix.of(512, share) == Mix(*mix)
+    assert Mix.of(20, 0.9) == Mix(18, 2), "and not by errors of binary fractions"
 
 
 def test_the_gate():

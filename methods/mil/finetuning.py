@@ -21,7 +21,7 @@ from benchmark.errors import ConfigError, DataError
 from benchmark.learning.training import autocast, place
 
 from .contrastive import supervised_contrastive
-from .pools import Pools, batches_of
+from .pools import Pools, batches_of, places
 from .views import two_views
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ class Mix:
 
     @classmethod
     def of(cls, batch: int, positive_share: float) -> Mix:
-        """Both numbers are rounded down, as released: 512 at a share of 0.2 are 102 and 409."""
-        return cls(int(batch * positive_share), int(batch * (1 - positive_share)))
+        """Both numbers are rounded down, so a batch may be one smaller."""
+        return cls(places(batch, positive_share), places(batch, 1 - positive_share))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from benchmark.learning.mil.bag_params import BAG_FIELDS, BAG_QUICK, BAG_SMOKE, 
 from benchmark.learning.mil.lattice import TissueRule
 from benchmark.method import param
 
-from .pools import Ties
+from .pools import Ties, places
 
 COMMAND = "released command"
 CODE = "released code"
@@ -133,7 +133,7 @@ class FinetuningParams(BagParams):
             raise ValueError(f"extract_epoch = {self.extract_epoch} must be less than mil_epochs = {self.mil_epochs}")
         for name in ("positive_share", "query_share"):
             share = getattr(self, name)
-            least = min(int(self.batch * share), int(self.batch * (1 - share)))
+            least = min(places(self.batch, share), places(self.batch, 1 - share))
             if least < 2:
                 raise ValueError(f"{name} = {share:g} leaves {least} of batch = {self.batch} to one kind, at least 2")
         return self
@@ -212,7 +212,7 @@ FINETUNING_SMOKE: Mapping[str, Any] = {
     "epochs": 2,
     "warmup": 1,
     "retrain_every": 1,
-    "batch": 4,
+    "batch": 8,
     "positive_share": 0.5,
     "query_share": 0.5,
     "mil_epochs": 3,

@@ -20,7 +20,7 @@ from benchmark.slides import ScoreMap
 from benchmark.supervision import Labels, Supervision, View
 
 from .finetuning_params import FINETUNING_FIELDS, MIL_FIELDS, START_FIELDS, FinetuningParams
-from .pools import Pools, Shares, accepted, averaged, pools_of, pseudo_labels, share_at
+from .pools import Pools, Shares, accepted, averaged, places, pools_of, pseudo_labels, share_at
 
 if TYPE_CHECKING:
     from benchmark.context import Context
@@ -218,16 +218,13 @@ class IterativeMil(Method[Q]):
             from .finetuning import finetune
             from .round_encoder import contrastive_net
 
-            net = contrastive_net(before, self.params, context)
-            return finetune(
-                net,
-                epochs,
-                lambda epoch: self._epoch(epoch, force, instances, context),
-                instances,
-                self.params,
-                context,
-            )
+            def plan(epoch: int) -> Epoch:
+                return self._epoch(epoch, force, instances, context)
 
+            net = contrastive_net(before, self.params, context)
+            return finetune(net, epochs, plan, instances, self.params, context)
+
+        self._look(number, epochs.start, force, instances)
         uses = (*FINETUNING_FIELDS, *self.pool_fields)
         after = (f"encoder_{number - 1}", f"mil_{number - 1}")
         return context.stage(f"encoder_{number}", train, uses=uses, after=after)
@@ -244,9 +241,9 @@ class IterativeMil(Method[Q]):
                 f" {self.negative_share():g}; ties=cap takes no more",
             )
         for pool, size, name in (
-            (pools.positive, int(params.batch * params.positive_share), "pseudo-positive instances"),
-            (pools.surest, int(params.batch * params.query_share), "surest pseudo-positive instances"),
-            (pools.augmented, int(params.batch * (1 - params.query_share)), "negatives of step B"),
+            (pools.positive, places(params.batch, params.positive_share), "pseudo-positive instances"),
+            (pools.surest, places(params.batch, params.query_share), "surest pseudo-positive instances"),
+            (pools.augmented, places(params.batch, 1 - params.query_share), "negatives of step B"),
         ):
             if 0 < pool.size < size:
                 force.note(name, f"round {number}: {pool.size} {name} fill {size} places of a batch by repetition")

@@ -127,6 +127,11 @@ def averaged(old: Floats, new: Floats) -> NDArray[np.float64]:
     return KEPT_OF_OLD * old.astype(np.float64) + (1 - KEPT_OF_OLD) * new.astype(np.float64)
 
 
+def places(batch: int, share: float) -> int:
+    """How many of a batch are `share` of it, rounded down as released: 0.2 of 512 are 102, 0.8 are 409."""
+    return int(round(batch * share, 9))
+
+
 def batches_of(pool: Numbers, size: int, number: int, rng: np.random.Generator) -> Numbers:
     """`number` batches of `size` from a pool, number × size: shuffled, whole batches, then shuffled again.
 
