@@ -1,1 +1,1 @@
-"""Multiple-instance learning from image labels alone: top-k MIL (Campanella et al., Nature Medicine 2019)."""
+"""Multiple-instance learning from image labels alone: poolings over frozen features, and top-k MIL on pixels."""
