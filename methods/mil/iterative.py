@@ -87,6 +87,7 @@ class IterativeMil(Method[Q]):
             lr=params.mil_lr,
             weight_decay=params.mil_weight_decay,
             schedule="halving",
+            period=params.mil_period,
             bag_weight=params.bag_weight,
             max_weight=params.instance_weight,
             balance=params.class_weights,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import DataError
+from benchmark.errors import ConfigError, DataError
 from benchmark.learning.mil.bags import Bag
 from benchmark.learning.mil.dsmil_pooling import DsmilPooling
 from benchmark.learning.mil.mil_training import MilSettings, score_bag, train_mil
@@ -62,7 +62,10 @@ def train_network(
     validation = [] if held_out is None else bags_of_cohort(held_out, encoder, batch, context)
     seed_torch(context, "mil", number, "weights")
     network = DsmilPooling(encoder.dim)
-    fit = train_mil(network, train, validation, settings, context, checkpoint=context.checkpoint)
+    try:
+        fit = train_mil(network, train, validation, settings, context, checkpoint=context.checkpoint)
+    except ConfigError as error:  # its loss: `lr` is the encoder's here
+        raise ConfigError(error.what, fix="lower the learning rate: --set mil_lr=…") from error
     for name in ("validation_auc", "validation_loss", "loss"):
         if name in fit.history[fit.epoch]:
             context.log(f"rounds/{name}", fit.history[fit.epoch][name], number)
