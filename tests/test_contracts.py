@@ -3,7 +3,7 @@
 import pytest
 
 from benchmark.registry import datasets, encoders, methods
-from benchmark.testing import DatasetContract, EncoderContract, MethodContract
+from benchmark.testing import DatasetContract, EncoderContract, MethodContract, PoolingContract
 
 
 class TestEveryDataset(DatasetContract):
@@ -24,4 +24,10 @@ class TestEveryEncoder(EncoderContract):
     @pytest.fixture(scope="class", params=encoders().names())
     @classmethod
     def component(cls, request):
+        return request.param
+
+
+class TestEveryPooling(PoolingContract):
+    @pytest.fixture(params=[name for name in methods().names() if hasattr(methods().load(name), "pooling")])
+    def component(self, request):
         return request.param

@@ -187,6 +187,7 @@ def test_a_full_cohort_lacks_nothing():
     for name, (low, high) in summary.intervals.items():
         assert low <= summary.values[name] <= high, name
     without = {"pixel/coverage", "image/threshold_at_100", "image/threshold_at_val", "image/sensitivity_at_val"}
+    without |= {"image/threshold_at_youden", "instance/threshold_at_val", "instance/f1_best"}
     tests = {"refine/f1_p", "refine/accuracy_p"}
     equal_on_every_slide = {f"coarse/{name}" for name in ("accuracy", "tpr", "ppv", "f1")}
     bare = {name for name in summary.values if "@" not in name} - set(summary.intervals)
@@ -368,10 +369,10 @@ def test_importing_the_suite_is_light():
 
 def test_the_catalogue_is_complete():
     for name, info in METRICS.items():
-        assert name.partition("/")[0] in ("image", "pixel", "object", "refine", "slide", "coarse")
+        assert name.partition("/")[0] in ("image", "instance", "pixel", "object", "refine", "slide", "coarse")
         assert info.title and info.definition and info.unit
         assert info.range[0] < info.range[1]
-        assert (info.formula is None) == info.needs.startswith(("units", "validation")), name
+        assert (info.formula is None) == info.needs.startswith(("units", "validation", "ranked")), name
         assert info.formula is None or (info.undefined and info.formula.__doc__), name
     assert metric_info("pixel/miou@testA") is METRICS["pixel/miou"]
     assert METRICS["object/hausdorff"].direction == "down"

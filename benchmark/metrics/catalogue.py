@@ -11,7 +11,7 @@ from typing import Literal
 from benchmark.metrics import objects, refinement, segmentation
 from benchmark.metrics.pooled import Counts, Floats, PooledMetric, ratio
 
-Needs = Literal["cells", "coverage", "objects", "coarse", "annotation", "units", "validation"]
+Needs = Literal["cells", "coverage", "objects", "coarse", "annotation", "units", "validation", "ranked"]
 Over = Literal["sums", "slides", "pairs"]
 
 
@@ -110,6 +110,39 @@ METRICS: Mapping[str, MetricInfo] = {
     ),
     "image/threshold_at_val": _threshold(
         "Validation threshold", "validation", "the lowest positive score of the validation units"
+    ),
+    "image/accuracy_at_youden": _share(
+        "Accuracy (Youden's validation threshold)",
+        "validation",
+        "share of units that are right at the threshold of the largest TPR − FPR of the validation units",
+    ),
+    "image/f1_at_youden": _share(
+        "F1 (Youden's validation threshold)",
+        "validation",
+        "2TP/(2TP+FP+FN) of units at the threshold of the largest TPR − FPR of the validation units",
+    ),
+    "image/threshold_at_youden": _threshold(
+        "Youden's validation threshold", "validation", "the threshold of the largest TPR − FPR of the validation units"
+    ),
+    "instance/auc": _share("Instance AUC", "ranked", "P(s+ > s−) + P(s+ = s−)/2 over the cells of all slides, pooled"),
+    "instance/average_precision": _share(
+        "Instance average precision", "ranked", "Σ (R_k − R_(k−1)) P_k over the cells of all slides, pooled"
+    ),
+    "instance/f1_at_val": _share(
+        "Instance F1 (validation threshold)",
+        "ranked",
+        "2TP/(2TP+FP+FN) over cells at the threshold of the highest F1 on the cells of the validation slides",
+    ),
+    "instance/threshold_at_val": _threshold(
+        "Instance threshold", "ranked", "the threshold of the highest F1 on the cells of the validation slides"
+    ),
+    "instance/f1_best": MetricInfo(
+        "Best instance F1 (upper bound)",
+        "none",
+        (0.0, 1.0),
+        "share",
+        "the highest F1 over all thresholds of the test cells themselves: an upper bound, no result",
+        "ranked",
     ),
     "pixel/miou": _cells("mIoU", segmentation.miou, "mean of foreground and background IoU, pooled", _NO_CLASS),
     "pixel/iou": _cells("IoU", segmentation.iou, "TP/(TP+FP+FN), pooled", _NO_FOREGROUND),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.errors import PredictionError
 from benchmark.metrics.objects import ObjectEvidence, compare_objects, connected
+from benchmark.metrics.ranked import Ranked
 from benchmark.metrics.refinement import RefinementEvidence
 from benchmark.metrics.segmentation import Confusion
 
@@ -19,6 +20,7 @@ class SlideEvidence:
     """One slide's contribution to every metric.
 
     `cells`: truth against prediction over the tissue cells that have a score, None without a truth;
+    `ranked`: the scores of these cells, by class.
     `scored` and `unscored`: how many tissue cells have a score and how many have none.
     `objects`, `coarse`: None where there is no object annotation, or no coarse one. `annotation`: truth against the
     coarse annotation over the cells of `cells`, so that a refiner is compared with what it was given.
@@ -37,6 +39,7 @@ class SlideEvidence:
     unit_labels: NDArray[np.int8]
     unit_scores: NDArray[np.float32]
     annotation: Confusion | None = None
+    ranked: Ranked | None = None
     counted: bool = True
 
 
@@ -71,6 +74,7 @@ def uncounted(
         objects=ObjectEvidence() if objects else None,
         coarse=RefinementEvidence(),
         annotation=Confusion(),
+        ranked=Ranked.pooled([]),
         counted=False,
     )
 
@@ -136,6 +140,7 @@ def gather(
         unit_labels=units[0],
         unit_scores=units[1],
         annotation=None if coarse is None else Confusion.of(positive, coarse > 0, where),
+        ranked=Ranked.of(positive, scores, where),
     )
 
 

@@ -48,6 +48,7 @@ class ImageLevel:
         self._at_declared()
         self._at_sensitivity()
         self._at_validation(validation)
+        self._at_youden(validation)
 
     def _at_sensitivity(self) -> None:
         """Specificity at fixed sensitivities, the threshold being chosen on the same units, as the paper does."""
@@ -86,6 +87,37 @@ class ImageLevel:
         self.summary.put("image/threshold_at_val", point.threshold, "")
         self.summary.facts["image/threshold_at_val:unit"] = units.names[point.unit]
         self._at_threshold(point.threshold, "image/sensitivity_at_val", "image/specificity_at_val")
+
+    def _at_youden(self, validation: Sequence[SlideEvidence]) -> None:
+        """Accuracy and F1 at the threshold of Youden's index on the validation units."""
+        units = Units.of(validation)
+        reason = "there are no validation slides" if not validation else _unusable(units, "validation")
+        point = None if reason else classification.youden(units.labels, units.scores)
+        if point is None:
+            reason = reason or "all validation units are of one class, so none sets the threshold"
+            for name in ("image/accuracy_at_youden", "image/f1_at_youden", "image/threshold_at_youden"):
+                self.summary.put(name, None, reason)
+            return
+        if np.isfinite(point.threshold):
+            self.summary.put("image/threshold_at_youden", point.threshold, "")
+        else:
+            self.summary.put("image/threshold_at_youden", None, "no validation score does better than chance")
+        labels, called = self.units.labels == 1, self.units.scores >= point.threshold
+        everything = np.ones_like(called)
+        interval = self._rate_interval(everything, labels == called)
+        self.summary.put("image/accuracy_at_youden", float(np.mean(labels == called)), "", interval)
+        count = int(labels.sum() + called.sum())
+        f1 = 2 * int((labels & called).sum()) / count if count else None
+        reason = f"no {self.group} unit is positive, neither in truth nor prediction"
+        self.summary.put("image/f1_at_youden", f1, reason, self._f1_interval(labels, called))
+
+    def _f1_interval(self, labels: Mask, called: Mask) -> tuple[float, float] | None:
+        if self.draws is None:
+            return None
+        hits, *sides = (
+            np.bincount(self.units.patients[x], minlength=self.patients) for x in (labels & called, labels, called)
+        )
+        return percentile_interval(ratio(2 * (self.draws @ hits), self.draws @ (sides[0] + sides[1])))
 
     def _at_threshold(self, threshold: float, sensitivity: str, specificity: str) -> None:
         """Both rates at a threshold that does not depend on the test units."""

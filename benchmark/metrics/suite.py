@@ -18,6 +18,7 @@ import numpy as np
 from benchmark.metrics.catalogue import METRICS, SCHEMA, MetricInfo, metric_info
 from benchmark.metrics.evidence import SlideEvidence, gather, patient_numbers
 from benchmark.metrics.image_level import ImageLevel
+from benchmark.metrics.instance_level import add_instances
 from benchmark.metrics.pooled import Floats
 from benchmark.metrics.rows import FAMILIES, columns, facts, rows, valid
 from benchmark.metrics.slidewise import add_means, add_tests
@@ -81,6 +82,7 @@ def _group(
         _pooled(summary, named["sums"], sums, draws)
         add_means(summary, named["slides"], sums, draws)
         add_tests(summary, named["pairs"], columns(slides, "cells") or {}, sums)
+    add_instances(summary, slides, validation, draws)
     return summary
 
 

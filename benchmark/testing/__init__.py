@@ -10,5 +10,6 @@ from __future__ import annotations
 from benchmark.testing.datasets import DatasetContract
 from benchmark.testing.encoder_contract import EncoderContract
 from benchmark.testing.methods import MethodContract
+from benchmark.testing.pooling_contract import PoolingContract
 
-__all__ = ["DatasetContract", "EncoderContract", "MethodContract"]
+__all__ = ["DatasetContract", "EncoderContract", "MethodContract", "PoolingContract"]

@@ -18,8 +18,9 @@ class TransmilPooling(Pooling):
     """A class token over the squared sequence of instances. Order matters, so they are put in that of `numbers`.
 
     Of the last layer only the class token's row is computed: nothing else reaches the bag's logit. Attention is that
-    row, mean over heads (Nyström's approximation, so that weights may be slightly negative), in evaluation mode only.
-    An instance's logit is the classifier's answer to its token before the last layer.
+    row, mean over heads, in evaluation mode only: what the token gives itself is left out, what Nyström's approximation
+    makes negative is 0, and the rest sums to 1. An instance's logit is the classifier's answer to its token before the
+    last layer.
     """
 
     def __init__(self, dim: int, width: int = 512, heads: int = 8, landmarks: int = 256, dropout: float = 0.1) -> None:
@@ -42,8 +43,8 @@ class TransmilPooling(Pooling):
         tokens = self.position(self.first(tokens), side)
         attention = None
         if not self.training:
-            weights = self.second.class_attention(tokens)[1:]
-            attention = weights.new_zeros(n).index_put((wrapped,), weights, accumulate=True)
+            weights = self.second.class_attention(tokens)[1:].clamp(min=0) + torch.finfo(tokens.dtype).tiny
+            attention = weights.new_zeros(n).index_put((wrapped,), weights / weights.sum(), accumulate=True)
         summary = self.classifier(self.norm(self.second.class_token(tokens)))
         logits = self.classifier(self.norm(tokens[1 : n + 1]))
         instances = torch.empty_like(logits[:, 1]).index_put((order,), logits[:, 1] - logits[:, 0])
