@@ -200,7 +200,7 @@ FINETUNING_QUICK: Mapping[str, Any] = {
     "epochs": 4,
     "warmup": 1,
     "retrain_every": 2,
-    "batch": 64,
+    "batch": 32,
     "query_share": 0.2,
     "mil_epochs": 40,
     "extract_epoch": 39,
