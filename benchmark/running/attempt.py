@@ -44,6 +44,8 @@ WAIT_SECONDS = 2.0
 
 REFINER_SEES_LABELS = "the method is given the coarse annotation of the test slides, which tells positive units apart"
 
+EXPERT_SEES_SLIDE = "the expert is asked about the test slides themselves, which tells positive units apart"
+
 
 @dataclass(frozen=True)
 class Way:
@@ -227,7 +229,9 @@ def context_of(job: Job, ledger: Ledger, reporter: Reporter, device: str, examin
 
 def hidden_of(job: Job) -> dict[str, str]:
     """Metrics that must not be shown for this method, with the reason."""
-    return {"image/*": REFINER_SEES_LABELS} if Supervision.COARSE in job.method.supervision else {}
+    if not job.method.transductive():
+        return {}
+    return {"image/*": REFINER_SEES_LABELS if Supervision.COARSE in job.method.supervision else EXPERT_SEES_SLIDE}
 
 
 def _delivery(result: RunResult, leaks: AuditReport) -> Delivery:
