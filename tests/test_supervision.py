@@ -143,7 +143,7 @@ def test_a_cell_has_the_class_under_its_centre_or_by_share():
     assert view.review(A, whole, 0, 0) == 0
     for share, label in ((1 / 3, 1), (0.34, 0)):
         assert labels(Supervision.REVIEW).review(A, whole, 0, 0, share=share) == label
-    assert labels(Supervision.REVIEW).review(A, Grid.windows((40, 20), 40, 40), 0, 0, share=0.5) == 1
+    assert labels(Supervision.REVIEW).review(A, Grid.whole((40, 20)), 0, 0, share=0.5) == 1
 
 
 def test_examples_are_looked_up_by_the_expert_and_metered_on_test_slides_too():
