@@ -21,6 +21,7 @@ from benchmark.dataset import Split
 from benchmark.metrics.suite import summarise
 from benchmark.resources import Meter
 from benchmark.running.applicable import not_applicable
+from benchmark.running.appraise import Appraiser
 from benchmark.running.completeness import completeness, incomplete, left_aside
 from benchmark.running.console import RunReporter
 from benchmark.running.delivery import Delivery, deliver, kept
@@ -163,7 +164,8 @@ def finished_before(spec: RunSpec, tracker: Tracker, done: StoredRun) -> Outcome
 def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) -> Delivery:
     """Fit, score, measure, draw; returns what to store, with all files kept at `home`."""
     ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.dataset)
-    context = context_of(job, ledger, reporter, device, examination)
+    appraiser = Appraiser(job.dataset, job.dataset.slides(Split.TEST))
+    context = context_of(job, ledger, reporter, device, examination, appraiser)
     for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
         reporter.say(line)
     leaks = audit(job.dataset, encoders=declared_encoders(job.method), cache=job.cache)
@@ -212,8 +214,15 @@ def verify_command(job: Job) -> str:
     return f"bench data verify {job.spec.dataset} --data {shlex.quote(str(job.dataset.root))}"
 
 
-def context_of(job: Job, ledger: Ledger, reporter: Reporter, device: str, examination: Examination) -> Context:
-    """The surroundings of a method in this job."""
+def context_of(
+    job: Job,
+    ledger: Ledger,
+    reporter: Reporter,
+    device: str,
+    examination: Examination,
+    appraiser: Appraiser | None = None,
+) -> Context:
+    """The surroundings of a method in this job. A trial has no `appraiser`: nothing of it may depend on test slides."""
     return Context(
         geometry=job.dataset,
         folder=job.cache / "stages",
@@ -224,6 +233,7 @@ def context_of(job: Job, ledger: Ledger, reporter: Reporter, device: str, examin
         reporter=reporter,
         examiner=examination,
         features=job.cache / "features",
+        appraiser=appraiser,
     ).bind(job.method)
 
 

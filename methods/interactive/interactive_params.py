@@ -31,6 +31,13 @@ class InteractiveParams(Params):
     rounds: int = param(5, "rounds of a session", symbol="r", source=PAPER, ge=1, given=True)
     reviews: int = param(10, "reviews of a round", symbol="K", source=PAPER, ge=1, given=True)
     queries: int = param(10, "queries that the expert looks up, per class", source=PAPER, ge=1, given=True)
+    budget: int | None = param(
+        None,
+        "most answers of the expert, queries included, per slide with search=slide; none: all sessions",
+        source=DOCS,
+        ge=1,
+        given=True,
+    )
     query_class: str | None = param(
         None,
         "class of all queries; by default every class in turn, or the positive one of two",

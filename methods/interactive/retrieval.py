@@ -27,7 +27,7 @@ def squared_distances(query: Floats, embeddings: Floats) -> Floats:
     distances = np.empty(len(points), np.float32)
     if len(points):
         x, y = faiss.swig_ptr(centre), faiss.swig_ptr(points)
-        faiss.fvec_L2sqr_ny(faiss.swig_ptr(distances), x, y, points.shape[1], len(points))
+        faiss.fvec_L2sqr_ny(faiss.swig_ptr(distances), x, y, points.shape[1], len(points))  # type: ignore[attr-defined]
     return distances
 
 
@@ -49,5 +49,7 @@ def refined(query: Floats, relevant: Floats, how: Refinement) -> Floats:
     if how == "off" or not len(relevant):
         return query
     if how == "flat":
-        return np.concatenate([query[None], relevant]).mean(axis=0, dtype=np.float64).astype(np.float32)
-    return ((query + relevant.mean(axis=0, dtype=np.float64)) / 2).astype(np.float32)
+        mean = np.concatenate([query[None], relevant]).mean(axis=0, dtype=np.float64)
+    else:
+        mean = (query + relevant.mean(axis=0, dtype=np.float64)) / 2
+    return np.asarray(mean, np.float32)

@@ -49,10 +49,15 @@ class Cells:
         tissue = context.geometry.tissue(slide, grid)
         return cls(slide, grid, Grid(x, y, side, side), np.ones(grid.shape, np.bool_) if tissue is None else tissue)
 
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """Row and column of those that hold tissue, n × 2, row by row."""
+        return np.argwhere(self.tissue).astype(np.int64)
+
     @property
     def number(self) -> int:
         """How many hold tissue."""
-        return int(self.tissue.sum())
+        return len(self.places)
 
 
 class SearchBase:
@@ -75,7 +80,7 @@ class SearchBase:
     def place(self, number: int) -> tuple[Cells, int, int]:
         """The slide's cells, row and column of an item."""
         part = int(np.searchsorted(self.starts, number, side="right")) - 1
-        row, col = np.argwhere(self.parts[part].tissue)[number - self.starts[part]].tolist()
+        row, col = self.parts[part].places[number - self.starts[part]].tolist()
         return self.parts[part], row, col
 
     def number(self, slide: str, row: int, col: int) -> int:
@@ -83,7 +88,7 @@ class SearchBase:
         for start, part in zip(self.starts.tolist(), self.parts, strict=False):
             if part.slide.id == slide and part.tissue[row, col]:
                 before = np.count_nonzero(part.tissue[:row]) + np.count_nonzero(part.tissue[row, :col])
-                return start + int(before)
+                return int(start + before)
         raise ConfigError(f"cell {row}, {col} of slide {slide!r} is not among the searched patches")
 
     def maps(self, numbers: Numbers) -> torch.Tensor:

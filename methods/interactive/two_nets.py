@@ -84,7 +84,7 @@ class TwoNets:
             chosen = torch.from_numpy(batch).to(self.device)
             loss = loss_of(net(maps[chosen]), targets[chosen])
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             value = float(loss.detach())
         if not np.isfinite(value):

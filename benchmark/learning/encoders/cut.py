@@ -131,7 +131,8 @@ class _Pool(nn.Module):
 
     def __init__(self, network: nn.Module, *, class_and_mean: bool) -> None:
         super().__init__()
-        self.norm, self.fc_norm, self.attn_pool = network.norm, network.fc_norm, network.attn_pool
+        self.norm, self.fc_norm = network.norm, network.fc_norm
+        self.attn_pool: nn.Module | None = network.attn_pool  # type: ignore[assignment]
         self.prefix, self.kind = int(network.num_prefix_tokens), str(network.global_pool)  # type: ignore[arg-type]
         self.class_and_mean = class_and_mean
 
@@ -142,7 +143,7 @@ class _Pool(nn.Module):
         if self.class_and_mean:
             return torch.cat([tokens[:, 0], tokens[:, self.prefix :].mean(dim=1)], dim=1)
         if self.attn_pool is not None:
-            pooled = self.attn_pool(tokens)  # type: ignore[operator]
+            pooled = self.attn_pool(tokens)
         else:
             pooled = global_pool_nlc(tokens, pool_type=self.kind, num_prefix_tokens=self.prefix)
         pooled = self.fc_norm(pooled)  # type: ignore[operator]
