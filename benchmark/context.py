@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.effort import EFFORT, EFFORT_OF_SLIDE
 from benchmark.seeds import generator, seed_of
 from benchmark.stages import Checkpoint, Staged, StageRecord, StageStore
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from benchmark.supervision import Ledger
 
 T = TypeVar("T")
-
-EFFORT, EFFORT_OF_SLIDE = "effort", "effort_of_slide"
-"""Beginnings of the names under which curves over the expert's effort are logged."""
 
 
 class Geometry(Protocol):

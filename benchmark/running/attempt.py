@@ -18,6 +18,7 @@ from benchmark.audit import AuditReport, audit, declared_encoders
 from benchmark.config import RunSpec
 from benchmark.context import Context, Reporter
 from benchmark.dataset import Split
+from benchmark.effort import mean_over_slides
 from benchmark.metrics.suite import summarise
 from benchmark.resources import Meter
 from benchmark.running.applicable import not_applicable
@@ -174,6 +175,8 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
     folder = fresh_folder(job.cache / "runs" / job.identity)
     with Meter() as scoring:
         validation, test = _score(job, ledger, context, folder)
+    for name, value, step in mean_over_slides(reporter.history, [slide.id for slide in job.slides(Split.TEST)]):
+        reporter.log(name, value, step)
     seed = seed_of("bootstrap", job.spec.seed)
     summary = summarise(test.evidence, validation=validation.evidence, hidden=hidden_of(job), seed=seed)
     for row in summary.per_slide:

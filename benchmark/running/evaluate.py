@@ -15,6 +15,7 @@ from benchmark.method import Prediction
 from benchmark.metrics.evidence import SlideEvidence, gather, uncounted
 from benchmark.metrics.segmentation import Confusion, miou
 from benchmark.slides import Grid, ScoreMap
+from benchmark.storage import whole_file
 from benchmark.supervision import Labels
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def evaluate(
             scores.save(keep / "scores" / f"{slide.id}.png")
             if mask is not None:
                 ScoreMap(scores.grid, mask.astype(np.float32)).save(keep / "masks" / f"{slide.id}.png")
+            for name, picture in prediction.figures.items():
+                _save_picture(picture, keep / "figures" / f"{slide.id}_{name}.png")
     if keep is not None and slides and not done.evidence:
         first = next(iter(done.unreadable.values()))
         raise DataError(f"none of the {len(slides)} {what} slides can be used; the first: {first}")
@@ -76,6 +79,13 @@ def evaluate(
         msg = f"{method.name} scored no tissue cell of any of the {len(done.evidence)} {what} slides (all are NaN)"
         raise PredictionError(msg)
     return done
+
+
+def _save_picture(picture: NDArray[np.uint8], path: Path) -> None:
+    from PIL import Image
+
+    with whole_file(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
 
 
 def _predicted(method: Method, dataset: Dataset, slide: Slide, labels: Labels, context: Context) -> Prediction:

@@ -34,9 +34,7 @@ class Coding:
         given = None if name is None else classes.index(name)
         if params.feedback == "relevant":
             if given is None and len(classes) > 2:
-                what = (
-                    f"feedback=relevant mixes {len(classes)} classes: relevant to what, if queries are of each in turn?"
-                )
+                what = f"feedback=relevant would mix {len(classes)} classes, of which queries are taken in turn"
                 raise ConfigError(what, fix=f"--set query_class=CLASS, one of {there}, or --set feedback=class")
             return cls(classes, 1 if given is None else given, (1,))
         if given is not None:

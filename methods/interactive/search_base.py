@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ STREAMED = 512
 """Maps that are read from disk at a time."""
 
 Numbers = NDArray[np.int64]
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,7 @@ class SearchBase:
             part = numbers[start : start + size]
             yield slice(start, start + len(part)), self.maps(part)
 
-    def spread(self, values: NDArray[np.generic], missing: float) -> list[NDArray[np.generic]]:
+    def spread(self, values: NDArray[T], missing: float) -> list[NDArray[T]]:
         """One value per item → rows × cols per slide, `missing` where there is no tissue."""
         spread = []
         for start, part in zip(self.starts.tolist(), self.parts, strict=False):

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 SHOWN, SIDE, GAP = 12, 160, 4
 """Sessions at most, px of a map's longer side, px between maps."""
 
-COLOURS = np.array(
-    [(0, 0, 0), (0, 158, 115), (230, 159, 0), (86, 180, 233), (204, 121, 167), (213, 94, 0), (0, 114, 178)]
-    + [(240, 228, 66), (150, 150, 150)],
-    np.uint8,
+COLOURS = (
+    np.array([0x000000, 0x009E73, 0xE69F00, 0x56B4E9, 0xCC79A7, 0xD55E00, 0x0072B2, 0xF0E442, 0x999999], ">u4")
+    .view(np.uint8)
+    .reshape(-1, 4)[:, 1:]
 )
 """Class 0 and missing cells black, positive green (the paper's); further classes tell apart for the colour-blind."""
 
