@@ -46,18 +46,29 @@ def audit(
     `encoders`: one `NAME: DATA IT HAS SEEN` for each pre-trained network (`declared_encoders` of a method).
     """
     slides = {split: tuple(dataset.slides(split)) for split in Split}
-    compared = compare(list(chain(*slides.values())), dataset.root, full=full, cache=cache)
+    parts = {split: tuple(chain.from_iterable(slide.parts() for slide in part)) for split, part in slides.items()}
+    compared = compare(list(chain(*parts.values())), dataset.root, full=full, cache=cache)
+    unread = _unread(slides, compared.unread)
     return AuditReport(
         (
             *_kind(dataset),
-            *_completeness(dataset, slides, compared.unread),
+            *_completeness(dataset, slides, unread),
             *_patients(slides),
             _slides(slides),
-            *_contents(slides, compared),
-            *_classes(dataset, slides, compared.unread),
+            *_contents(parts, compared),
+            *_classes(dataset, slides, unread),
             *check_encoders(dataset, encoders),
         )
     )
+
+
+def _unread(slides: Splits, unread: Mapping[str, str]) -> dict[str, str]:
+    """Why each slide cannot be read; of a set of tiles, why its first unreadable tile cannot."""
+    if not unread:
+        return {}
+    every = chain(*slides.values())
+    named = {slide.id: [part.id for part in slide.parts() if part.id in unread] for slide in every}
+    return {slide: unread[first[0]] for slide, first in named.items() if first}
 
 
 def _kind(dataset: Dataset) -> list[AuditFinding]:

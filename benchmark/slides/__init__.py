@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmark.slides.accumulator import ScoreAccumulator
 from benchmark.slides.facts import SlideFacts, probe, slide_facts
 from benchmark.slides.grid import Grid
+from benchmark.slides.patchset import PatchSet
 from benchmark.slides.pyramid import write_pyramid
 from benchmark.slides.scoremap import ScoreMap
 from benchmark.slides.slide import Slide
@@ -14,6 +15,7 @@ from benchmark.slides.tissue import tissue_mask
 __all__ = [
     "Grid",
     "PatchBatch",
+    "PatchSet",
     "ScoreAccumulator",
     "ScoreMap",
     "Slide",

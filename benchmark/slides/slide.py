@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,19 @@ class Slide:
         from benchmark.slides.handles import size_of
 
         return size_of(self.path, self.id)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold its pixels."""
+        return (self.path,)
+
+    def parts(self) -> Iterator[Slide]:
+        """The images it is made of: itself."""
+        yield self
+
+    def own(self, x: int, y: int, width: int, height: int) -> tuple[slice, slice] | None:
+        """Rows and columns of a patch that belong to the image under its centre; None: all of them."""
+        return None
 
     def read(self, x: int, y: int, width: int, height: int, *, downsample: float = 1.0) -> NDArray[np.uint8]:
         """RGB pixels of a level-0 region, height × width × 3; black beyond the slide, alpha dropped.
