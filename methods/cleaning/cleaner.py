@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import ConfigError, DataError
-from benchmark.learning.encoders.rows import Rows
+from benchmark.learning.encoders.feature_rows import Rows
 from benchmark.method import Method, Prediction
 from benchmark.slides import Grid, ScoreMap, stream_patches
 from benchmark.supervision import Labels, Supervision, View

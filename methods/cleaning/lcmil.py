@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import DataError
-from benchmark.learning.encoders.rows import Rows
+from benchmark.learning.encoders.feature_rows import Rows
 from benchmark.method import MethodCard
 
 from .cells import Cells

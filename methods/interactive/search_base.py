@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import ConfigError
-from benchmark.learning.encoders.rows import Rows
+from benchmark.learning.encoders.feature_rows import Rows
 from benchmark.slides import Grid
 
 if TYPE_CHECKING:
