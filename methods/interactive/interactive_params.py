@@ -136,7 +136,7 @@ QUICK: Mapping[str, Any] = {
     "reviews": 5,
     "encoder": "imagenet-lite0",
     "input_side": 96,
-    "trainable_from": "blocks.6",
+    "trainable_from": "conv_head",
     "epochs": 20,
     "max_steps": 60,
     "lr": 5e-4,

@@ -85,6 +85,7 @@ class Loop:
         self._relevant: list[int] = []
         self._stopped = False
         self._pretrained: Floats | None = None
+        self._predicted: Floats | None = None
 
     @property
     def finished(self) -> bool:
@@ -176,17 +177,20 @@ class Loop:
     def probabilities(self) -> Floats:
         """Of every item, M × C: f_cl's, and certainty where the expert gave the class. Uniform before any training."""
         classes, size = len(self.nets.seen), len(self.base)
-        if self.trained:
-            p = self.nets.probabilities(self.base, np.arange(size, dtype=np.int64))
-        else:
-            p = np.full((size, classes), 1 / classes, np.float32)
+        p = self._classified().copy() if self.trained else np.full((size, classes), 1 / classes, np.float32)
         for item, label in [*((query.item, query.label) for query in self.queries), *self.reviewed.items()]:
             p[item] = np.arange(classes) == label
         return p
 
+    def _classified(self) -> Floats:
+        """What f_cl says of every item; one pass serves the next batch and the scores of a round."""
+        if self._predicted is None:
+            self._predicted = self.nets.probabilities(self.base, np.arange(len(self.base), dtype=np.int64))
+        return self._predicted
+
     def _fine_tune(self) -> Mapping[str, float]:
         items, labels = self.known()
-        self.trained = True
+        self.trained, self._predicted = True, None
         return self.nets.fine_tune(self.base.maps(items), labels, self._seed, self.session, self.round)
 
     def _ranking(self, fallback: bool) -> Ranking:
@@ -199,7 +203,7 @@ class Loop:
         items, embeddings = items[order], embeddings[order]
         p = positive = reviewed = None
         if "classifier" in needs and not fallback:
-            p = self.nets.probabilities(self.base, items)
+            p = self._classified()[items]
             positive = p.argmax(axis=1) == self.query.label
         if "reviewed" in needs:
             reviewed = self._embedded(self.known()[0])
@@ -244,5 +248,6 @@ class Loop:
         batch = state["batch"]
         self.batch = None if batch is None else Batch(self.session, self.round, tuple(batch[0]), batch[1])
         self._query, self._relevant = state["query"], list(state["relevant"])
+        self._predicted = None
         if state["nets"] is not None:
             self.nets.restore(state["nets"])
