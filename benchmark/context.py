@@ -31,6 +31,11 @@ class Geometry(Protocol):
         """Class names, the negative class first."""
         ...
 
+    @property
+    def positive(self) -> frozenset[int]:
+        """The classes that are positive wherever only two are told apart."""
+        ...
+
     def unit_grid(self, slide: Slide) -> Grid:
         """The regions that carry an image-level label."""
         ...

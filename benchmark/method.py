@@ -61,6 +61,18 @@ class MethodCard:
     notes: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Where a method puts cells in its feature space, by which retrieval is judged.
+
+    `values`: n × d, compared by Euclidean distance. `rows`, `cols` (n): their cells on the grid of the scores.
+    """
+
+    values: NDArray[np.floating[Any]]
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A method's answer for one slide.
@@ -69,7 +81,8 @@ class Prediction:
     `units`: optional score per unit (rows × cols of the unit grid), else derived from `scores`.
     `mask`: optional decision per cell of the grid of `scores`, where a paper has a threshold and post-processing of
     its own; by default a cell is positive when its score > 0.5.
-    `classes`: optional class map on the grid of `scores`, for tasks with more than two classes.
+    `classes`: class of every cell on the grid of `scores`, for data with more than two classes.
+    `embeddings`: optional; with them retrieval metrics are reported.
     `figures`: optional extra pictures, name → RGB image.
     `notes`: what a reader of this slide's numbers should know ("returned unchanged: …"); kept with its row.
     """
@@ -78,6 +91,7 @@ class Prediction:
     units: NDArray[np.float32] | None = None
     mask: NDArray[np.bool_] | None = None
     classes: NDArray[np.int8] | None = None
+    embeddings: Embeddings | None = None
     figures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -125,6 +139,8 @@ class Method(ABC, Generic[P]):
     card: ClassVar[MethodCard]
     Params: ClassVar[type[Params]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    multiclass: ClassVar[bool] = False
+    """True where it tells all classes of a data set apart; others see the positive classes and the rest."""
 
     def __init__(self, params: P) -> None:
         self._watched = WatchedParams(params)

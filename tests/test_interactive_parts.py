@@ -56,7 +56,7 @@ def test_entropy_of_the_vectors():
 
 @pytest.mark.parametrize(
     ("positive", "k", "expected"),
-    [(np.ones(12, bool), 4, "lkji"), (np.zeros(12, bool), 4, "abcd"), (None, 6, "abdefc")],
+    [(np.ones(12, bool), 4, "lkji"), (np.zeros(12, bool), 4, "abcd"), (np.arange(12) == 2, 6, "abdefc")],
 )
 def test_cnfp_fills_up_from_the_other_side(positive, k, expected):
     assert chosen("cnfp", k, positive) == expected

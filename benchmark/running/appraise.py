@@ -15,6 +15,7 @@ from benchmark.metrics.retrieval import mean_precision_at_10, neighbour_hits, pe
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset
     from benchmark.slides import Slide
+    from benchmark.two_classes import TwoClassView
 
 MOST = 20_000
 """P@10 compares every cell with every other; of more cells it is left out."""
@@ -23,7 +24,7 @@ MOST = 20_000
 class Appraiser:
     """Scores class maps against the truth. `slides`: the test slides, as pixels, on which a method may be watched."""
 
-    def __init__(self, dataset: Dataset, slides: Sequence[Slide]) -> None:
+    def __init__(self, dataset: Dataset | TwoClassView, slides: Sequence[Slide]) -> None:
         self.slides = slides
         self._dataset = dataset
         self._truths: dict[tuple[str, str, float | None], NDArray[np.int8]] = {}

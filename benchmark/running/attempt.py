@@ -164,8 +164,8 @@ def finished_before(spec: RunSpec, tracker: Tracker, done: StoredRun) -> Outcome
 
 def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) -> Delivery:
     """Fit, score, measure, draw; returns what to store, with all files kept at `home`."""
-    ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.dataset)
-    appraiser = Appraiser(job.dataset, job.dataset.slides(Split.TEST))
+    ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.seen)
+    appraiser = Appraiser(job.seen, job.dataset.slides(Split.TEST))
     context = context_of(job, ledger, reporter, device, examination, appraiser)
     for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
         reporter.say(line)
@@ -227,7 +227,7 @@ def context_of(
 ) -> Context:
     """The surroundings of a method in this job. A trial has no `appraiser`: nothing of it may depend on test slides."""
     return Context(
-        geometry=job.dataset,
+        geometry=job.seen,
         folder=job.cache / "stages",
         ledger=ledger,
         seed=job.spec.seed,

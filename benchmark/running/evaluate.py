@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.annotations.two_classes import positive_cells
 from benchmark.errors import BlankSlideError, DataError, PredictionError
 from benchmark.method import Prediction
 from benchmark.metrics.evidence import SlideEvidence, gather, uncounted
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from benchmark.dataset import Dataset
     from benchmark.method import Method
     from benchmark.slides import Slide
+    from benchmark.two_classes import TwoClassView
 
 
 @dataclass
@@ -163,9 +165,9 @@ def _evidence(
         if unknown.any():
             known["tissue"] = ~unknown if tissue is None else tissue & ~unknown
         drawn = {
-            "truth": (truth.labels(grid) > 0).astype(np.int8),
+            "truth": positive_cells(truth.labels(grid), dataset.positive).astype(np.int8),
             "instances": truth.instances(grid) if dataset.objects else None,
-            "coarse": (dataset.coarse(slide).labels(grid) > 0).astype(np.int8),
+            "coarse": positive_cells(dataset.coarse(slide).labels(grid), dataset.positive).astype(np.int8),
         }
     return gather(slide.id, slide.patient, mask=mask, **known, **drawn)
 
@@ -173,7 +175,7 @@ def _evidence(
 class Examination:
     """Scores class maps of training slides against the truth; a method hands maps in and gets nothing back."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset | TwoClassView) -> None:
         self._dataset = dataset
         self._counts: dict[str, Confusion] = {}
 
@@ -183,7 +185,8 @@ class Examination:
         if classes.shape != truth.shape:
             msg = f"the {name} map of slide {slide.id!r} has shape {classes.shape}, expected {truth.shape}"
             raise PredictionError(msg)
-        counts = Confusion.of(truth > 0, classes > 0)
+        positive = self._dataset.positive
+        counts = Confusion.of(positive_cells(truth, positive), positive_cells(classes, positive))
         self._counts[name] = self._counts[name] + counts if name in self._counts else counts
 
     def results(self) -> dict[str, float]:

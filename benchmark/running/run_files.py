@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import storage
+from benchmark.annotations.two_classes import positive_cells
 from benchmark.dataset import Split
 from benchmark.effort import EFFORT as EFFORT_NAME
 from benchmark.effort import EFFORT_OF_SLIDE, logged_curves
@@ -29,6 +30,7 @@ from benchmark.stored import EFFORT, EFFORT_COLUMNS
 from benchmark.supervision import Supervision
 
 if TYPE_CHECKING:
+    from benchmark.annotations import Annotation
     from benchmark.slides import Slide
 
 OVERLAYS = 12
@@ -131,8 +133,12 @@ def _overlays(folder: Path, result: RunResult) -> dict[str, Path]:
         scores = ScoreMap.load(folder / "scores" / f"{slide.id}.png")
         found = np.where(np.isnan(scores.values), -1, decided(folder, slide.id, scores)).astype(np.int8)
         known = dataset.annotated(slide)
-        wanted = (dataset.truth(slide).labels(scores.grid) > 0).astype(np.int8) if known else None
-        coarse = (dataset.coarse(slide).labels(scores.grid) > 0).astype(np.int8) if known and refines(result) else None
+
+        def positive(annotation: Annotation, scores: ScoreMap = scores) -> NDArray[np.int8]:
+            return positive_cells(annotation.labels(scores.grid), dataset.positive).astype(np.int8)
+
+        wanted = positive(dataset.truth(slide)) if known else None
+        coarse = positive(dataset.coarse(slide)) if known and refines(result) else None
         shown = {"mIoU": rows[slide.id].get("pixel/miou"), "Dice": rows[slide.id].get(RANKED_BY)}
         tissue = slide.thumbnail(OVERLAY_SIDE)
         picture = overlays.overlay(

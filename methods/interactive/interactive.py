@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from benchmark.errors import BlankSlideError, DataError
 from benchmark.expert import ExpertSettings
-from benchmark.method import Method, MethodCard, Prediction
+from benchmark.method import Embeddings, Method, MethodCard, Prediction
 from benchmark.slides import ScoreMap
 from benchmark.supervision import Budget, Labels, Supervision, View
 
@@ -39,6 +40,7 @@ class Interactive(Method[InteractiveParams]):
     """
 
     supervision: ClassVar[frozenset[Supervision]] = frozenset({Supervision.REVIEW})
+    multiclass = True
     Params = InteractiveParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
@@ -94,7 +96,10 @@ class Interactive(Method[InteractiveParams]):
         if not len(base):
             raise BlankSlideError(f"slide {slide.id!r} has no tissue cell")
         probabilities = nets.probabilities(base, np.arange(len(base), dtype=np.int64))
-        return self._prediction(slide, probabilities, self._learnt, context)
+        told = self._prediction(slide, probabilities, self._learnt, context)
+        values = nets.embed(base, np.arange(len(base), dtype=np.int64))
+        rows, cols = base.parts[0].places.T
+        return replace(told, embeddings=Embeddings(values, rows, cols))
 
     def _cohort(self, train: View, context: Context) -> dict[str, Any]:
         """All sessions on the training slides; curves are watched on test slides."""
@@ -168,7 +173,7 @@ class Interactive(Method[InteractiveParams]):
 
         coding = Coding.of(self.params, context.classes)
         cells = Cells.of(slide, context, cell=self.params.cell, patch=self.params.patch)
-        positive = frozenset(range(1, len(context.classes)))
+        positive = context.geometry.positive
         scores = np.full(cells.grid.shape, np.nan, np.float32)
         scores[cells.tissue] = coding.positive(p, positive)
         classes = np.zeros(cells.grid.shape, np.int8)
