@@ -149,6 +149,11 @@ class Context:
         """Class names, the negative class first."""
         return self.geometry.classes
 
+    @property
+    def positive(self) -> frozenset[int]:
+        """The classes whose probability together is the score of a cell."""
+        return self.geometry.positive
+
     def seed_for(self, *axes: str | int) -> int:
         """A seed that depends on the run's seed and the axes named here."""
         return seed_of("run", self.seed, *axes)

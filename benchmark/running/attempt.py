@@ -178,7 +178,13 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
     for name, value, step in mean_over_slides(reporter.history, [slide.id for slide in job.slides(Split.TEST)]):
         reporter.log(name, value, step)
     seed = seed_of("bootstrap", job.spec.seed)
-    summary = summarise(test.evidence, validation=validation.evidence, hidden=hidden_of(job), seed=seed)
+    summary = summarise(
+        test.evidence,
+        validation=validation.evidence,
+        hidden=hidden_of(job),
+        classes=job.dataset.classes,
+        seed=seed,
+    )
     for row in summary.per_slide:
         row["note"] = test.notes.get(row["slide"])
     reading = reading_notes(job)

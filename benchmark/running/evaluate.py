@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from benchmark.errors import BlankSlideError, DataError, PredictionError
 from benchmark.method import Prediction
 from benchmark.metrics.evidence import SlideEvidence, gather, uncounted
 from benchmark.metrics.segmentation import Confusion, miou
+from benchmark.running.evaluate_classes import class_counts, embedded_cells
 from benchmark.slides import Grid, ScoreMap
 from benchmark.storage import whole_file
 from benchmark.supervision import Labels
@@ -169,7 +170,15 @@ def _evidence(
             "instances": truth.instances(grid) if dataset.objects else None,
             "coarse": positive_cells(dataset.coarse(slide).labels(grid), dataset.positive).astype(np.int8),
         }
-    return gather(slide.id, slide.patient, mask=mask, **known, **drawn)
+    evidence = gather(slide.id, slide.patient, mask=mask, **known, **drawn)
+    if drawn["truth"] is None:
+        return evidence
+    counts = np.zeros(grid.shape, np.bool_) if tissue is not None and not tissue.any() else known["tissue"]
+    return replace(
+        evidence,
+        classes=class_counts(dataset, slide, prediction, scores, counts),
+        embedded=embedded_cells(dataset, slide, prediction),
+    )
 
 
 class Examination:

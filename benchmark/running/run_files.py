@@ -51,6 +51,8 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
         "spreads": summary.spreads,
         "absent": summary.absent,
         "facts": summary.facts,
+        "classes": summary.classes,
+        "confusion": summary.confusion,
     }
     _json(folder / "metrics.json", {**metrics, "train": result.train})
     _json(folder / "completeness.json", result.complete.facts())
