@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.context import ClassMap
 from benchmark.expert import cell_classes
+from benchmark.metrics import multiclass
 from benchmark.metrics.retrieval import mean_precision_at_10, neighbour_hits, perfect_share_at_10
 
 if TYPE_CHECKING:
@@ -71,18 +72,18 @@ class Appraiser:
 
 
 def class_metrics(truth: NDArray[np.int8], predicted: NDArray[np.int8], classes: Sequence[str]) -> dict[str, float]:
-    """Accuracy, F1 = 2TP/(2TP+FP+FN) and Jaccard = TP/(TP+FP+FN) per class, and their means over classes (macro).
+    """Accuracy, F1 and Jaccard of every class, and their means over classes (`metrics.multiclass`).
 
-    `truth`, `predicted`: class indices, n ≥ 1. A class that is neither in the truth nor predicted has no F1 and is in
-    no mean.
+    `truth`, `predicted`: class indices, n ≥ 1.
     """
-    size = len(classes)
-    table = np.bincount(truth.astype(np.int64) * size + predicted, minlength=size * size).reshape(size, size)
-    hits, either = np.diag(table), table.sum(axis=0) + table.sum(axis=1)
-    metrics = {"accuracy": float(hits.sum() / table.sum())}
-    present = np.flatnonzero(either)
-    f1, jaccard = 2 * hits[present] / either[present], hits[present] / (either - hits)[present]
-    metrics |= {"f1_macro": float(f1.mean()), "jaccard_macro": float(jaccard.mean())}
-    for index, one, other in zip(present.tolist(), f1.tolist(), jaccard.tolist(), strict=True):
-        metrics |= {f"f1_{classes[index]}": one, f"jaccard_{classes[index]}": other}
+    matrix = multiclass.confusion_matrix(truth, predicted, len(classes))
+    metrics = {
+        "accuracy": float(multiclass.accuracy(matrix)),
+        "f1_macro": float(multiclass.f1_macro(matrix)),
+        "jaccard_macro": float(multiclass.jaccard_macro(matrix)),
+    }
+    for name, f1, jaccard in zip(
+        classes, multiclass.f1_per_class(matrix), multiclass.jaccard_per_class(matrix), strict=True
+    ):
+        metrics |= {f"f1_{name}": float(f1), f"jaccard_{name}": float(jaccard)}
     return metrics

@@ -173,7 +173,7 @@ class Interactive(Method[InteractiveParams]):
 
         coding = Coding.of(self.params, context.classes)
         cells = Cells.of(slide, context, cell=self.params.cell, patch=self.params.patch)
-        positive = context.geometry.positive
+        positive = context.positive
         scores = np.full(cells.grid.shape, np.nan, np.float32)
         scores[cells.tissue] = coding.positive(p, positive)
         classes = np.zeros(cells.grid.shape, np.int8)
