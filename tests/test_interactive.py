@@ -198,6 +198,14 @@ def test_several_slides_are_searched_together(world, tmp_path):
     assert len(reviewed) > 2 and reviewed <= {slide.id for slide in slides.slides(Split.TRAIN)}
 
 
+def test_strategies_that_share_a_cache_share_no_result(world, tmp_path):
+    trials = [Trial(world("pcam"), tmp_path, name) for name in ("random", "top-k", "coreset")]
+    assert len({tuple(trial.ledger.answers) for trial in trials}) == 3
+    assert not any(record.reused for trial in trials for record in trial.context.records)
+    queries = [next(iter(trial.ledger.answers)) for trial in trials]
+    assert queries[0] == queries[1] == queries[2], "of one seed they begin with the same queries"
+
+
 def test_normalisation_is_of_the_searched_patches_alone(world, tmp_path):
     pcam = world("pcam")
     trial = Trial(pcam, tmp_path)
