@@ -125,8 +125,8 @@ def main() -> None:
         began, processor = time.perf_counter(), time.process_time()
         nets.fine_tune(base.maps(reviewed), labels, 0)
         tuned = time.perf_counter()
-        embeddings = nets.embed(base, rest)  # type: ignore[arg-type]
-        nets.probabilities(base, rest)  # type: ignore[arg-type]
+        embeddings = nets.embed(base, rest)
+        nets.probabilities(base, rest)
         embedded = time.perf_counter()
         closest_first(embeddings[0], embeddings)
         ended, used = time.perf_counter(), time.process_time() - processor
