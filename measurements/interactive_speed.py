@@ -1,6 +1,7 @@
 """Interactive annotation at full size: retrieval, a round, and memory.
 
     python measurements/interactive_speed.py [--threads 2] [--items 100000] [--reviews 4000] [--embedded 10000]
+        [--input-side 96] [--max-steps 60]
 
 Random maps of the shape that the preset quick stores (imagenet-lite0 before its last convolution) lie on disk as the
 feature cache has them, read through a memory map. Timed: distance, order and CNFP over all embeddings; a round of the
@@ -36,6 +37,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--reviews", type=int, default=4_000)
     parser.add_argument("--embedded", type=int, default=10_000)
+    parser.add_argument("--input-side", type=int, default=96, help="side of a patch as the encoder sees it")
+    parser.add_argument("--max-steps", type=int, default=60, help="optimiser steps of a round and net")
     parser.add_argument("--folder", type=Path, help="where the maps are written, by default a temporary folder")
     return parser.parse_args()
 
@@ -106,7 +109,7 @@ def main() -> None:
     for name, seconds in (("distance and order", ranked), ("with CNFP", chosen)):
         middle, worst = statistics.median(seconds) * 1000, max(seconds) * 1000
         print(f"retrieval, {options.items} × {DIM}, {name}: {middle:.0f} ms (worst of 10: {worst:.0f})")
-    params = InteractiveParams(**QUICK)
+    params = InteractiveParams(**{**QUICK, "input_side": options.input_side, "max_steps": options.max_steps})
     encoder = cut_encoder(
         params.encoder,
         trainable_from=params.trainable_from,
