@@ -105,7 +105,7 @@ def main() -> None:
     print("|---|---|" + "---|" * (len(SHOWN) + 2))
     for (method, _), by_seed in kept.items():
         cells = [interval([dict(curve)[n] for curve in by_seed.values() if n in dict(curve)]) for n in SHOWN]
-        needed = [None if goal is None else reviews_to(curve, goal) for curve in by_seed.values()]
+        needed = [None if goal is None else reviews_to(curve, goal) for _, curve in sorted(by_seed.items())]
         told = ", ".join("not reached" if each is None else str(each) for each in needed)
         areas = interval([area(curve) for curve in by_seed.values()])
         print(f"| {method} | {len(by_seed)} |", " | ".join(cells), f"| {areas} | {told} |")
