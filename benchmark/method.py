@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeVar
 
 from benchmark.errors import StageError
+from benchmark.expert import ExpertSettings
 from benchmark.identity import facts_of
-from benchmark.supervision import Labels, Supervision, View
+from benchmark.supervision import Budget, Labels, Supervision, View
 
 if TYPE_CHECKING:
     from benchmark.context import Context
@@ -168,9 +169,24 @@ class Method(ABC, Generic[P]):
         """The parameters as the stage store reads and guards them."""
         return self._watched
 
-    def budgets(self) -> Mapping[Supervision, int]:
+    def budgets(self) -> Mapping[Supervision, int | Budget]:
         """How many labels of a kind the parameters allow at most (PIXEL and REVIEW)."""
         return {}
+
+    def expert(self) -> ExpertSettings:
+        """Who answers reviews, with these parameters: by default an expert who never errs."""
+        return ExpertSettings()
+
+    def transductive(self) -> bool:
+        """Whether labels of a test slide go into its own scores, with these parameters (refiners)."""
+        return Supervision.COARSE in self.supervision
+
+    def track(self) -> str:
+        """Leaderboards rank methods of one track together: the kinds of label, and whether of the test slides."""
+        kinds = "+".join(sorted(self.supervision)) or "none"
+        return (
+            f"{kinds} of the slide itself" if self.transductive() and Supervision.REVIEW in self.supervision else kinds
+        )
 
     def refits(self) -> bool:
         """Whether a final fit, with these parameters, may have the validation slides as training slides.

@@ -18,6 +18,7 @@ from benchmark.metrics.evidence import SlideEvidence, gather, uncounted
 from benchmark.metrics.segmentation import Confusion, miou
 from benchmark.running.evaluate_classes import class_counts, embedded_cells
 from benchmark.slides import Grid, ScoreMap
+from benchmark.storage import whole_file
 from benchmark.supervision import Labels
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def evaluate(
             scores.save(keep / "scores" / name)
             if mask is not None:
                 ScoreMap(scores.grid, mask.astype(np.float32)).save(keep / "masks" / name)
+            for title, picture in prediction.figures.items():
+                _save_picture(picture, keep / "figures" / file_name(f"{slide.id}_{title}", ".png"))
     if keep is not None and slides and not done.evidence:
         first = next(iter(done.unreadable.values()))
         raise DataError(f"none of the {len(slides)} {what} slides can be used; the first: {first}")
@@ -81,6 +84,13 @@ def evaluate(
         msg = f"{method.name} scored no tissue cell of any of the {len(done.evidence)} {what} slides (all are NaN)"
         raise PredictionError(msg)
     return done
+
+
+def _save_picture(picture: NDArray[np.uint8], path: Path) -> None:
+    from PIL import Image
+
+    with whole_file(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
 
 
 def _predicted(method: Method, dataset: Dataset, slide: Slide, labels: Labels, context: Context) -> Prediction:

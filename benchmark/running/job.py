@@ -12,6 +12,7 @@ from benchmark.config import SYNTHETIC, RunSpec
 from benchmark.datahome import find_root
 from benchmark.dataset import Dataset, Split
 from benchmark.digest import content_digest
+from benchmark.expert import create_expert
 from benchmark.identity import digest_of, facts_of
 from benchmark.method import Method
 from benchmark.metrics.suite import SCHEMA
@@ -93,6 +94,7 @@ class Job:
             owner=self.method.name,
             budgets=self.method.budgets(),
             sealed=split is Split.TEST,
+            expert=create_expert(self.method.expert(), self.seen, self.spec.seed),
         )
 
     def view(self, split: Split, ledger: Ledger) -> View:
@@ -110,7 +112,7 @@ class Job:
         tags = {
             "bench.method": self.spec.method,
             "bench.dataset": self.spec.dataset,
-            "bench.supervision": "+".join(sorted(self.method.supervision)) or "none",
+            "bench.supervision": self.method.track(),
             "bench.preset": self.spec.preset,
             "bench.seed": str(self.spec.seed),
             "bench.variant": self.spec.variant,

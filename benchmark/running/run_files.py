@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +16,8 @@ from benchmark import storage
 from benchmark.annotations.two_class_annotation import positive_cells
 from benchmark.csv_text import csv_text
 from benchmark.dataset import Split
+from benchmark.effort import EFFORT as EFFORT_NAME
+from benchmark.effort import EFFORT_OF_SLIDE, logged_curves
 from benchmark.file_names import file_name, id_file
 from benchmark.metrics.suite import SlideEvidence
 from benchmark.provenance import code_version
@@ -25,6 +28,7 @@ from benchmark.running.result import RunResult
 from benchmark.running.summary_facts import run_facts
 from benchmark.slides import ScoreMap
 from benchmark.stages import StageRecord
+from benchmark.stored import EFFORT, EFFORT_COLUMNS
 from benchmark.supervision import Supervision
 
 if TYPE_CHECKING:
@@ -59,6 +63,8 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
     storage.save(job.method.state(), folder / "model" / "model.pt")
     if "image/auc" in summary.values:
         _units(folder / "units.csv", evidence)
+    _effort(folder / EFFORT, result)
+    _answers(folder / "answers.csv", result)
     pictures = _overlays(folder, result)
     figures = _curves(folder / "curves", result, evidence)
     if result.reading_notes:
@@ -69,6 +75,35 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
 
 def _json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _effort(path: Path, result: RunResult) -> None:
+    """One line per point of the curves over the expert's effort; no file where nobody reviewed."""
+    rows = [
+        (*name.rsplit("/", 1), reviews, repr(value))
+        for name, curve in logged_curves(result.history).items()
+        for reviews, value in curve
+    ]
+    _csv(path, EFFORT_COLUMNS, rows)
+
+
+def _answers(path: Path, result: RunResult) -> None:
+    """Every answer of an expert: about which cell, what, who, when, how long."""
+    classes = result.job.dataset.classes
+    rows = [
+        (slide, item, classes[answer.label], answer.who, repr(answer.when), repr(answer.seconds))
+        for (_, slide, item), answer in result.ledger.answers.items()
+    ]
+    _csv(path, ("slide", "cell", "label", "who", "when", "seconds"), rows)
+
+
+def _csv(path: Path, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    if not rows:
+        return
+    with storage.whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows(rows)
 
 
 def _units(path: Path, evidence: Sequence[SlideEvidence]) -> None:
@@ -154,7 +189,12 @@ def _curves(folder: Path, result: RunResult, evidence: Sequence[SlideEvidence]) 
     if before_after is not None:
         drawn["F1 against the coarse annotation's"] = folder / "coarse_f1.png"
         style.save(before_after, folder / "coarse_f1.png")
-    history = curves.history(result.history, title=title)
+    by_reviews = logged_curves(result.history)
+    if by_reviews:
+        drawn["Quality over the expert's reviews"] = folder / "effort.png"
+        style.save(curves.effort(by_reviews, title=title), folder / "effort.png")
+    others = [log for log in result.history if log[0].partition("/")[0] not in (EFFORT_NAME, EFFORT_OF_SLIDE)]
+    history = curves.history(others, title=title)
     if history is not None:
         drawn["What was logged while learning"] = folder / "training.png"
         style.save(history, folder / "training.png")

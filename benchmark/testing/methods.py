@@ -16,6 +16,7 @@ from benchmark.config import resolve
 from benchmark.context import Context, SilentReporter
 from benchmark.dataset import Dataset, Split
 from benchmark.errors import SupervisionError
+from benchmark.expert import create_expert
 from benchmark.method import Method, Prediction
 from benchmark.registry import datasets, methods
 from benchmark.running.applicable import not_applicable
@@ -82,6 +83,7 @@ def labels_of(method: Method, dataset: Dataset, split: Split, ledger: Ledger) ->
         owner=method.name,
         budgets=method.budgets(),
         sealed=split is Split.TEST,
+        expert=create_expert(method.expert(), seen_by(method, dataset), 0),
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from benchmark.errors import DataError
 from benchmark.learning.encoders.encoder_names import catalogue_entry
 from benchmark.learning.encoders.frozen import FrozenEncoder
+from benchmark.learning.encoders.patch_file import PatchFile
 from benchmark.learning.encoders.selfsupervised import build, pretrain
 from benchmark.learning.training import seed_torch
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
     from .finetuning_params import FinetuningParams
     from .instances import Instances
+
+
+WRITTEN = 256
+"""Patches that are held in memory while they are written down for training without labels."""
 
 
 def interpolation_of(name: str) -> Interpolation:
@@ -49,19 +54,23 @@ def started(instances: Instances, params: FinetuningParams, context: Context) ->
     numbers = np.sort(np.concatenate(chosen))
     if not numbers.size:
         raise DataError("there is no training tissue to train an encoder on", fix="--set encoder_training=none")
-    (patches,) = instances.batches([numbers])
-    return pretrain(
-        patches,
-        context,
-        architecture=params.encoder,
-        side=params.input_side,
-        steps=params.encoder_steps,
-        batch=params.encoder_batch,
-        lr=params.encoder_lr,
-        name="encoder",
-        pretrained=params.encoder_pretrained,
-        weights=params.encoder_weights,
-    )
+    place = context.checkpoint.scratch("patches.raw")
+    parts = np.array_split(numbers, -(-numbers.size // WRITTEN))
+    try:
+        return pretrain(
+            PatchFile.write(place, instances.side, instances.batches(parts)),
+            context,
+            architecture=params.encoder,
+            side=params.input_side,
+            steps=params.encoder_steps,
+            batch=params.encoder_batch,
+            lr=params.encoder_lr,
+            name="encoder",
+            pretrained=params.encoder_pretrained,
+            weights=params.encoder_weights,
+        )
+    finally:
+        place.unlink(missing_ok=True)
 
 
 def frozen_round(number: int, weights: Mapping[str, Any], params: FinetuningParams, device: str) -> FrozenEncoder:
