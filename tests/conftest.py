@@ -21,6 +21,15 @@ MINIATURE_SLIDES, MINIATURE_SEED = 9, 7
 Distribution = Callable[..., Path]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` a file stays on one worker, but contract suites go component by component."""
+    for item in items:
+        component = getattr(getattr(item, "callspec", None), "params", {}).get("component")
+        of = f":{component}" if component is not None else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name}{of}"))
+
+
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep cache, store, data and relative paths of a test in a folder of its own."""
