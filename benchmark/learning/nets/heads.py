@@ -35,9 +35,9 @@ class PspHead(nn.Module):
     ) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(scale), *_block(inputs, channels, 1)) for scale in pool_scales
+            nn.Sequential(nn.AdaptiveAvgPool2d(scale), *convolution(inputs, channels, 1)) for scale in pool_scales
         )
-        self.bottleneck = nn.Sequential(*_block(inputs + len(pool_scales) * channels, channels, 3))
+        self.bottleneck = nn.Sequential(*convolution(inputs + len(pool_scales) * channels, channels, 3))
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(channels, classes, 1)
 
@@ -55,7 +55,7 @@ class FcnHead(nn.Module):
 
     def __init__(self, inputs: int, channels: int, classes: int, *, dropout: float = 0.1) -> None:
         super().__init__()
-        self.body = nn.Sequential(*_block(inputs, channels, 3))
+        self.body = nn.Sequential(*convolution(inputs, channels, 3))
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(channels, classes, 1)
 
@@ -65,7 +65,7 @@ class FcnHead(nn.Module):
         return logits
 
 
-def _block(inputs: int, channels: int, side: int) -> tuple[nn.Module, ...]:
+def convolution(inputs: int, channels: int, side: int) -> tuple[nn.Module, ...]:
     """Convolution, BatchNorm, ReLU. One device holds the batch, so plain BatchNorm stands for the synchronised one."""
-    convolution = nn.Conv2d(inputs, channels, side, padding=side // 2, bias=False)
-    return convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
+    layer = nn.Conv2d(inputs, channels, side, padding=side // 2, bias=False)
+    return layer, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)

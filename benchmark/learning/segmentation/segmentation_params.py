@@ -147,6 +147,7 @@ SEG_QUICK: Mapping[str, Any] = {
     "seg_distortion": False,
     "seg_jitter": 0.1,
     "seg_net": "fpn",
+    "seg_stages": 5,
     "seg_backbone": "imagenet-lite0",
     "seg_scaling": "encoder",
     "head_channels": 64,
