@@ -127,6 +127,8 @@ class Method(ABC, Generic[P]):
     card: ClassVar[MethodCard]
     Params: ClassVar[type[Params]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    suggested: ClassVar[bool] = False
+    """True for the method to take where several of its supervision would do and nobody chose."""
 
     def __init__(self, params: P) -> None:
         self._watched = WatchedParams(params)

@@ -31,13 +31,14 @@ from benchmark.dataset import Options as BaseOptions
 from benchmark.errors import BlankSlideError, DataError
 from benchmark.seeds import generator
 from benchmark.slides import Grid, Slide, tissue_mask
+from benchmark.slides.resolution import power_of_two
 
 from ..latest import Latest
 from .cases import Case, Index, read_mark, with_patients
 from .coarse_files import CoarseFiles, nothing_drawn
 from .probing import Probed, check_scales, probe_slides
 from .splits import exclusion, lcmil_split, lesion_share, set_aside
-from .wsi_options import CELL_MICRONS, WsiOptions, power_of_two
+from .wsi_options import CELL_MICRONS, WsiOptions
 from .wsi_verify import check_annotations, check_patients, check_usable, left_out, note_resolutions
 
 if TYPE_CHECKING:
