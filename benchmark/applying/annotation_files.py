@@ -73,16 +73,16 @@ def write_annotation(
     path: Path, annotation: Annotation, kind: Format, classes: tuple[str, ...], slide: Slide, grid: Grid
 ) -> None:
     """Write an annotation whose outlines run along the cells of `grid`; read again, it gives the same cells."""
-    from benchmark import annotations
+    from benchmark.annotations import write_asap, write_geojson, write_imagescope, write_label_image
 
     if kind == "geojson":
-        annotations.write_geojson(path, annotation, classes)
+        write_geojson(path, annotation, classes)
     elif kind == "asap":
-        annotations.write_asap(path, annotation, classes)
+        write_asap(path, annotation, classes)
     elif kind == "imagescope":
-        annotations.write_imagescope(path, annotation, classes, slide.mpp)
+        write_imagescope(path, annotation, classes, slide.mpp)
     else:
-        annotations.write_label_image(path, annotation, _pixels(slide, grid))
+        write_label_image(path, annotation, _pixels(slide, grid))
 
 
 def _pixels(slide: Slide, grid: Grid) -> Grid:

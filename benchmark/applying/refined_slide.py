@@ -78,14 +78,14 @@ def summed_up(one: Ready, prediction: Prediction, mask: NDArray[np.bool_], layou
     }
     figures = {name: float(np.count_nonzero(cells)) * area for name, cells in counts.items()}
     figures["tissue"] = float(np.count_nonzero(tissue)) * area
-    changed = np.count_nonzero(tissue & (mask != before)) / max(1, np.count_nonzero(tissue))
+    changed = float((mask != before)[tissue].mean()) if tissue.any() else 0.0
     return Refined(
         id=one.slide.id,
         path=one.slide.path,
         annotation=one.file,
         file=file,
         unit=unit,
-        figures={**figures, "changed": float(changed)},
+        figures={**figures, "changed": changed},
         doubts=_doubts(grid, scores, tissue, before, mask),
         warnings=_warnings(before, mask, tissue, prediction.notes),
         notes=(*one.notes, *prediction.notes),

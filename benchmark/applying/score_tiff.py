@@ -56,7 +56,7 @@ def _step(scores: ScoreMap) -> int:
 def _grey(scores: ScoreMap, size: tuple[int, int], step: int) -> NDArray[np.uint8]:
     x, y = cell_edges(scores.grid)
     cols, rows = (
-        nearest_cells(edges, (np.arange(-(-length // step)) + 0.5) * step)
+        nearest_cells(edges, (np.arange(-(-length // step), dtype=np.float64) + 0.5) * step)
         for edges, length in zip((x, y), size, strict=True)
     )
     known = np.isfinite(scores.values)
