@@ -2,7 +2,7 @@
 
 Importing it is cheap: methods, datasets and the heavy libraries are imported when they are first used. For a notebook
 there are `benchmark.results()` and `benchmark.leaderboard()`, which give data frames; for slides of one's own
-`benchmark.refine()`.
+`benchmark.refine()`, `benchmark.predict()` and `benchmark.load_run()`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmark.notebook import leaderboard as leaderboard
     from benchmark.notebook import results as results
+    from benchmark.own_slides import load_run as load_run
+    from benchmark.own_slides import predict as predict
     from benchmark.own_slides import refine as refine
     from benchmark.tuning.stored_study import trials as trials
 
     __version__: str
 
 NOTEBOOK = ("leaderboard", "results", "trials")
-OWN_SLIDES = ("refine",)
+OWN_SLIDES = ("load_run", "predict", "refine")
 
 
 def __getattr__(name: str) -> Any:

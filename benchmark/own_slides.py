@@ -6,20 +6,26 @@ Here, as in the verbs, the store (`tracking/`) and what is applied to slides (`a
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.applying.annotation_files import chosen_format
+from benchmark.applying.given_slides import given_slides, plausible
+from benchmark.applying.predict import Predictions, PredictRequest, predict_slides
+from benchmark.applying.pyfunc_loader import LoadedModel
 from benchmark.applying.refine import Refinement, refine_slides
 from benchmark.applying.refine_plan import RefinePlan, RefineRequest, plan_refinement
+from benchmark.applying.stored_model import StoredModel
 from benchmark.config import DEFAULT_PRESET
-from benchmark.context import Reporter
+from benchmark.errors import ConfigError
 from benchmark.running.console import RunReporter
+from benchmark.supervision import TRANSDUCTIVE
 from benchmark.terminal import PlainConsole
 
 if TYPE_CHECKING:
-    from benchmark.tracking.store import LiveRun
+    from benchmark.tracking.store import LiveRun, Tracker
 
 EXPERIMENT = "own-slides"
 """The experiment of runs on slides that belong to no data set."""
@@ -91,11 +97,9 @@ def refined(plan: RefinePlan, console: PlainConsole, *, store: str | None, track
     from benchmark.running.attempt import kept_open
 
     began = time.perf_counter()
-    with ExitStack() as open_run:
-        live = _started(plan, store)
-        open_run.enter_context(kept_open(live))
-        reporter: Reporter = RunReporter(console, live)
-        done = refine_slides(plan, reporter)
+    live = _started(plan, store)
+    with kept_open(live):
+        done = refine_slides(plan, RunReporter(console, live))
         _deliver(live, done, time.perf_counter() - began)
     return done
 
@@ -138,6 +142,118 @@ def _deliver(live: LiveRun, done: Refinement, seconds: float) -> None:
     live.describe("\n\n".join([f"{len(done.slides)} slides refined, written to {done.out.absolute()}", *said]))
     live.artifacts(done.out)
     live.finish()
+
+
+@contextmanager
+def stored_model(run: str | None, best: str | None, store: str | None) -> Iterator[tuple[StoredModel, str]]:
+    """The model of a run, or of the leaderboard's first on a data set, and the run's id; copies are deleted after.
+
+    Raises `ConfigError` unless one of the two is named, or the run has no model.
+    """
+    from benchmark.tracking.artifacts import StoreArtifacts
+    from benchmark.tracking.store import Tracker
+
+    if (run is None) == (best is None):
+        raise ConfigError("whose model? expected one of a run and a data set", fix="--run RUN, or --best DATASET")
+    tracker = Tracker(store)
+    chosen = tracker.find(run if run is not None else _best(tracker, best or ""))
+    with StoreArtifacts(tracker) as artifacts:
+        files = artifacts.fetch(chosen, "model")
+        if not files:
+            again = f"bench run --method {chosen.tag('method') or 'NAME'} --dataset {chosen.tag('dataset') or 'NAME'}"
+            msg = f"run {chosen.id[:8]} ({chosen.name}, {chosen.status}) has no model among its artifacts"
+            raise ConfigError(msg, fix=f"{again}   # or another run: bench leaderboard")
+        folders = sorted({file.parent for file in files}, key=lambda folder: len(folder.parts))
+        yield StoredModel.open(folders[0]), chosen.id
+
+
+def _best(tracker: Tracker, dataset: str) -> str:
+    """The run of the leaderboard's first row whose method can be applied to slides without labels."""
+    from benchmark.metrics.catalogue import METRICS
+    from benchmark.notebook import read_leaderboard
+    from benchmark.reporting.leaderboard.build_boards import Filters
+    from benchmark.reporting.leaderboard.standings_model import TASKS
+
+    boards = read_leaderboard(tracker, Filters(datasets=(dataset,)), tests=False).boards
+    rows = [row for row in (boards[0].rows if boards else ()) if not {*row.supervision.split("+")} <= {*TRANSDUCTIVE}]
+    for metric in (names[0] for names in TASKS.values() if names):
+        ranked = [row for row in rows if row.mean(metric) is not None]
+        if ranked:
+            sign = 1 if METRICS[metric].direction == "down" else -1
+            first = min(ranked, key=lambda row: sign * (row.mean(metric) or 0.0))
+            return first.runs[0].id
+    msg = f"the store {tracker.shown} has no finished run on {dataset} whose model scores slides without labels"
+    raise ConfigError(msg, fix=f"bench leaderboard --dataset {dataset}")
+
+
+def predict(
+    slides: Paths,
+    out: str | Path,
+    *,
+    run: str | None = None,
+    best: str | None = None,
+    format: str | None = None,
+    mpp: float | None = None,
+    classes: Sequence[str] = (),
+    device: str = "auto",
+    jobs: int = 1,
+    store: str | None = None,
+    cache: str | Path | None = None,
+    force: bool = False,
+) -> Predictions:
+    """Score new slides with the model of a run, as `bench predict` does.
+
+    Args:
+        slides: files, folders of slides, or a table with the columns `slide` and maybe `mpp`.
+        out: folder for score maps, outlines and `predictions.csv`; empty, or of the same prediction, which goes on.
+        run: the run's id, or its beginning.
+        best: instead of it, a data set: the leaderboard's first.
+        format: of the outlines: geojson (default), asap, imagescope or label-image.
+        mpp: microns per pixel of slides that do not state it.
+        classes: refuse a model of other classes; the negative one first.
+        device: auto, cpu, cuda or cuda:N.
+        jobs: slides at a time, each in a process of its own; 1: one after another in this one.
+        store: address of the MLflow store; by default MLFLOW_TRACKING_URI, else ./mlflow.db.
+        cache: folder of features; by default BENCH_CACHE.
+        force: repeat what is done, and write into any folder.
+
+    Returns:
+        A row per slide, and why others have none.
+
+    Raises:
+        BenchError: a bad argument, a run without model, or not one slide can be scored.
+    """
+    with stored_model(run, best, store) as (model, source):
+        request = PredictRequest(
+            slides=given_slides(_paths(slides)),
+            out=Path(out),
+            run=source,
+            format=chosen_format(format) or "geojson",
+            mpp=None if mpp is None else plausible(mpp, "mpp"),
+            device=device,
+            jobs=jobs,
+            cache=None if cache is None else Path(cache),
+            force=force,
+            classes=tuple(classes),
+        )
+        return predict_slides(model, request, RunReporter(PlainConsole(quiet=True), None))
+
+
+def load_run(run: str, *, store: str | None = None, device: str = "auto") -> LoadedModel:
+    """The model of a run: `.predict(slides)` gives a data frame, `.predictor.predict(…)` score map and mask.
+
+    Args:
+        run: the run's id, or its beginning.
+        store: address of the MLflow store; by default MLFLOW_TRACKING_URI, else ./mlflow.db.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        BenchError: there is no such run, or it has no model that can be used here.
+    """
+    with stored_model(run, None, store) as (model, _):
+        loaded = LoadedModel(model.folder, device)
+        loaded.predictor  # noqa: B018  # read while the copies are there
+    return loaded
 
 
 def _paths(places: Paths) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.stored import TABLE_SUFFIX, StoredRun
 from benchmark.tracking.live import Number
+from benchmark.tracking.logged_model import log_model
 from benchmark.tracking.names import MAX_DIGEST
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ class MlflowSink:
 
     def __init__(self, client: MlflowClient, call: Callable[..., object], run_id: str) -> None:
         self._client, self._call, self._id = client, call, run_id
+        self._model: str | None = None
 
     def numbers(self, batch: Sequence[Number]) -> None:
         """Add metrics."""
         from mlflow.entities import Metric
 
-        self._call(self._client.log_batch, self._id, metrics=[Metric(*number) for number in batch])
+        metrics = [Metric(*number, model_id=self._model) for number in batch]
+        self._call(self._client.log_batch, self._id, metrics=metrics)
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
@@ -52,6 +55,10 @@ class MlflowSink:
         tables = sorted(path.relative_to(folder).as_posix() for path in folder.rglob(f"*{TABLE_SUFFIX}"))
         if tables:
             self.tags({"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"} for path in tables])})
+
+    def model(self, folder: Path) -> None:
+        """Store the folder as the run's model; metrics that come later are the model's too."""
+        self._model = log_model(self._client, self._call, self._id, folder)
 
     def close(self, status: str) -> None:
         """Set the final status."""

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from benchmark.annotations import (
     Annotation,
@@ -93,6 +94,16 @@ class WsiDataset(Dataset):
         self.coarse_files = CoarseFiles(options)
         self._annotations: Latest[Annotation] = Latest(KEPT_ANNOTATIONS)
         self._masks: Latest[NDArray[np.bool_]] = Latest(KEPT_MASKS)
+
+    @classmethod
+    def unrooted(cls, options: BaseModel) -> Self:
+        """See `Dataset`; cells go by a slide's own microns per pixel."""
+        assert isinstance(options, WsiOptions)
+        bare = cls.__new__(cls)
+        Dataset.__init__(bare, Path(), options)
+        bare.settings = options
+        bare._masks = Latest(KEPT_MASKS)
+        return bare
 
     @classmethod
     @abstractmethod
