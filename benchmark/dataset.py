@@ -202,6 +202,14 @@ class Dataset(ABC):
         """False where a slide may hold what nobody outlined: `truth` raises `DataError`, its cells do not count."""
         return True
 
+    def labelled(self, slide: Slide) -> bool:
+        """False where nobody said whether a slide's units are positive: it has outputs and no image-level figure."""
+        return True
+
+    def roughly_annotated(self, slide: Slide) -> bool:
+        """Whether there is a coarse annotation of a slide; by default where there is a truth to make it of."""
+        return self.annotated(slide)
+
     def uncounted(self, slide: Slide) -> str | None:
         """Why no figure counts the cells of a slide whose truth has known gaps; None: they count. Its units do."""
         return None

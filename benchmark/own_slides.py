@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.applying.annotation_files import chosen_format
 from benchmark.applying.given_slides import given_slides, plausible
-from benchmark.applying.predict import Predictions, PredictRequest, predict_slides
+from benchmark.applying.predict_slides import Predictions, PredictRequest, predict_slides
 from benchmark.applying.pyfunc_loader import LoadedModel
-from benchmark.applying.refine import Refinement, refine_slides
 from benchmark.applying.refine_plan import RefinePlan, RefineRequest, plan_refinement
+from benchmark.applying.refine_slides import Refinement, refine_slides
 from benchmark.applying.stored_model import StoredModel
 from benchmark.config import DEFAULT_PRESET
 from benchmark.errors import ConfigError

@@ -16,7 +16,7 @@ import benchmark
 from benchmark import storage
 from benchmark.applying.given_slides import Given, given_slides
 from benchmark.applying.model_card import CARD, CONFIG, WEIGHTS, ModelCard
-from benchmark.applying.predict import MARK, PredictRequest, predict_slides
+from benchmark.applying.predict_slides import MARK, PredictRequest, predict_slides
 from benchmark.applying.stored_model import StoredModel
 from benchmark.cli import main
 from benchmark.config import RunRequest
@@ -93,7 +93,7 @@ def test_the_threshold_is_the_validation_slides_and_says_what_it_is_worth(ran: R
 
 def test_what_was_stopped_goes_on_and_ends_with_the_same_files(ran: Ran, tmp_path: Path, monkeypatch) -> None:
     whole = ran.predict(ran.slides, tmp_path / "whole")
-    from benchmark.applying import predict
+    from benchmark.applying import predict_slides as predict
 
     scored = predict._scored
     count = iter(range(9))
@@ -186,7 +186,7 @@ def test_a_full_disk(ran: Ran, tmp_path: Path, monkeypatch) -> None:
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "x.tif")
 
-    monkeypatch.setattr("benchmark.applying.predict.write_score_tiff", full)
+    monkeypatch.setattr("benchmark.applying.predict_slides.write_score_tiff", full)
     with pytest.raises(ConfigError, match="No space left on device"):
         ran.predict(ran.slides[0], tmp_path / "out")
 

@@ -211,7 +211,7 @@ def test_a_full_disk_is_told_as_one(slide: Path, outline: Path, tmp_path: Path, 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "x.tif")
 
-    monkeypatch.setattr("benchmark.applying.refine.write_score_tiff", full)
+    monkeypatch.setattr("benchmark.applying.refine_slides.write_score_tiff", full)
     with pytest.raises(ConfigError, match=r"cannot write to .*out: No space left on device"):
         refine(slide, outline, tmp_path / "out")
 

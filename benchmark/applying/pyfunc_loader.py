@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.applying.given_slides import Given, given_slides
-from benchmark.applying.predict import row_of
+from benchmark.applying.predict_slides import row_of
 from benchmark.applying.stored_model import Predictor, StoredModel
 from benchmark.context import SilentReporter
 

@@ -62,7 +62,7 @@ def predict(
     terminal.print(f"looking for the model of {run or f'the best run on {best}'}", soft_wrap=True)
     from benchmark.applying.annotation_files import chosen_format
     from benchmark.applying.given_slides import given_slides, plausible
-    from benchmark.applying.predict import PredictRequest, predict_slides
+    from benchmark.applying.predict_slides import PredictRequest, predict_slides
     from benchmark.own_slides import stored_model
     from benchmark.running.console import RunReporter
     from benchmark.signals import terminable
