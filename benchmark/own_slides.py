@@ -5,10 +5,12 @@ Here, as in the verbs, the store (`tracking/`) and what is applied to slides (`a
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmark.applying.annotation_files import chosen_format
@@ -140,7 +142,10 @@ def _deliver(live: LiveRun, done: Refinement, seconds: float) -> None:
     said = [*warnings, *(f"{slide} was not refined: {why}" for slide, why in done.failed.items())]
     live.set_tags({"bench.state": "ok", "bench.data_digest": done.data_digest, "bench.warnings": str(len(warnings))})
     live.describe("\n\n".join([f"{len(done.slides)} slides refined, written to {done.out.absolute()}", *said]))
-    live.artifacts(done.out)
+    with TemporaryDirectory(prefix="bench-refined-") as folder:
+        for path in done.written:
+            shutil.copy2(path, folder)
+        live.artifacts(Path(folder))
     live.finish()
 
 

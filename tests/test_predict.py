@@ -130,8 +130,10 @@ def test_mlflow_loads_it_registers_it_and_gives_the_same(ran: Ran, tmp_path: Pat
     run = client.get_run(ran.run.id)
     [output] = run.outputs.model_outputs
     logged = client.get_logged_model(output.model_id)
-    auc = {metric.key: metric.value for metric in logged.metrics}["image/auc"]
-    assert logged.status == "READY" and auc == run.data.metrics["image/auc"]
+    auc = next(metric for metric in logged.metrics if metric.key == "image/auc")
+    assert logged.status == "READY" and auc.value == run.data.metrics["image/auc"]
+    [data] = run.inputs.dataset_inputs
+    assert (auc.dataset_name, auc.dataset_digest) == (data.dataset.name, data.dataset.digest)
     version = mlflow.register_model(f"runs:/{ran.run.id}/model", "lesions")
     client.set_registered_model_alias("lesions", "champion", version.version)
     slides = pd.DataFrame({"slide": [str(path) for path in ran.slides]})

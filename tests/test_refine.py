@@ -203,8 +203,9 @@ def test_nothing_of_the_users_is_replaced(slide: Path, outline: Path, tmp_path: 
     before = outline.read_bytes()
     with pytest.raises(ConfigError, match=r"is not empty(.|\n)*--force"):
         refine(slide, outline, out)
-    refine(slide, outline, out, force=True)
+    done = refine(slide, outline, out, force=True)
     assert outline.read_bytes() == before
+    assert {path.name for path in done.written} == {path.name for path in out.iterdir()} - {slide.name, outline.name}
 
 
 def test_a_full_disk_is_told_as_one(slide: Path, outline: Path, tmp_path: Path, monkeypatch) -> None:

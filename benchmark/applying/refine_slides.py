@@ -35,7 +35,7 @@ from benchmark.supervision import Labels, Ledger, View
 if TYPE_CHECKING:
     from benchmark.annotations import Annotation
 
-PAGE, TABLE = "refined.html", "refined.csv"
+PAGE, TABLE, SCORES, OVERLAY = "refined.html", "refined.csv", ".scores.tif", ".overlay.jpg"
 
 
 @dataclass
@@ -57,6 +57,19 @@ class Refinement:
     def table(self) -> Path:
         """The figures of every slide."""
         return self.out / TABLE
+
+    @property
+    def written(self) -> list[Path]:
+        """Every file that was written; the folder may hold others of the user's."""
+        ends = (SCORES, OVERLAY)
+        own = [
+            path for one in self.slides.values() for path in (one.file, *(_place(self.out, one.id, e) for e in ends))
+        ]
+        return [*own, self.page, self.table]
+
+
+def _place(out: Path, slide: str, ending: str) -> Path:
+    return out / file_name(slide, ending)
 
 
 class OwnAnnotations:
@@ -178,9 +191,9 @@ def _written(plan: RefinePlan, layout: OwnLayout, one: Ready, prediction: Predic
         shape = shape.moved(-one.shift[0], -one.shift[1])
     target.parent.mkdir(parents=True, exist_ok=True)
     write_annotation(target, shape, kind, layout.classes, slide, scores.grid)
-    write_score_tiff(folder / file_name(slide.id, ".scores.tif"), scores, slide.size, slide.mpp)
+    write_score_tiff(_place(folder, slide.id, SCORES), scores, slide.size, slide.mpp)
     refined = summed_up(one, prediction, mask, layout, target)
-    picture_of(refined, one, folder / file_name(slide.id, ".overlay.jpg"))
+    picture_of(refined, one, _place(folder, slide.id, OVERLAY))
     return refined
 
 

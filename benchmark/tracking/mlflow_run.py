@@ -32,15 +32,19 @@ class DatasetInput:
 class MlflowSink:
     """Writes one run, see `live.Sink`."""
 
-    def __init__(self, client: MlflowClient, call: Callable[..., object], run_id: str) -> None:
-        self._client, self._call, self._id = client, call, run_id
+    def __init__(
+        self, client: MlflowClient, call: Callable[..., object], run_id: str, dataset: DatasetInput | None = None
+    ) -> None:
+        self._client, self._call, self._id, self._dataset = client, call, run_id, dataset
         self._model: str | None = None
 
     def numbers(self, batch: Sequence[Number]) -> None:
         """Add metrics."""
         from mlflow.entities import Metric
 
-        metrics = [Metric(*number, model_id=self._model) for number in batch]
+        of_model = self._dataset if self._model is not None else None
+        name, digest = (of_model.name, of_model.digest[:MAX_DIGEST]) if of_model is not None else (None, None)
+        metrics = [Metric(*number, model_id=self._model, dataset_name=name, dataset_digest=digest) for number in batch]
         self._call(self._client.log_batch, self._id, metrics=metrics)
 
     def tags(self, values: Mapping[str, str]) -> None:
