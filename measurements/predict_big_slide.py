@@ -3,7 +3,7 @@
 Usage: python measurements/predict_big_slide.py RUN [--store URI] [--side 20000]
 
 RUN is a finished run, such as that of `bench run --method topk-mil --dataset slides --data DIR`; the slide is painted
-at the resolution that its model learnt at. Compare the cells a second with `stages.json` and `cost/score_seconds` of RUN.
+at the resolution that its model learnt at. Compare the cells a second with `cost/score_seconds` of RUN.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import mlflow
+import pandas
 from own_slide_files import write_outline, write_slide
 
 from benchmark.config import RunRequest
@@ -30,4 +31,5 @@ def test_the_examples_run(repository: Path, store: str, tmp_path: Path, monkeypa
     assert len(names["done"].slides) == 2 and len(names["predictions"].rows) == 2
     scores = {row["slide"]: row["score"] for row in names["predictions"].rows}
     assert names["table"].set_index("slide")["score"].to_dict() == {"a": scores["a"]}
-    assert names["champion"].predict([str(tmp_path / "slides" / "a.tif")])["score"].tolist() == [scores["a"]]
+    again = names["champion"].predict(pandas.DataFrame({"slide": ["slides/b.tif"]}))
+    assert again["score"].tolist() == [scores["b"]]
