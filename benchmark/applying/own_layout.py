@@ -17,13 +17,18 @@ from benchmark.slides.tissue import Mode
 
 CELL_MICRONS = 64.0
 """Side of a cell where the options do not say (LC-MIL: 256 px at 40×)."""
+SMALLEST = 32
+"""Fewer pixels than this, on slides exported at low resolution, show no tissue to judge by."""
 
 
 class OwnOptions(Options):
     """How slides of one's own and their annotations are read."""
 
     cell: int | None = Field(
-        None, ge=8, le=4096, description="side of a cell, level-0 px; null: the power of two nearest to 64 µm"
+        None,
+        ge=8,
+        le=4096,
+        description="side of a cell, level-0 px; null: the power of two nearest to 64 µm, at least 32",
     )
     mpp: float | None = Field(
         None,
@@ -60,7 +65,7 @@ class OwnLayout:
         if slide.mpp is None:
             msg = f"slide {slide.id!r} ({slide.path}) does not state its microns per pixel, so 64-µm cells are unknown"
             raise DataError(msg, fix="--mpp 0.25   (usual at 40×; 0.5 at 20×), or --set cell=PIXELS")
-        return power_of_two(CELL_MICRONS, slide.mpp)
+        return max(SMALLEST, power_of_two(CELL_MICRONS, slide.mpp))
 
     def unit_grid(self, slide: Slide) -> Grid:
         """The whole slide."""
