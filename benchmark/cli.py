@@ -11,7 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark.commands import audit, cache, compare, data, export, leaderboard, report, run, service, sweep
+from benchmark.commands import (
+    audit,
+    cache,
+    compare,
+    data,
+    export,
+    leaderboard,
+    predict,
+    refine,
+    report,
+    run,
+    service,
+    sweep,
+)
 from benchmark.commands import listing as catalogue
 from benchmark.commands.session import Session
 from benchmark.errors import BenchError
@@ -26,6 +39,8 @@ First steps:
   bench run --method oeem --dataset glas --data synthetic --preset quick
   bench sweep oeem --dataset glas --preset quick --trials 20
   bench leaderboard            which method is best, and the cost of its labels
+  bench refine slide.svs --annotation rough.geojson --out refined
+  bench predict slides/ --best camelyon16 --out scored
   bench ui                     look at every run
 
 More examples: bench run --help. Shell completion: bench --install-completion.
@@ -81,6 +96,8 @@ app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=audit.EXAMPLES)(audit.audit)
 app.command(epilog=export.EXAMPLES)(export.export)
+app.command(epilog=refine.EXAMPLES)(refine.refine)
+app.command(epilog=predict.EXAMPLES)(predict.predict)
 app.command()(service.ui)
 app.command(short_help="Check this machine; each fault comes with its fix.")(service.doctor)
 

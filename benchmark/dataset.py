@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,6 +170,14 @@ class Dataset(ABC):
         """This dataset's images as tissue for composed slides. Raises `DataError` where it offers none."""
         raise DataError(f"{cls.name} offers no tissue for composed slides", fix="bench data synth --help")
 
+    @classmethod
+    def unrooted(cls, options: BaseModel) -> Self:
+        """This data set without data: its grids, units and tissue, for slides that are not its own.
+
+        Raises `DataError` where these are known of its own slides alone.
+        """
+        raise DataError(f"{cls.name} lays its grids over its own slides alone", fix="bench list datasets")
+
     def missing(self, split: Split) -> Mapping[str, str]:
         """Slides that the split should have and that cannot be used (id → why); they are not among `slides`."""
         return {}
@@ -198,6 +206,14 @@ class Dataset(ABC):
     def annotated(self, slide: Slide) -> bool:
         """False where a slide may hold what nobody outlined: `truth` raises `DataError`, its cells do not count."""
         return True
+
+    def labelled(self, slide: Slide) -> bool:
+        """False where nobody said whether a slide's units are positive: it has outputs and no image-level figure."""
+        return True
+
+    def roughly_annotated(self, slide: Slide) -> bool:
+        """Whether there is a coarse annotation of a slide; by default where there is a truth to make it of."""
+        return self.annotated(slide)
 
     def uncounted(self, slide: Slide) -> str | None:
         """Why no figure counts the cells of a slide whose truth has known gaps; None: they count. Its units do."""

@@ -144,6 +144,8 @@ class Method(ABC, Generic[P]):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     multiclass: ClassVar[bool] = False
     """True where it tells all classes of a data set apart; others see the positive classes and the rest."""
+    suggested: ClassVar[bool] = False
+    """True for the method to take where several of its supervision would do and nobody chose."""
 
     def __init__(self, params: P) -> None:
         self._watched = WatchedParams(params)

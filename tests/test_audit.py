@@ -340,7 +340,7 @@ def test_command_refuses(words, said, capsys):
 
 
 def test_command_makes_a_miniature(bench, monkeypatch):
-    monkeypatch.setattr("benchmark.running.plan.SYNTHETIC_SLIDES", 5)
+    monkeypatch.setattr("benchmark.config.SYNTHETIC_SLIDES", 5)
     code, out = bench("glas", "--data", "synthetic")
     assert code == 0
     assert "(synthetic)" in out

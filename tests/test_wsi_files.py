@@ -20,9 +20,10 @@ from benchmark.datasets.wsi.paip2019 import NAME as PAIP2019_NAME
 from benchmark.datasets.wsi.paip2020 import LCMIL_PAIP2020, NAME, OFFICIAL
 from benchmark.datasets.wsi.splits import fold_split, lcmil_split, official_split, set_aside
 from benchmark.datasets.wsi.wsi_miniature import linked, paip_plan, shares
-from benchmark.datasets.wsi.wsi_options import WsiOptions, power_of_two
+from benchmark.datasets.wsi.wsi_options import WsiOptions
 from benchmark.errors import DataError
 from benchmark.identity import facts_of
+from benchmark.slides.resolution import power_of_two
 
 
 def touch(root: Path, *names: str) -> Path:

@@ -165,7 +165,7 @@ def _classes(dataset: Dataset, slides: Splits, unread: Mapping[str, str]) -> lis
     findings, both = [], []
     for split, part in slides.items():
         seen: set[int] = set()
-        for slide in (slide for slide in part if slide.id not in unread):
+        for slide in (slide for slide in part if slide.id not in unread and dataset.labelled(slide)):
             try:
                 seen.update(map(int, set(dataset.unit_labels(slide).ravel().tolist())))
             except DataError as error:

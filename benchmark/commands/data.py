@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 import typer
 
 from benchmark.commands import complete, data_init
-from benchmark.errors import DataError, RegistryError
+from benchmark.errors import BenchError, DataError, RegistryError
 from benchmark.registry import datasets
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def verify(
         with out.status("comparing checksums"):
             dataset.verify_bytes(report)
     _print_report(name, dataset.root, report, synthetic=dataset.synthetic)
+    _print_methods(dataset)
     if full:
         from benchmark.digest import content_digest
 
@@ -251,6 +252,32 @@ def _print_report(name: str, root: Path, report: VerifyReport, *, synthetic: boo
     faults = sum(finding.ok is False for finding in report.findings)
     closing = (f"{faults} of {len(report.findings)} findings are faults", "red") if faults else ("sound", "green")
     out.print(Text(*closing))
+
+
+def _print_methods(dataset: Dataset) -> None:
+    """Which methods can run on the data as they are, and what each of the others lacks."""
+    from rich.text import Text
+
+    from benchmark.commands.printing import console
+    from benchmark.registry import methods
+    from benchmark.running.applicable import not_applicable
+
+    able: list[str] = []
+    lacking: dict[str, list[str]] = {}
+    out = console()
+    with out.status("asking the methods"):
+        for name in methods().names():
+            try:
+                reason = not_applicable(methods().load(name), dataset)
+            except BenchError as error:
+                reason = error.what
+            if reason is None:
+                able.append(name)
+            else:
+                lacking.setdefault(reason, []).append(name)
+    out.print(Text.assemble(("methods that can run: ", "bold"), ", ".join(able) or "none"), soft_wrap=True)
+    for reason, names in lacking.items():
+        out.print(Text.assemble((f"not {', '.join(names)}: ", "yellow"), reason), soft_wrap=True)
 
 
 app.command(epilog=data_init.EXAMPLES)(data_init.init)

@@ -6,11 +6,15 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.reporting import templating
 from benchmark.reporting.extremes import lowest_middle_highest
 from benchmark.reporting.run_facts import Cell, RunFacts
 from benchmark.reporting.templating import number
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SHOWN, PICTURE_WIDTH = 4, 700
 REFINED = ("accuracy", "tpr", "ppv", "f1", "cleaned", "mis_modified")
@@ -90,6 +94,11 @@ def embedded(path: Path, width: int) -> str:
         picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
     elif path.suffix == ".png":
         return _address("png", path.read_bytes())
+    return jpeg_address(picture)
+
+
+def jpeg_address(picture: Image) -> str:
+    """A picture as the data address of a JPEG."""
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=82, subsampling=0)
     return _address("jpeg", data.getvalue())

@@ -10,11 +10,14 @@ from benchmark.supervision import TRANSDUCTIVE, Supervision
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset
     from benchmark.method import Method
+    from benchmark.slides import Slide
 
 
 def not_applicable(kind: type[Method], dataset: Dataset) -> str | None:
-    """Why not: the method's own reason, or that nobody drew the labels it learns from. None when it can."""
-    return kind.not_applicable(dataset) or _untaught(kind, dataset) or _undrawn(kind, dataset)
+    """Why not: the method's own reason, or that the labels it learns from are not there. None when it can."""
+    return (
+        kind.not_applicable(dataset) or _untaught(kind, dataset) or _one_class(kind, dataset) or _undrawn(kind, dataset)
+    )
 
 
 def _untaught(kind: type[Method], dataset: Dataset) -> str | None:
@@ -23,14 +26,36 @@ def _untaught(kind: type[Method], dataset: Dataset) -> str | None:
     return f"it learns from train slides, and {dataset.name} has none under these options"
 
 
+def _one_class(kind: type[Method], dataset: Dataset) -> str | None:
+    """Image labels teach nothing where all of them are equal."""
+    if Supervision.IMAGE not in kind.supervision:
+        return None
+    slides, seen = dataset.slides(Split.TRAIN), set[int]()
+    for slide in slides:
+        seen.update(dataset.unit_labels(slide).ravel().tolist())
+        if len(seen) > 1:
+            return None
+    own = min(seen)
+    what = f"all {len(slides)} train slides that can be used are {dataset.classes[own]}, none is"
+    lost = dataset.missing(Split.TRAIN)
+    first = next(iter(lost), "")
+    more = f"; {len(lost)} cannot be used, the first is {first}: {lost[first]}" if lost else ""
+    return f"it learns from image labels of both classes, and {what} {dataset.classes[1 - own]}{more}"
+
+
 def _undrawn(kind: type[Method], dataset: Dataset) -> str | None:
     drawn = kind.supervision - {Supervision.IMAGE}
     if not drawn:
         return None
     split = Split.TEST if drawn <= TRANSDUCTIVE else Split.TRAIN
     slides = dataset.slides(split)
-    known = [slide for slide in slides if dataset.annotated(slide)]
-    if len(known) == len(slides) or any(dataset.unit_labels(slide).any() for slide in known):
+    there = dataset.roughly_annotated if drawn == {Supervision.COARSE} else dataset.annotated
+    known = [slide for slide in slides if there(slide)]
+    if len(known) == len(slides) or any(_may_be_positive(dataset, slide) for slide in known):
         return None
     kinds = ", ".join(sorted(drawn))
     return f"it learns from {kinds} labels, and no positive {split} slide is annotated"
+
+
+def _may_be_positive(dataset: Dataset, slide: Slide) -> bool:
+    return not dataset.labelled(slide) or bool(dataset.unit_labels(slide).any())

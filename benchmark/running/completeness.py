@@ -67,8 +67,17 @@ def completeness(dataset: Dataset, split: Split, done: Evaluation) -> Completene
 
 
 def left_aside(dataset: Dataset, done: Evaluation) -> dict[str, str]:
-    """Facts on the slides that options leave out, and on those whose cells count in no figure."""
-    kinds = {"left out by options": dataset.excluded, "cells not counted": done.uncounted}
+    """Facts on the slides that options leave out, those whose cells count in no figure, and those without truth."""
+    silent = {
+        slide.slide: "no annotation" if slide.unit_labels.size else "neither label nor annotation"
+        for slide in done.evidence
+        if slide.cells is None
+    }
+    kinds = {
+        "left out by options": dataset.excluded,
+        "cells not counted": done.uncounted,
+        "without truth, so outputs and no figures of cells": silent,
+    }
     return {kind: f"{len(slides)} slides: {_reasons(slides)}" for kind, slides in kinds.items() if slides}
 
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from benchmark.tracking.store import LiveRun
 
 T = TypeVar("T")
 
 _LOG_PERIOD = 30.0
 
 
-class RunReporter:
-    """Numbers go to the live run, progress and messages to the console (bars on a terminal, lines elsewhere)."""
+class Numbers(Protocol):
+    """Where logged numbers go: a run of the tracking store."""
 
-    def __init__(self, console: Console, live: LiveRun) -> None:
+    def log(self, name: str, value: float, step: int | None = None) -> None:
+        """Take one number."""
+
+
+class RunReporter:
+    """Progress and messages go to the console (bars on a terminal, lines elsewhere), numbers to the live run if any."""
+
+    def __init__(self, console: Console, live: Numbers | None) -> None:
         self._console = console
         self._live = live
         self._open: Progress | None = None
@@ -29,7 +34,8 @@ class RunReporter:
     def log(self, name: str, value: float, step: int | None) -> None:
         """Send one number to the tracking store."""
         self.history.append((name, value, step))
-        self._live.log(name, value, step)
+        if self._live is not None:
+            self._live.log(name, value, step)
 
     def say(self, text: str) -> None:
         """Print one line."""

@@ -58,6 +58,8 @@ def deliver(live: LiveRun, delivery: Delivery, home: Path, *, logged: bool) -> N
         if not logged:
             for name, value, step in delivery.history:
                 live.log(name, value, step)
+        if (model := home / "artifacts" / "model").is_dir():
+            live.model(model)
         live.log_metrics(delivery.numbers)
         live.set_tags(delivery.tags)
         live.describe(delivery.note)

@@ -148,19 +148,19 @@ def _evidence(
     if unit_scores.shape != units.shape:
         msg = f"unit scores of slide {slide.id!r} have shape {unit_scores.shape}, expected {units.shape}"
         raise PredictionError(msg)
-    tissue = _tissue(dataset, slide, grid)
+    tissue, labelled = _tissue(dataset, slide, grid), dataset.labelled(slide)
     known: dict[str, Any] = {
         "scores": scores.values,
         "tissue": tissue,
-        "unit_labels": dataset.unit_labels(slide).ravel(),
+        "unit_labels": dataset.unit_labels(slide).ravel() if labelled else np.empty(0, np.int8),
         # A unit without any scored cell (no tissue) scores 0, as in the hybrid paper.
-        "unit_scores": np.nan_to_num(unit_scores.ravel().astype(np.float32), nan=0.0),
+        "unit_scores": np.nan_to_num(unit_scores.ravel().astype(np.float32), nan=0.0) if labelled else np.empty(0),
         "subset": subset,
     }
     if dataset.uncounted(slide):
         return uncounted(slide.id, slide.patient, objects=dataset.objects, **known)
     drawn: dict[str, Any] = {"truth": None}
-    if tissue is not None and not tissue.any():
+    if labelled and tissue is not None and not tissue.any():
         drawn = {"truth": np.zeros(grid.shape, np.int8), "coarse": np.zeros(grid.shape, np.int8)}
     elif dataset.annotated(slide):
         truth = dataset.truth(slide)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark import storage
 from benchmark.annotations.two_class_annotation import positive_cells
+from benchmark.applying.model_card import CARD, CONFIG, WEIGHTS, ModelCard, honest_threshold
 from benchmark.csv_text import csv_text
 from benchmark.dataset import Split
 from benchmark.effort import EFFORT as EFFORT_NAME
@@ -60,7 +61,7 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
     _json(folder / "completeness.json", result.complete.facts())
     _json(folder / "labels.json", result.ledger.totals())
     _json(folder / "stages.json", [_stage_facts(record) for record in result.stages])
-    storage.save(job.method.state(), folder / "model" / "model.pt")
+    _model(folder / "model", result, provenance)
     if "image/auc" in summary.values:
         _units(folder / "units.csv", evidence)
     _effort(folder / EFFORT, result)
@@ -71,6 +72,26 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
         rows = [dict(zip(("split", "slide", "note"), note, strict=True)) for note in result.reading_notes]
         write_table(folder, "reading_notes", rows)
     write_report(folder, run_facts(result, pictures, figures))
+
+
+def _model(folder: Path, result: RunResult, provenance: dict[str, str]) -> None:
+    """The model, with what it takes to use it on other slides; complete without the rest of the run."""
+    job = result.job
+    storage.save(job.method.state(), folder / WEIGHTS)
+    (folder / CONFIG).write_text(job.spec.as_file(provenance), encoding="utf-8")
+    learnt, scored = job.learnt_and_scored
+    scales = [slide.mpp for slide in (learnt or scored) if slide.mpp]
+    ModelCard(
+        run=job.title,
+        dataset=job.spec.place,
+        data_digest=job.data_digest,
+        synthetic=job.dataset.synthetic,
+        classes=tuple(job.dataset.classes),
+        mpp=(min(scales), max(scales)) if scales else None,
+        slides=len(learnt),
+        threshold=honest_threshold(result.summary.values, result.summary.absent),
+        supervision=tuple(sorted(job.method.supervision)),
+    ).save(folder / CARD)
 
 
 def _json(path: Path, content: Any) -> None:

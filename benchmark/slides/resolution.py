@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Iterator, Mapping
@@ -91,6 +92,11 @@ def resolution_of(path: Path, properties: Mapping[str, str]) -> Resolution:
 
 
 DENSITY, OBJECTIVE = "image density", "objective"
+
+
+def power_of_two(microns: float, mpp: float) -> int:
+    """The power of two nearest to `microns` (on a logarithmic scale), in px of `mpp` microns each; at least 1."""
+    return int(2 ** max(0, round(math.log2(microns / mpp))))
 
 
 def _statements(path: Path, properties: Mapping[str, str]) -> Iterator[_Statement]:

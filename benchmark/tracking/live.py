@@ -39,6 +39,9 @@ class Sink(Protocol):
     def upload(self, folder: Path) -> None:
         """Add every file under the folder as an artifact."""
 
+    def model(self, folder: Path) -> None:
+        """Store the folder as the run's model; metrics that come later are the model's too."""
+
     def close(self, status: str) -> None:
         """Set the final status."""
 
@@ -97,6 +100,10 @@ class LiveRun:
     def artifacts(self, folder: Path) -> None:
         """Upload everything under `folder`, keeping its sub-folders."""
         self._sink.upload(folder)
+
+    def model(self, folder: Path) -> None:
+        """Store what the run learnt as a model that MLflow loads. Comes before its metrics."""
+        self._sink.model(folder)
 
     def finish(self) -> None:
         """Send the rest and mark the run FINISHED."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.stored import TABLE_SUFFIX, StoredRun
 from benchmark.tracking.live import Number
+from benchmark.tracking.logged_model import log_model
 from benchmark.tracking.names import MAX_DIGEST
 
 if TYPE_CHECKING:
@@ -31,14 +32,20 @@ class DatasetInput:
 class MlflowSink:
     """Writes one run, see `live.Sink`."""
 
-    def __init__(self, client: MlflowClient, call: Callable[..., object], run_id: str) -> None:
-        self._client, self._call, self._id = client, call, run_id
+    def __init__(
+        self, client: MlflowClient, call: Callable[..., object], run_id: str, dataset: DatasetInput | None = None
+    ) -> None:
+        self._client, self._call, self._id, self._dataset = client, call, run_id, dataset
+        self._model: str | None = None
 
     def numbers(self, batch: Sequence[Number]) -> None:
         """Add metrics."""
         from mlflow.entities import Metric
 
-        self._call(self._client.log_batch, self._id, metrics=[Metric(*number) for number in batch])
+        of_model = self._dataset if self._model is not None else None
+        name, digest = (of_model.name, of_model.digest[:MAX_DIGEST]) if of_model is not None else (None, None)
+        metrics = [Metric(*number, model_id=self._model, dataset_name=name, dataset_digest=digest) for number in batch]
+        self._call(self._client.log_batch, self._id, metrics=metrics)
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
@@ -52,6 +59,10 @@ class MlflowSink:
         tables = sorted(path.relative_to(folder).as_posix() for path in folder.rglob(f"*{TABLE_SUFFIX}"))
         if tables:
             self.tags({"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"} for path in tables])})
+
+    def model(self, folder: Path) -> None:
+        """Store the folder as the run's model; metrics that come later are the model's too."""
+        self._model = log_model(self._client, self._call, self._id, folder)
 
     def close(self, status: str) -> None:
         """Set the final status."""

@@ -222,7 +222,7 @@ class Tracker:
         everything = stored_tags({**own, **tags, **owner_tags(), **({NOTE: note} if note else {})})
         number = self._call(self._client.create_run, where, tags=everything, run_name=name).info.run_id
         page = f"{shown(self.uri).rstrip('/')}/#/experiments/{where}/runs/{number}"
-        live = LiveRun(MlflowSink(self._client, self._call, number), number, page if self._served else None)
+        live = LiveRun(MlflowSink(self._client, self._call, number, dataset), number, page if self._served else None)
         try:
             rows = [Param(key, value) for key, value in stored_params(params).items()]
             self._call(self._client.log_batch, number, params=rows)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from benchmark.annotations import Annotation, LabelImage, Note, simulate_coarse
 from benchmark.dataset import Dataset, DatasetCard, Split, TissueSource, VerifyReport
@@ -68,6 +69,15 @@ class Glas(Dataset):
         for split, part in self._splits.items():
             if not part and split is not Split.VALIDATION:
                 raise DataError(f"{self.root} holds no {split} images under protocol={options.protocol}")
+
+    @classmethod
+    def unrooted(cls, options: BaseModel) -> Self:
+        """See `Dataset`; crops and patches are of a fixed size in pixels."""
+        assert isinstance(options, GlasOptions)
+        bare = cls.__new__(cls)
+        Dataset.__init__(bare, Path(), options)
+        bare.settings = options
+        return bare
 
     def slides(self, split: Split) -> Sequence[Slide]:
         """The images of one split: train before testA before testB, by number."""

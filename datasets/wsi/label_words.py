@@ -19,9 +19,12 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """`positive`: of every row whether it is. `classes`: their names, the negative one first. `notes`: what to know."""
+    """`positive`: of every row whether it is, None where nothing is written.
 
-    positive: tuple[bool, ...]
+    `classes`: their names, the negative one first. `notes`: what to know.
+    """
+
+    positive: tuple[bool | None, ...]
     classes: tuple[str, str]
     notes: tuple[str, ...]
 
@@ -51,12 +54,15 @@ def read_labels(rows: Sequence[Row], negative: str | None, positive: str | None)
     labels, numbers = [], 0
     for row in rows:
         label = row["label"]
+        if not label:
+            labels.append("")
+            continue
         if label.lower() not in words[0] | words[1] and (whole := whole_number(label)) is not None:
             label, numbers = whole, numbers + 1
         if label.lower() not in words[0] | words[1]:
             raise _unknown(row, rows, words)
         labels.append(label)
-    signs = tuple(label.lower() in words[1] for label in labels)
+    signs = tuple(label.lower() in words[1] if label else None for label in labels)
     names = [
         given.strip()
         if given

@@ -60,6 +60,10 @@ class LabelledSlides(WsiDataset):
         """1 for a slide of the positive class."""
         return np.array([[bool(self.cases[slide.id].lesion)]], np.int8)
 
+    def labelled(self, slide: Slide) -> bool:
+        """False for a slide of which no table says anything."""
+        return self.cases[slide.id].lesion is not None
+
     def annotated(self, slide: Slide) -> bool:
         """True for a slide with an outline, and for a negative one: there is nothing to outline on it.
 
@@ -67,7 +71,7 @@ class LabelledSlides(WsiDataset):
         """
         case = self.cases[slide.id]
         if not case.lesion or case.annotation is None:
-            return not case.lesion
+            return case.lesion is False
         if slide.id not in self._empty_ones:
             try:
                 self._empty_ones[slide.id] = not self._drawing(slide).count()
@@ -98,7 +102,7 @@ class LabelledSlides(WsiDataset):
             Split.TEST: "the AUC and the specificity at 100 % sensitivity are undefined",
         }
         for split, lack in lacks.items():
-            labels = [bool(self.cases[slide.id].lesion) for slide in self.slides(split)]
+            labels = [bool(self.cases[slide.id].lesion) for slide in self.slides(split) if self.labelled(slide)]
             if len(set(labels)) == 1:
                 report.note(f"all {len(labels)} {split} slides are {self.classes[labels[0]]}: {lack}")
         return report

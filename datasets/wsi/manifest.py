@@ -18,8 +18,8 @@ from .manifest_paths import ALLOWED, inside, is_id, nfc, on_disk, other_case
 
 NAMES = ("manifest.csv", "manifest.parquet")
 SUFFIXES = (".csv", ".tsv", ".txt", PARQUET)
-REQUIRED = ("slide", "patient", "label")
-COLUMNS = (*REQUIRED, "split", "annotation", "mpp", "id")
+REQUIRED = ("slide", "patient")
+COLUMNS = (*REQUIRED, "label", "split", "annotation", "mpp", "id")
 READ = (*COLUMNS, "classes")
 """Columns that are read; a proposed manifest has the usual ones alone."""
 
@@ -56,7 +56,8 @@ def read_manifest(root: Path, name: str | None, negative: str | None, positive: 
     table = read_table(path, REQUIRED, fix=f"bench data init slides {root}   (writes a manifest to complete)")
     edit = f"edit {path}"
     lacking = [f"{row.where}: no {column}" for row in table.rows for column in REQUIRED if not row[column]]
-    refuse_rows(lacking, f"{edit}: every row has a slide, a patient and a label")
+    refuse_rows(lacking, f"{edit}: every row has a slide and a patient")
+    _check_labels(table.rows, edit)
     labels = read_labels(table.rows, negative, positive)
     entries = [_entry(root, path, row, label) for row, label in zip(table.rows, labels.positive, strict=True)]
     _check_once(entries, path)
@@ -93,7 +94,19 @@ def find_manifest(root: Path, name: str | None) -> Path:
     return present[0]
 
 
-def _entry(root: Path, path: Path, row: Row, positive: bool) -> _Entry:
+def _check_labels(rows: Sequence[Row], edit: str) -> None:
+    """A slide without label may test and nothing else, and what outlines its lesions would be one."""
+    for row in rows:
+        if row["label"]:
+            continue
+        if row["annotation"]:
+            raise DataError(f"{row.where}: an annotation and no label", fix=f"{edit}: write the label of the slide")
+        if row["split"] and row["split"].lower() != Split.TEST:
+            msg = f"{row.where}: no label, but split={row['split']}; a slide without label can only test"
+            raise DataError(msg, fix=f"{edit}: write its label, or split=test")
+
+
+def _entry(root: Path, path: Path, row: Row, positive: bool | None) -> _Entry:
     image, annotation = (_file(root, path, row, column) for column in ("slide", "annotation"))
     assert image is not None
     there = image.is_file()
@@ -205,10 +218,9 @@ def _check_splits(cases: Sequence[Case], path: Path) -> None:
         first = next(case for case in cases if not case.part)
         msg = f"{first.where}: no split, but {len(filled)} of {len(cases)} rows have one"
         raise DataError(msg, fix=f"edit {path}: fill the column split in every row or in none")
-    for split in (Split.TRAIN, Split.TEST):
-        if not any(case.part == split for case in cases):
-            msg = f"{path} names no {split} slides; it has {_counts(case.part for case in filled)}"
-            raise DataError(msg, fix=f"edit {path}: some rows with split={split}, or the column split empty")
+    if not any(case.part == Split.TEST for case in cases):
+        msg = f"{path} names no test slides; it has {_counts(case.part for case in filled)}"
+        raise DataError(msg, fix=f"edit {path}: some rows with split=test, or the column split empty")
     seen: dict[str, Case] = {}
     for case in cases:
         other = seen.setdefault(case.patient, case)

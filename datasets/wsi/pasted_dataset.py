@@ -69,7 +69,12 @@ class PastedDataset(WsiDataset):
         return self.tile
 
     def tissue(self, slide: Slide, grid: Grid) -> NDArray[np.bool_]:
-        """Cells with a tile under their centre. Raises `BlankSlideError` where no cell has one."""
+        """Cells with a tile under their centre; of a slide that is not pasted, those that look it.
+
+        Raises `BlankSlideError` where there is none.
+        """
+        if not isinstance(slide, PastedSlide):
+            return super().tissue(slide, grid)
         there = self.layout(slide.id).there.astype(np.uint8)
         mask: NDArray[np.bool_] = LabelImage(there, downsample=self.tile).labels(grid) > 0
         if not mask.any():

@@ -71,15 +71,15 @@ class Slides(LabelledSlides):
         citation="yours",
         size="any number of slides that OpenSlide opens",
         obtain="bench data init slides DIR drafts a manifest of the slides in DIR and lists what is missing.",
-        layout="manifest.csv or manifest.parquet with the columns slide (path relative to the root), patient, label, "
-        "split (train, validation or test; empty everywhere: cut by patient), and where known annotation (path of a "
-        "GeoJSON, ASAP or ImageScope XML, or label image), mpp (wins over the file's), id (default: the file's name), "
-        "classes (what names in its annotation mean, as the option of that name). "
+        layout="manifest.csv or manifest.parquet with the columns slide (path relative to the root), patient, "
+        "and where known label, split (train, validation or test; empty everywhere: cut by patient), annotation "
+        "(path of a GeoJSON, ASAP or ImageScope XML, or label image), mpp (wins over the file's), "
+        "id (default: the file's name), classes (what names in its annotation mean, as the option of that name). "
         "Separator and encoding are recognised. "
         "A positive slide without annotation counts by its label alone.",
     )
     nominal_mpp = 0.25
-    balance = "edit the column split of the manifest, or --set validation=0"
+    required = (Split.TEST,)
 
     def __init__(self, root: Path, options: BaseOptions) -> None:
         """Read the manifest. Raises `DataError`; see `manifest.read_manifest`."""
@@ -106,16 +106,24 @@ class Slides(LabelledSlides):
         return self.settings
 
     def split(self, cases: Sequence[Case]) -> dict[str, Split]:
-        """The manifest's; where it names none, `test` of the slides test: whole patients, alike in their labels."""
+        """The manifest's; where it names none, `test` of the slides test: whole patients, alike in their labels.
+
+        Patients with a slide without label test besides; where no two others are left, all slides test.
+        """
         given = {case.id: Split(case.part) for case in cases if case.part}
         if given:
             return given
-        patients = [case.patient for case in cases]
+        unlabelled = {case.patient for case in cases if case.lesion is None}
+        known = [case for case in cases if case.patient not in unlabelled]
+        patients = [case.patient for case in known]
         if len(set(patients)) < 2:
-            msg = f"{self.manifest.path} names no splits, and one patient cannot be split"
-            raise DataError(msg, fix=f"edit {self.manifest.path}: fill the column split or patient")
-        tests = validation_patients(patients, [str(case.lesion) for case in cases], self.own.test, self.own.split_seed)
+            return {case.id: Split.TEST for case in cases}
+        drawn = validation_patients(patients, [str(case.lesion) for case in known], self.own.test, self.own.split_seed)
+        tests = drawn | unlabelled
         return {case.id: Split.TEST if case.patient in tests else Split.TRAIN for case in cases}
+
+    def check_splits(self, slides: Mapping[Split, Sequence[Slide]]) -> None:
+        """Nothing is refused: what a method lacks here, `bench data verify` and the run say (`running/applicable`)."""
 
     def aside(self, training: Sequence[Case]) -> frozenset[str]:
         """None where the manifest names validation slides."""
@@ -132,16 +140,19 @@ class Slides(LabelledSlides):
     def not_annotated(self, slide: Slide) -> DataError:
         """Names the row of the manifest."""
         where = f"{self.manifest.path.parent / self.cases[slide.id].where}"
-        msg = f"slide {slide.id!r} is {self.classes[1]} and has no annotation ({where}): its truth is not known"
+        label = self.classes[1] if self.labelled(slide) else "without a label"
+        msg = f"slide {slide.id!r} is {label} and has no annotation ({where}): its truth is not known"
         return DataError(msg, fix="name the file that outlines its lesions in the column annotation")
 
     def check_counts(self, report: VerifyReport) -> None:
         """There is no official count: note what the manifest names."""
         positive = [case for case in self.cases.values() if case.lesion]
+        silent = [case for case in self.cases.values() if case.lesion is None]
         outlined = sum(case.annotation is not None for case in positive)
-        names = f"{len(self.cases) - len(positive)} {self.classes[0]}, {len(positive)} {self.classes[1]}"
+        names = f"{len(self.cases) - len(positive) - len(silent)} {self.classes[0]}, {len(positive)} {self.classes[1]}"
         table = f"{self.manifest.path.name} ({self.manifest.form})"
-        report.note(f"{table} names {len(self.cases)} slides: {names} ({outlined} annotated)")
+        bare = f", {len(silent)} without a label: they have outputs and no figures" if silent else ""
+        report.note(f"{table} names {len(self.cases)} slides: {names} ({outlined} annotated){bare}")
         report.facts.update(positive=len(positive), annotated_positive=outlined)
 
     table: ClassVar[str] = NAMES[0]

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.dataset import Split
+from benchmark.slides import Slide
 
 from ..folds import patient_folds, validation_patients
 from .cases import Case
 
 LOWEST, HIGHEST = 0.1, 0.9
 """Lesion cells over tissue cells. Source: LC-MIL, section IV; the paper does not say of what the ratio is taken."""
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """The slides of each split, the split of each slide (also of those not used), and two lists of id → why.
+
+    `missing`: slides that cannot be used. `excluded`: slides that the options leave out.
+    """
+
+    slides: Mapping[Split, list[Slide]]
+    parts: Mapping[str, Split]
+    missing: Mapping[str, str]
+    excluded: Mapping[str, str]
 
 
 def lcmil_split(cases: Sequence[Case], listed: Container[str]) -> dict[str, Split]:

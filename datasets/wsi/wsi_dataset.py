@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from benchmark.annotations import (
     Annotation,
@@ -31,13 +31,14 @@ from benchmark.dataset import Options as BaseOptions
 from benchmark.errors import BlankSlideError, DataError
 from benchmark.seeds import generator
 from benchmark.slides import Grid, Slide, tissue_mask
+from benchmark.slides.resolution import power_of_two
 
 from ..latest import Latest
 from .cases import Case, Index, read_mark, with_patients
 from .coarse_files import CoarseFiles, nothing_drawn
 from .probing import Probed, check_scales, probe_slides
-from .splits import exclusion, lcmil_split, lesion_share, set_aside
-from .wsi_options import CELL_MICRONS, WsiOptions, power_of_two
+from .splits import Dealt, exclusion, lcmil_split, lesion_share, set_aside
+from .wsi_options import CELL_MICRONS, WsiOptions
 from .wsi_verify import check_annotations, check_patients, check_usable, left_out, note_resolutions
 
 if TYPE_CHECKING:
@@ -45,19 +46,6 @@ if TYPE_CHECKING:
 
 KEPT_ANNOTATIONS, KEPT_MASKS = 16, 32
 """Annotations and tissue masks held in memory: one slide is asked for many times in a row."""
-
-
-@dataclass(frozen=True)
-class Dealt:
-    """The slides of each split, the split of each slide (also of those not used), and two lists of id → why.
-
-    `missing`: slides that cannot be used. `excluded`: slides that the options leave out.
-    """
-
-    slides: Mapping[Split, list[Slide]]
-    parts: Mapping[str, Split]
-    missing: Mapping[str, str]
-    excluded: Mapping[str, str]
 
 
 class WsiDataset(Dataset):
@@ -92,6 +80,16 @@ class WsiDataset(Dataset):
         self.coarse_files = CoarseFiles(options)
         self._annotations: Latest[Annotation] = Latest(KEPT_ANNOTATIONS)
         self._masks: Latest[NDArray[np.bool_]] = Latest(KEPT_MASKS)
+
+    @classmethod
+    def unrooted(cls, options: BaseModel) -> Self:
+        """See `Dataset`; cells go by a slide's own microns per pixel."""
+        assert isinstance(options, WsiOptions)
+        bare = cls.__new__(cls)
+        Dataset.__init__(bare, Path(), options)
+        bare.settings = options
+        bare._masks = Latest(KEPT_MASKS)
+        return bare
 
     @classmethod
     @abstractmethod
@@ -302,10 +300,16 @@ class WsiDataset(Dataset):
         where = "on glass" if inside.any() else f"ignored, or between the centres of {self.cell(slide)}-px cells"
         return f"no cell of tissue lies in the outlines of its lesion: they are {where}"
 
+    def roughly_annotated(self, slide: Slide) -> bool:
+        """Where coarse annotations lie in files: whether there is one, or nothing to outline."""
+        if not self.coarse_files.in_files:
+            return self.annotated(slide)
+        return self.cases[slide.id].lesion is False or self.coarse_files.lack(slide.id) is None
+
     def _coarse(self, slide: Slide) -> Annotation:
         options = self.settings
         if self.coarse_files.in_files:
-            if not self.cases[slide.id].lesion:
+            if self.cases[slide.id].lesion is False:
                 return nothing_drawn()
             names, bounds = self.names(self.cases[slide.id]), self.bounds(slide)
             drawn = self.coarse_files.read(slide.id, names, slide.size, bounds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
@@ -178,8 +177,3 @@ class WsiOptions(Options):
             missed=self.noise_missed,
             invented=self.noise_invented,
         )
-
-
-def power_of_two(microns: float, mpp: float) -> int:
-    """The power of two nearest to `microns` (on a logarithmic scale), in px of `mpp` microns each; at least 1."""
-    return int(2 ** max(0, round(math.log2(microns / mpp))))

@@ -55,6 +55,7 @@ class Lcmil(Cleaner[LcmilParams]):
         "quick": LCMIL_QUICK,
         "smoke": LCMIL_SMOKE,
     }
+    suggested = True
     fields = LCMIL_FIELDS
 
     def learn(self, parts: list[tuple[Slide, Cells, NDArray[np.bool_]]], axis: str, context: Context) -> dict[str, Any]:

@@ -1,0 +1,243 @@
+"""The stored model of a run on new slides: score maps, outlines, a table; goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.applying.annotation_files import SUFFIXES, Format, write_annotation
+from benchmark.applying.export_run import outlined_cells
+from benchmark.applying.given_slides import Given
+from benchmark.applying.model_card import ModelCard
+from benchmark.applying.out_folder import require_empty, writing
+from benchmark.applying.score_tiff import write_score_tiff
+from benchmark.applying.stored_model import Predicted, Predictor, StoredModel
+from benchmark.context import Reporter, SilentReporter
+from benchmark.csv_text import csv_text
+from benchmark.digest import content_digest
+from benchmark.errors import ConfigError, DataError
+from benchmark.file_names import file_name
+from benchmark.storage import whole_file
+
+MARK, TABLE, RECORDS = "prediction.json", "predictions.csv", ".done"
+"""What the folder belongs to; the table over slides; a record per finished slide, written last."""
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """What `bench predict` is to do with a model. `run`: whose it is, so that a folder serves one model alone."""
+
+    slides: Sequence[Given]
+    out: Path
+    run: str
+    format: Format = "geojson"
+    mpp: float | None = None
+    device: str = "auto"
+    jobs: int = 1
+    cache: Path | None = None
+    force: bool = False
+    classes: tuple[str, ...] = ()
+
+
+@dataclass
+class Predictions:
+    """A row per slide that was scored, now or before, and for each other why it was not. `before`: done earlier."""
+
+    out: Path
+    threshold: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    before: int = 0
+
+    @property
+    def table(self) -> Path:
+        """The table over slides."""
+        return self.out / TABLE
+
+
+def row_of(done: Predicted, card: ModelCard) -> dict[str, Any]:
+    """The row of a slide in the table."""
+    return {
+        "slide": done.slide.id,
+        "path": str(done.slide.path),
+        "score": done.score,
+        "threshold": card.threshold.value,
+        "positive": done.positive,
+        "positive_share": done.share,
+        "notes": "; ".join(done.notes),
+    }
+
+
+def predict_slides(model: StoredModel, request: PredictRequest, reporter: Reporter | None = None) -> Predictions:
+    """Score slides and write, of each, the score map and the outlines of what is positive; of all, a table.
+
+    A slide that was done before, by the same model and with the same content, is not done again. One that cannot be
+    used is named with its reason, and the others go on. Memory is that of one batch and one slide's cells a job.
+
+    Raises:
+        ConfigError: the folder belongs to something else, or cannot be written; other classes are wanted.
+        DataError: not one slide can be scored.
+    """
+    reporter = reporter or SilentReporter()
+    model.check_classes(request.classes)
+    with writing(request.out):
+        _claim(model, request)
+        done = Predictions(request.out, model.card.threshold.meaning)
+        waiting = []
+        rows: dict[str, dict[str, Any]] = {}
+        for given in request.slides:
+            if (known := _finished(request, given)) is not None:
+                rows[given.id] = known
+            else:
+                waiting.append(given)
+        done.before = len(rows)
+        alone = request.jobs < 2
+        results = _one_by_one(model, request, waiting, reporter) if alone else _abreast(model, request, waiting)
+        for given, row in reporter.track(results, "predicting slides", len(waiting)) if waiting else ():
+            if isinstance(row, str):
+                done.failed[given.id] = row
+                reporter.say(f"left out: {row}")
+            else:
+                rows[given.id] = row
+        done.rows = [rows[given.id] for given in request.slides if given.id in rows]
+        if not rows:
+            first = next(iter(done.failed.values()), "there is none")
+            raise DataError(f"none of the {len(done.failed)} slides can be scored; the first: {first}")
+        _write_table(done)
+    return done
+
+
+Result = tuple[Given, "dict[str, Any] | str"]
+"""A slide with its row, or why it has none."""
+
+
+def _one_by_one(
+    model: StoredModel, request: PredictRequest, slides: Sequence[Given], reporter: Reporter
+) -> Iterator[Result]:
+    if slides:
+        predictor = model.ready(device=request.device, cache=request.cache, reporter=reporter)
+        for given in slides:
+            yield given, _scored(predictor, request, given)
+
+
+def _abreast(model: StoredModel, request: PredictRequest, slides: Sequence[Given]) -> Iterator[Result]:
+    """Several processes, each with the model; no more slides are handed out than are being worked on."""
+    if not slides:
+        return
+    jobs = min(request.jobs, len(slides))
+    arguments = (str(model.folder), request, jobs)
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_start, initargs=arguments) as pool:
+        waiting, working = list(reversed(slides)), dict[Future[dict[str, Any] | str], Given]()
+        while waiting or working:
+            while waiting and len(working) < jobs:
+                given = waiting.pop()
+                working[pool.submit(_work, given)] = given
+            for future in wait(working, return_when=FIRST_COMPLETED).done:
+                try:
+                    yield working.pop(future), future.result()
+                except BrokenProcessPool as error:
+                    msg = "a process that predicted slides died: out of memory, or it was killed"
+                    raise ConfigError(msg, fix="the same command goes on where it stopped; fewer --jobs") from error
+
+
+_predictor: Predictor | None = None
+_request: PredictRequest | None = None
+
+
+def _start(folder: str, request: PredictRequest, jobs: int) -> None:
+    """In a process of its own: load the model once."""
+    global _predictor, _request
+    from benchmark.running.device import limit_threads, threads
+
+    _predictor = StoredModel.open(Path(folder)).ready(
+        device=request.device, cache=request.cache, reporter=SilentReporter()
+    )
+    import torch
+
+    torch.set_num_threads(max(1, threads() // jobs))
+    limit_threads(max(1, threads() // jobs))
+    _request = request
+
+
+def _work(given: Given) -> dict[str, Any] | str:
+    assert _predictor is not None and _request is not None
+    return _scored(_predictor, _request, given)
+
+
+def _scored(predictor: Predictor, request: PredictRequest, given: Given) -> dict[str, Any] | str:
+    """Score one slide and write its files; its row, or why it cannot be scored."""
+    try:
+        done = predictor.predict(given, request.mpp)
+    except DataError as error:
+        return str(error).replace("\n  → ", "; ")
+    slide, card, grid = done.slide, predictor.model.card, done.scores.grid
+    write_score_tiff(request.out / file_name(given.id, ".scores.tif"), done.scores, slide.size, slide.mpp)
+    target = request.out / file_name(given.id, SUFFIXES[request.format])
+    shown = done.mask & np.isfinite(done.scores.values)
+    write_annotation(target, outlined_cells(shown, grid), request.format, card.classes, slide, grid)
+    row = row_of(done, card)
+    record = _record(request, given)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(record) as temporary:
+        temporary.write_text(json.dumps({"content": _content(given), "row": row}), encoding="utf-8")
+    return row
+
+
+def _record(request: PredictRequest, given: Given) -> Path:
+    return request.out / RECORDS / file_name(given.id, ".json")
+
+
+def _content(given: Given) -> str:
+    return content_digest(given.path.parent, [given.path])
+
+
+def _finished(request: PredictRequest, given: Given) -> dict[str, Any] | None:
+    """The row of a slide that was done before, unless it or its files have changed."""
+    record = _record(request, given)
+    if request.force or not record.is_file():
+        return None
+    names = [file_name(given.id, ".scores.tif"), file_name(given.id, SUFFIXES[request.format])]
+    if not all((request.out / name).is_file() for name in names):
+        return None
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+        row: dict[str, Any] = known["row"]
+        return row if known["content"] == _content(given) else None
+    except (OSError, ValueError, KeyError, TypeError, DataError):
+        return None
+
+
+def _claim(model: StoredModel, request: PredictRequest) -> None:
+    """Make the folder this model's. Raises `ConfigError` where it belongs to another, or to nobody and is not empty."""
+    mark = request.out / MARK
+    own = {"run": request.run, "model": model.card.run, "format": request.format, "mpp": request.mpp}
+    if mark.is_file() and not request.force:
+        try:
+            known = json.loads(mark.read_text(encoding="utf-8"))
+        except ValueError:
+            known = {}
+        if {name: known.get(name) for name in own} != own:
+            msg = f"{request.out} holds predictions of run {known.get('run')} ({known.get('format')}), not of these"
+            raise ConfigError(msg, fix="--out ANOTHER_FOLDER, or --force to replace files of the same names")
+    elif not mark.is_file():
+        require_empty(request.out, force=request.force)
+    request.out.mkdir(parents=True, exist_ok=True)
+    with whole_file(mark) as temporary:
+        text = json.dumps({**own, "threshold": model.card.threshold.meaning, "classes": model.card.classes}, indent=1)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _write_table(done: Predictions) -> None:
+    from pandas import DataFrame
+
+    rows = [*done.rows, *({"slide": slide, "notes": f"not scored: {why}"} for slide, why in done.failed.items())]
+    with whole_file(done.table) as temporary:
+        temporary.write_text(csv_text(DataFrame(rows)), encoding="utf-8", newline="")
