@@ -222,14 +222,16 @@ class StageStore:
         missing = [stage for stage in after if stage not in self._digests]
         if missing:
             raise StageError(f"stage {name!r} comes after {missing[0]!r}, which has not run")
+        whose = code or type(owner)
         return digest_of(
             {
                 "stage": name,
+                "of": f"{whose.__module__}.{whose.__qualname__}",
                 "params": owner.watched.values(uses),
                 "after": [self._digests[stage] for stage in after],
                 "data": self._data,
                 "seed": self._seed,
-                "code": code_digest(code or type(owner)),
+                "code": code_digest(whose),
             }
         )
 

@@ -143,3 +143,20 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+class Sibling(Probe):
+    """Of the same module, with the same parameters and stages, but another result."""
+
+    name = "sibling"
+
+    def two(self, first):
+        self.ran.append("second")
+        return -first["x"] * self.params.b
+
+
+def test_classes_of_one_file_share_no_stage(tmp_path):
+    fit(tmp_path)
+    sibling, surroundings = Sibling(Knobs()), context(tmp_path)
+    sibling.fit(None, None, surroundings.bind(sibling))
+    assert sibling.ran == ["first", "second"] and (sibling.result < 0).all()
