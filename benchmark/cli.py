@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark.commands import audit, cache, compare, data, export, leaderboard, report, run, service, sweep
+from benchmark.commands import annotate, audit, cache, compare, data, export, leaderboard, report, run, service, sweep
 from benchmark.commands import listing as catalogue
 from benchmark.commands.session import Session
 from benchmark.errors import BenchError
@@ -80,6 +80,7 @@ app.command(epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=audit.EXAMPLES)(audit.audit)
+app.command(epilog=annotate.EXAMPLES)(annotate.annotate)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command()(service.ui)
 app.command(short_help="Check this machine; each fault comes with its fix.")(service.doctor)

@@ -48,6 +48,10 @@ def run(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML file of a run; command-line options override it.")
     ] = None,
+    slide: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="This slide alone, of whichever split; for methods that learn from no other."),
+    ] = None,
     refit: Annotated[
         bool,
         typer.Option(
@@ -95,6 +99,7 @@ def run(
         preset=preset,
         settings=tuple(settings or ()),
         config=config,
+        slide=slide,
         seeds=chosen_seeds(seed, seeds),
         device=device,
         data=data,

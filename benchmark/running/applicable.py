@@ -12,9 +12,14 @@ if TYPE_CHECKING:
     from benchmark.method import Method
 
 
-def not_applicable(kind: type[Method], dataset: Dataset) -> str | None:
-    """Why not: the method's own reason, or that nobody drew the labels it learns from. None when it can."""
-    return kind.not_applicable(dataset) or _undrawn(kind, dataset)
+def not_applicable(method: Method | type[Method], dataset: Dataset) -> str | None:
+    """Why not: the method's own reason, or that nobody drew the labels it learns from. None when it can.
+
+    Answers on record (`Method.expert`) need no drawn labels.
+    """
+    kind = method if isinstance(method, type) else type(method)
+    recorded = not isinstance(method, type) and method.expert().answers is not None
+    return kind.not_applicable(dataset) or (None if recorded else _undrawn(kind, dataset))
 
 
 def _undrawn(kind: type[Method], dataset: Dataset) -> str | None:

@@ -16,6 +16,7 @@ from benchmark.expert import create_expert
 from benchmark.identity import digest_of, facts_of
 from benchmark.method import Method
 from benchmark.metrics.suite import SCHEMA
+from benchmark.one_slide import one_slide
 from benchmark.provenance import code_digest, code_version
 from benchmark.registry import datasets, methods
 from benchmark.running.plan import SYNTHETIC_SEED
@@ -171,6 +172,7 @@ class Known:
 def reopen_job(spec: RunSpec, cache: Path, known: Known) -> Job:
     """Open a run that was surveyed before. Raises `BenchError` when the data have gone since."""
     dataset = datasets().load(spec.dataset)(known.root, spec.options)
+    dataset = dataset if spec.slide is None else one_slide(dataset, spec.slide)
     method = methods().load(spec.method)(spec.params)
     return Job(spec, method, dataset, known.content, known.data_identity, known.identity, cache)
 
@@ -196,6 +198,8 @@ def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:
     """Open method and data and compute the run's identity. Raises `BenchError` when either cannot be used."""
     method_class = methods().load(spec.method)
     data = data or open_data(spec, cache)
+    if spec.slide is not None:
+        data = OpenData(one_slide(data.dataset, spec.slide), data.content, digest_of([data.identity, spec.slide]))
     identity = digest_of(
         {
             "method": spec.method,
