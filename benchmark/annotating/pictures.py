@@ -20,6 +20,8 @@ PATCH, CONTEXT, OVERVIEW = 256, 640, 1600
 """Longest side in px."""
 AROUND = 3
 """How many patches wide the surroundings are."""
+BEYOND = 128
+"""Grey of what is beyond the slide, or beyond the tile."""
 MOST_PARTS = 2500
 """A set of more tiles has no overview: it would decode them all."""
 
@@ -64,12 +66,13 @@ class Pictures:
         """A square of the slide; of a set of tiles, what belongs to the tile in its middle."""
         pixels = self._slide.read(x, y, side, side, downsample=max(1.0, side / most))
         own = self._slide.own(x, y, side, side)
-        if own is not None:
-            scale, kept = pixels.shape[0] / side, np.zeros_like(pixels)
-            rows, cols = (slice(round(part.start * scale), round(part.stop * scale)) for part in own)
-            kept[rows, cols] = pixels[rows, cols]
-            pixels = kept
-        return pixels
+        if own is None:  # what is beyond the slide is no tissue either
+            width, height = self._slide.size
+            own = slice(max(0, -y), max(0, min(side, height - y))), slice(max(0, -x), max(0, min(side, width - x)))
+        scale, kept = pixels.shape[0] / side, np.full_like(pixels, BEYOND)
+        rows, cols = (slice(round(part.start * scale), round(part.stop * scale)) for part in own)
+        kept[rows, cols] = pixels[rows, cols]
+        return kept
 
     def _overview(self) -> bytes:
         """The whole slide; plain grey for a large set of tiles."""

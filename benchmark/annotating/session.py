@@ -211,12 +211,12 @@ class Session:
             self._do("learning", task)
 
     def _task(self) -> Task | None:
-        if self._failed == len(self._journal.events):
-            return None
         record = self._record
+        if record.ended or self._failed == len(self._journal.events):
+            return None
         examples = [(row, col, given.label) for (row, col), given in record.examples.items()]
         answers = {int(self.items[cell]): given.label for cell, given in record.answers.items()}
-        return self._learner.task(examples, record.started and not record.ended, answers)
+        return self._learner.task(examples, record.started, answers)
 
     def _do(self, name: str, task: Task) -> None:
         """A task that fails is told on the page, and tried again after the next event; the answers are safe."""

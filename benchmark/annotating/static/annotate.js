@@ -56,6 +56,16 @@ function take(fresh) {
   if (renewed || at("layer").dataset.version === undefined) drawLayer();
 }
 
+function follow(before) {
+  const changed = shown().find((item) => (before.get(item) ?? null) !== (state.known.get(item) ?? null));
+  if (changed !== undefined) focusOn(changed);
+}
+
+// Keys pressed while undo is on its way mean what they will mean after it.
+const held = [];
+const turning = () => outbox.some((event) => event.kind === "undo" || event.kind === "redo");
+function resume() { while (held.length && !turning()) held.shift()(); }
+
 let sending = false;
 async function send(event) {
   outbox.push(event);
@@ -64,6 +74,10 @@ async function send(event) {
   sending = true;
   while (outbox.length) {
     const next = outbox[0];
+    if (next.kind === "undo" || next.kind === "redo") { // of what the server did last, known only now
+      next.last ??= state[next.kind];
+      if (!next.last) { outbox.shift(); resume(); continue; }
+    }
     try {
       const answer = await ask("api/act", { ...next, tab, number: number + 1 });
       lost = "";
@@ -71,10 +85,13 @@ async function send(event) {
       if (answer.ok) {
         number += 1;
         refused = "";
+        const before = state.known;
         take(answer.content.state);
+        if (next.kind === "undo") follow(before);
+        resume();
       } else {
         refused = answer.content.error ?? `refused (${answer.status})`;
-        outbox.length = 0;
+        outbox.length = held.length = 0;
         take((await ask("api/state")).content);
       }
     } catch {
@@ -162,8 +179,8 @@ function acceptAll() {
   draw();
 }
 
-const undo = () => state.undo && !outbox.length && send({ kind: "undo", last: state.undo });
-const redo = () => state.redo && !outbox.length && send({ kind: "redo", last: state.redo });
+const undo = () => send({ kind: "undo" });
+const redo = () => send({ kind: "redo" });
 
 function prefetch() {
   const items = [...state.queue.map((one) => one.item), ...(examining() ? sampled : [])];
@@ -209,6 +226,7 @@ function draw() {
   drawGrid(items);
   drawFocus(hovered ?? current);
   drawBoxes(items);
+  document.body.dataset.version = outbox.length ? "" : state.version;
   at("saved").textContent = outbox.length ? "saving …" : `saved · ${about.who}`;
 }
 
@@ -406,7 +424,9 @@ function press(event) {
     if (key === "Enter" && event.shiftKey) command = acceptAll;
     else command = one ? () => answer(one.label) : commands[key];
   }
-  if (command) { event.preventDefault(); command(); }
+  if (!command) return;
+  event.preventDefault();
+  if (turning()) held.push(command); else command();
 }
 
 let waitingFor = null;
