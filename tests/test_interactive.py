@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from fitting import Reporter
+from scipy import stats
 
 from benchmark.config import resolve
 from benchmark.context import ClassMap, Context
@@ -16,6 +17,8 @@ from benchmark.effort import area, logged_curves, mean_over_slides, reviews_to, 
 from benchmark.errors import BlankSlideError, ConfigError, DataError
 from benchmark.expert import AnswerFile, cell_classes, create_expert
 from benchmark.registry import datasets, methods
+from benchmark.reporting.report.effort_chart import Band, shown_part
+from benchmark.reporting.report.looks import look
 from benchmark.running.appraise import Appraiser, class_metrics
 from benchmark.supervision import Labels, Ledger, View
 
@@ -198,6 +201,14 @@ def test_several_slides_are_searched_together(world, tmp_path):
     assert len(reviewed) > 2 and reviewed <= {slide.id for slide in slides.slides(Split.TRAIN)}
 
 
+def test_strategies_that_share_a_cache_share_no_result(world, tmp_path):
+    trials = [Trial(world("pcam"), tmp_path, name) for name in ("random", "top-k", "coreset")]
+    assert len({tuple(trial.ledger.answers) for trial in trials}) == 3
+    assert not any(record.reused for trial in trials for record in trial.context.records)
+    queries = [next(iter(trial.ledger.answers)) for trial in trials]
+    assert queries[0] == queries[1] == queries[2], "of one seed they begin with the same queries"
+
+
 def test_normalisation_is_of_the_searched_patches_alone(world, tmp_path):
     pcam = world("pcam")
     trial = Trial(pcam, tmp_path)
@@ -251,16 +262,39 @@ def test_the_mean_over_slides_holds_the_last_value_of_those_that_ended():
     assert mean_over_slides(history, ["a/b", "c"]) == [(name, 0.6, 5), (name, 0.8, 10)]
 
 
-def test_a_run_keeps_curve_answers_and_strip(tmp_path):
-    (tmp_path / "data").mkdir()
-    command = [sys.executable, "-m", "benchmark", "run", "--method", "cnfp", "--dataset", "pcam", "--preset", "smoke"]
-    done = subprocess.run([*command, "--data", "synthetic"], capture_output=True, text=True, timeout=300)
+def test_band_of_seeds():
+    curves = [[(5, 0.5), (10, 0.7), (15, 0.8)], [(5, 0.7), (10, 0.9)]]
+    band = Band.of(look(0), curves)
+    assert band.reviews.tolist() == [5, 10] and band.mean.tolist() == pytest.approx([0.6, 0.8])
+    np.testing.assert_allclose(band.half, stats.sem([0.5, 0.7]) * stats.t.ppf(0.975, 1))
+    assert "95% of the ceiling: 10 reviews" in band.words(0.75)
+    assert "not reached in 10" in band.words(0.95) and "2 seeds" in band.words(None)
+    assert Band.of(look(0), curves[:1]).half is None
+    assert Band.of(look(0), [[(5, 0.5)], [(6, 0.5)]]) is None
+    runs = [{"delivered/f1_macro": [(5, 0.5)], "held_out/f1_macro": [(5, 0.5)]}, {"delivered/f1_macro": [(5, 0.5)]}]
+    assert shown_part([runs]) == "delivered" and shown_part([runs[:1]]) == "held_out" and shown_part([]) is None
+
+
+def bench(*arguments):
+    command = [sys.executable, "-m", "benchmark", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
-    (effort,) = tmp_path.rglob("effort.csv")
-    rows = list(csv.DictReader(effort.open()))
+    return done.stdout
+
+
+def test_runs_keep_curve_answers_and_strip_and_the_report_draws_the_strategies(tmp_path):
+    many = ["--preset", "smoke", "--data", "synthetic", "--dataset", "pcam", "--seeds", "0,1"]
+    bench("run", "--method", "cnfp,random,linear-probe", *many)
+    efforts = list(tmp_path.rglob("effort.csv"))
+    assert len(efforts) == 4
+    folder = efforts[0].parent
+    rows = list(csv.DictReader(efforts[0].open()))
     assert {row["part"] for row in rows} == {"delivered", "unreviewed", "held_out"}
-    answers = list(csv.DictReader((effort.parent / "answers.csv").open()))
-    assert len(answers) == json.loads((effort.parent / "labels.json").read_text())["reviews"]
+    answers = list(csv.DictReader((folder / "answers.csv").open()))
+    assert len(answers) == json.loads((folder / "labels.json").read_text())["reviews"]
     assert {row["who"] for row in answers} == {"simulated"}
-    assert (effort.parent / "figures" / "test_sessions.png").is_file()
-    assert (effort.parent / "curves" / "effort.png").is_file()
+    assert (folder / "figures" / "test_sessions.png").is_file() and (folder / "curves" / "effort.png").is_file()
+    bench("report", "--out", "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "Macro F1 of held-out cells over reviews, track review" in page
+    assert "Lines: full supervision" in page and page.count("of the ceiling:") == 2 and "t-intervals over seeds" in page

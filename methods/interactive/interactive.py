@@ -83,13 +83,13 @@ class Interactive(Method[InteractiveParams]):
         """With search=train, the stage "annotate": all sessions on the training slides."""
         Coding.of(self.params, context.classes)  # settings that cannot be met are refused before anything is computed
         if not self.transductive():
-            self._learnt = context.stage("annotate", lambda: self._cohort(train, context), uses=FIELDS)
+            self._learnt = context.stage(self._stage(), lambda: self._cohort(train, context), uses=FIELDS)
             self._ready = None
 
     def predict(self, slide: Slide, labels: Labels, context: Context) -> Prediction:
         """What f_cl says of every cell, and the expert of those reviewed (search=slide: a stage per slide)."""
         if self.transductive():
-            name = f"annotate:{slide.id}"
+            name = self._stage(slide)
             result = context.stage(name, lambda: self._alone(slide, labels, context), uses=FIELDS)
             return self._prediction(slide, result["probabilities"], result, context)
         assert self._learnt is not None, "fit comes before predict"
@@ -108,6 +108,10 @@ class Interactive(Method[InteractiveParams]):
         from .stepwise import Stepwise
 
         return Stepwise(self.name, self.params, slide, context)
+
+    def _stage(self, slide: Slide | None = None) -> str:
+        """The strategies share their code, so the name of the stage has to tell them apart."""
+        return f"annotate:{self.name}" if slide is None else f"annotate:{self.name}:{slide.id}"
 
     def _cohort(self, train: View, context: Context) -> dict[str, Any]:
         """All sessions on the training slides; curves are watched on test slides."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -20,11 +20,18 @@ if TYPE_CHECKING:
     from benchmark.learning.encoders.cut import CutEncoder
 
     from .interactive_params import InteractiveParams
-    from .search_base import SearchBase
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 State = dict[str, Any]
+
+
+class MapSource(Protocol):
+    """Stored maps under numbers, see `search_base.SearchBase`."""
+
+    def stream(self, numbers: Numbers) -> Iterator[tuple[slice, Tensor]]:
+        """The maps of some items in pieces, each with its place among `numbers`."""
+        ...
 
 
 class TwoNets:
@@ -124,18 +131,18 @@ class TwoNets:
         for _ in range(self._steps(-(-len(labels) // size))):
             yield np.concatenate([rng.choice(pool, min(self._params.per_class, pool.size), False) for pool in pools])
 
-    def embed(self, base: SearchBase, numbers: Numbers, *, untrained: bool = False) -> Floats:
+    def embed(self, base: MapSource, numbers: Numbers, *, untrained: bool = False) -> Floats:
         """Embeddings of some items, n × d, by f_ret as it is or as it was before any training."""
         net = self.untrained if untrained else self.ret
         return self._outputs(net, base, numbers, self._encoder.width)
 
-    def probabilities(self, base: SearchBase, numbers: Numbers) -> Floats:
+    def probabilities(self, base: MapSource, numbers: Numbers) -> Floats:
         """Class probabilities of some items, n × C; 0 for classes that f_cl has not learnt."""
         logits = torch.from_numpy(self._outputs(self.cl, base, numbers, self._classes))
         logits[:, torch.from_numpy(~self.seen)] = -torch.inf
         return np.asarray(torch.softmax(logits, dim=1).numpy(), np.float32)
 
-    def _outputs(self, net: nn.Module, base: SearchBase, numbers: Numbers, width: int) -> Floats:
+    def _outputs(self, net: nn.Module, base: MapSource, numbers: Numbers, width: int) -> Floats:
         outputs = np.empty((len(numbers), width), np.float32)
         with torch.inference_mode():
             for place, maps in base.stream(numbers):
