@@ -167,6 +167,10 @@ class Dataset(ABC):
         """This dataset's images as tissue for composed slides. Raises `DataError` where it offers none."""
         raise DataError(f"{cls.name} offers no tissue for composed slides", fix="bench data synth --help")
 
+    def usable(self) -> Mapping[str, Slide]:
+        """Every slide that can be used, of whichever split, by id; needs no split that anything can be learnt from."""
+        return {slide.id: slide for split in Split for slide in self.slides(split)}
+
     def missing(self, split: Split) -> Mapping[str, str]:
         """Slides that the split should have and that cannot be used (id → why); they are not among `slides`."""
         return {}

@@ -26,6 +26,11 @@ class _OneSlide(Dataset):
         """None: no other slide is expected."""
         return {}
 
+    @property
+    def excluded(self) -> Mapping[str, str]:
+        """None: nothing was chosen from."""
+        return {}
+
     def subsets(self) -> Mapping[str, Sequence[Slide]]:
         """None."""
         return {}
@@ -33,7 +38,7 @@ class _OneSlide(Dataset):
 
 def one_slide(dataset: Dataset, name: str) -> Dataset:
     """The same data with one slide, of whichever split, as the test slide. Raises `DataError` for an unknown id."""
-    slides = {slide.id: slide for split in Split for slide in dataset.slides(split)}
+    slides = dataset.usable()
     if name not in slides:
         near = difflib.get_close_matches(name, slides, n=3, cutoff=0.3) or list(slides)[:3]
         msg = f"{dataset.name} has no slide {name!r} that can be used; some of its {len(slides)}: {', '.join(near)}"

@@ -30,6 +30,20 @@ def test_one_slide_is_left_and_all_else_stays(dataset):
         one_slide(dataset, "test_99")
 
 
+def test_a_folder_of_one_slide_will_do(miniatures, tmp_path):
+    kind, root = datasets().load("slides"), tmp_path / "mine"
+    root.mkdir()
+    image = next((miniatures["slides"] / "images").glob("*.tif"))
+    (root / image.name).symlink_to(image)
+    (root / "manifest.csv").write_text(f"slide,patient,label\n{image.name},a,tumor\n")
+    dataset = kind(root, kind.Options())
+    only = one_slide(dataset, image.stem)
+    (slide,) = only.slides(Split.TEST)
+    assert only.excluded == {} and not only.annotated(slide)
+    with pytest.raises(DataError, match="one patient cannot be split"):
+        dataset.slides(Split.TEST)
+
+
 def test_the_slide_is_part_of_the_run(miniatures, tmp_path):
     def spec_of(**more):
         given = {"method": "cnfp", "dataset": "camelyon16", "preset": "smoke", "settings": ("search=slide",)}

@@ -18,14 +18,14 @@ from starlette.routing import Route
 from benchmark.annotating.guard import Guard
 from benchmark.annotating.keys import Keys
 from benchmark.annotating.pictures import Pictures, class_map, item_at, sample, uncertainty_map
-from benchmark.annotating.session import Refusal
+from benchmark.annotating.reviewing import Refusal
 from benchmark.annotating.standing import standing, unchanging
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from benchmark.annotating.session import Session
+    from benchmark.annotating.reviewing import Session
     from benchmark.slides import Slide
 
 STATIC = Path(__file__).parent / "static"

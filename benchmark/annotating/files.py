@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmark.annotating.journal import Cell, Given, Mark
-    from benchmark.annotating.session import Session
+    from benchmark.annotating.reviewing import Session
     from benchmark.annotating.steps import Steps
     from benchmark.slides import Grid, Slide
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.annotating.session import Refusal
+from benchmark.annotating.reviewing import Refusal
 from benchmark.storage import whole_file
 
 RESERVED = frozenset({"a", "u", "z", "y", "s", "m", "o", "?", " "})

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from benchmark.annotating.files import export, marks_of, write_answers
 from benchmark.annotating.journal import Event, Given, Journal, Mark, Record
 from benchmark.annotating.learner import Learner
-from benchmark.annotating.session import Session
+from benchmark.annotating.reviewing import Session
 from benchmark.annotating.steps import Steps, Stepwise
 from benchmark.config import RunRequest
 from benchmark.context import SilentReporter

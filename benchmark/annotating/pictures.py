@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmark.reporting.cells import cell_edges, nearest_cells
 
 if TYPE_CHECKING:
-    from benchmark.annotating.session import Session
+    from benchmark.annotating.reviewing import Session
     from benchmark.slides import Grid, Slide
 
 PATCH, CONTEXT, OVERVIEW = 256, 640, 1600

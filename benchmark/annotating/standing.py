@@ -10,7 +10,7 @@ from benchmark.annotating.pictures import colour, place_of, uncertainty
 if TYPE_CHECKING:
     from benchmark.annotating.journal import Record
     from benchmark.annotating.learner import View
-    from benchmark.annotating.session import Session
+    from benchmark.annotating.reviewing import Session
     from benchmark.slides import Slide
 
 

@@ -22,6 +22,7 @@ from .cases import Case, data_root
 from .labelled import LabelledOptions, LabelledSlides
 from .manifest import COLUMNS, NAMES, Manifest, read_manifest
 from .manifest_template import Template, propose
+from .wsi_dataset import Dealt
 from .wsi_miniature import Picture, Planned, linked, shares, write_miniature
 from .wsi_options import WsiOptions
 
@@ -111,11 +112,16 @@ class Slides(LabelledSlides):
         if given:
             return given
         patients = [case.patient for case in cases]
-        if len(set(patients)) < 2:
-            msg = f"{self.manifest.path} names no splits, and one patient cannot be split"
-            raise DataError(msg, fix=f"edit {self.manifest.path}: fill the column split or patient")
+        if len(set(patients)) < 2:  # `_empty` refuses it, unless nothing but one slide is asked for
+            return {case.id: Split.TEST for case in cases}
         tests = validation_patients(patients, [str(case.lesion) for case in cases], self.own.test, self.own.split_seed)
         return {case.id: Split.TEST if case.patient in tests else Split.TRAIN for case in cases}
+
+    def _empty(self, split: Split, dealt: Dealt) -> DataError:
+        if len({case.patient for case in self.cases.values()}) > 1 or any(case.part for case in self.cases.values()):
+            return super()._empty(split, dealt)
+        msg = f"{self.manifest.path} names no splits, and one patient cannot be split"
+        return DataError(msg, fix=f"edit {self.manifest.path}: fill the column split or patient")
 
     def aside(self, training: Sequence[Case]) -> frozenset[str]:
         """None where the manifest names validation slides."""

@@ -234,7 +234,7 @@ function drawStatus(items) {
   const status = at("status");
   const fault = lost || refused || (state.fault && `learning failed: ${state.fault}`);
   const left = items.filter((item) => given(item) === null).length;
-  const learning = state.busy === "learning" ? `learning; go on, these patches may be asked about next` : state.busy;
+  const learning = state.busy === "learning" ? "learning … go on meanwhile" : state.busy;
   status.className = fault ? "error" : state.busy ? "busy" : "";
   status.textContent = fault || learning || (examining() ? "" : `${left} to review`);
 }
