@@ -1,6 +1,7 @@
 """`bench annotate` over HTTP: who may speak, what counts, undo, resume, budgets, and the run that comes of it."""
 
 import json
+import shutil
 import socket
 import time
 
@@ -316,8 +317,7 @@ def test_a_session_goes_on_where_it_was(request_, tmp_path, cache):
         stream.write(b'{"kind": "answer", "marks": [[0, 0')  # a kill in the middle of a line
     for lose in (False, True):
         if lose:
-            for path in (folder / "rounds").iterdir():
-                path.unlink()
+            shutil.rmtree(folder / "rounds")
         with page_of(request_, folder, cache) as page:
             updates = []
             update = page.session.steps.update
@@ -430,6 +430,23 @@ def test_keys_are_any_characters_and_stay(page, request_):
         assert page.post("keys", keys).status_code == 400
     assert page.post("keys", dict(zip(names, "éф", strict=True))).status_code == 200
     assert [one["key"] for one in page.get("api/about").json()["classes"]] == ["é", "ф"]
+
+
+def test_what_cannot_be_read_or_written_is_told(page, monkeypatch):
+    def fails(*given, **named):
+        raise DataError("slide 'x': unreadable")
+
+    monkeypatch.setattr(type(page.annotated.slide), "read", fails)
+    answer = page.get("patch/7.jpg")
+    assert answer.status_code == 500 and answer.json() == {"error": "slide 'x': unreadable"}
+
+    def full(*given, **named):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(page.session._journal, "append", full)
+    answer = page.tab().send("answer", [(0, 1)])
+    assert answer.status_code == 507 and "no space left" in answer.json()["error"]
+    assert page.state()["answers"] == [] and page.state()["events"] == 0
 
 
 def test_pictures(page):

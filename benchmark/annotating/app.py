@@ -20,6 +20,7 @@ from benchmark.annotating.keys import Keys
 from benchmark.annotating.pictures import Pictures, class_map, item_at, sample, uncertainty_map
 from benchmark.annotating.reviewing import Refusal
 from benchmark.annotating.standing import standing, unchanging
+from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -118,7 +119,10 @@ async def _keys(opened: Opened, request: Request) -> Response:
 
 
 async def _export(opened: Opened, request: Request) -> Response:
-    files = await run_in_threadpool(opened.export)
+    try:
+        files = await run_in_threadpool(opened.export)
+    except (BenchError, OSError) as error:
+        return _refused(f"the export failed: {error}", 500)
     return JSONResponse({kind: str(path) for kind, path in files.items()})
 
 
@@ -151,7 +155,10 @@ async def _picture(picture: Callable[[int], bytes], opened: Opened, request: Req
     item: int = request.path_params["item"]
     if item >= len(opened.session.steps.places):
         return _refused(f"there is no patch {item}", 404)
-    return Response(await run_in_threadpool(picture, item), media_type="image/jpeg", headers=FOREVER)
+    try:
+        return Response(await run_in_threadpool(picture, item), media_type="image/jpeg", headers=FOREVER)
+    except BenchError as error:
+        return _refused(error.what, 500)
 
 
 async def _overview(pictures: Pictures, request: Request) -> Response:

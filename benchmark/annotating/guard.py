@@ -71,7 +71,7 @@ class Guard:
             return f"requests from {origin!r} are refused"
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return "requests from other sites are refused"
-        given = scope["path"].split("/")[1]
+        given = f"{scope['path']}/".split("/")[1]
         if not secrets.compare_digest(given.encode(), self._token.encode()):
             return "the token in the address is wrong: open the address that bench annotate printed last"
         length = headers.get("content-length", "0")

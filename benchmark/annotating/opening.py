@@ -21,6 +21,7 @@ from benchmark.context import SilentReporter
 from benchmark.dataset import Split
 from benchmark.errors import ConfigError
 from benchmark.expert import RecordedExpert
+from benchmark.provenance import code_digest
 from benchmark.registry import methods
 from benchmark.running.attempt import context_of
 from benchmark.running.device import choose_device, prepare
@@ -105,7 +106,8 @@ def opened(
         context = context_of(job, Ledger(), SilentReporter(), device, Examination(job.seen))
         steps = method.steps(slide, context)
         journal = Journal(folder / JOURNAL, _about(job, slide, steps))
-        learner = Learner(steps, _labels(job, slide, steps, folder / ROUNDS), folder / ROUNDS)
+        rounds = folder / ROUNDS / code_digest(type(job.method))[:12]  # other code takes up no nets of this one
+        learner = Learner(steps, _labels(job, slide, steps, rounds), rounds)
         if reopen and Record.of(journal.events).ended:
             journal.append(Event("reopen", who=who))
         session = Session(steps, journal, learner, who=who, budget=_budget(job))

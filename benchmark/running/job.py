@@ -188,10 +188,8 @@ def open_data(spec: RunSpec, cache: Path) -> OpenData:
     else:
         root = find_root(spec.dataset, spec.data)
     dataset = dataset_class(root, spec.options)
-    if spec.slide is None:
-        dataset.slides(
-            Split.TRAIN
-        )  # slides are opened here, so that data that cannot be used are refused while planning
+    if spec.slide is None:  # slides are opened here, so that data that cannot be used are refused while planning
+        dataset.slides(Split.TRAIN)
     content = content_digest(dataset.root, dataset.files())
     code = code_digest(dataset_class)
     return OpenData(dataset, content, digest_of([spec.dataset, facts_of(spec.options), content, code]))
