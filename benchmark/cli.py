@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.commands import (
+    annotate,
     audit,
     cache,
     compare,
@@ -95,6 +96,7 @@ app.command(epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=audit.EXAMPLES)(audit.audit)
+app.command(epilog=annotate.EXAMPLES)(annotate.annotate)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=refine.EXAMPLES)(refine.refine)
 app.command(epilog=predict.EXAMPLES)(predict.predict)

@@ -47,6 +47,7 @@ class RunRequest:
     memory: str | None = None
     dry_run: bool = False
     refit: bool = False
+    slide: str | None = None
 
 
 class RunFile(BaseModel):
@@ -59,6 +60,7 @@ class RunFile(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict)
     dataset: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    slide: str | None = None
     seed: int | None = None
     refit: bool = False
     device: str | None = None
@@ -87,6 +89,8 @@ class RunSpec:
     expected_data: str | None = field(default=None, compare=False)
     refit: bool = False
     """Fit on training and validation slides together, as the winner of a sweep is if `Method.refits`."""
+    slide: str | None = None
+    """The only slide there is, see `benchmark.one_slide`."""
 
     @property
     def title(self) -> str:
@@ -111,6 +115,7 @@ class RunSpec:
             "params": self.params.model_dump(mode="json"),
             "dataset": self.dataset,
             "options": self.options.model_dump(mode="json"),
+            **({"slide": self.slide} if self.slide else {}),
             "seed": self.seed,
             **({"refit": True} if self.refit else {}),
             "device": self.device,

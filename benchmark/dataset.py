@@ -178,6 +178,10 @@ class Dataset(ABC):
         """
         raise DataError(f"{cls.name} lays its grids over its own slides alone", fix="bench list datasets")
 
+    def usable(self) -> Mapping[str, Slide]:
+        """Every slide that can be used, of whichever split, by id; needs no split that anything can be learnt from."""
+        return {slide.id: slide for split in Split for slide in self.slides(split)}
+
     def missing(self, split: Split) -> Mapping[str, str]:
         """Slides that the split should have and that cannot be used (id → why); they are not among `slides`."""
         return {}

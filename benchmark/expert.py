@@ -174,9 +174,7 @@ class AnswerFile:
 
     def append(self, slide: str, item: str, answer: Answer, *, example: bool = False) -> None:
         """Keep an answer; it is on the disk when this returns."""
-        line: dict[str, Any] = {"slide": slide, "cell": item, "label": self._classes[answer.label], "who": answer.who}
-        line |= {"when": answer.when, "seconds": answer.seconds, **({"example": True} if example else {})}
-        text = (json.dumps(line) + "\n").encode()
+        text = answer_line(slide, item, self._classes[answer.label], answer, example=example)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("r+b" if self.path.exists() else "w+b") as stream:
             stream.truncate(self._whole)
@@ -211,6 +209,13 @@ class AnswerFile:
         if label not in self._classes:
             raise DataError(f"{where}: unknown class {label!r}", fix=f"the classes are {', '.join(self._classes)}")
         return slide, item, Answer(self._classes.index(label), *told), bool(fields.get("example"))
+
+
+def answer_line(slide: str, item: str, label: str, answer: Answer, *, example: bool = False) -> bytes:
+    """An answer as a line of an `AnswerFile`. `item`: see `Question.item`. `label`: name of its class."""
+    line: dict[str, Any] = {"slide": slide, "cell": item, "label": label, "who": answer.who}
+    line |= {"when": answer.when, "seconds": answer.seconds, **({"example": True} if example else {})}
+    return (json.dumps(line) + "\n").encode()
 
 
 class RecordedExpert:

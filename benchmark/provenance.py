@@ -17,10 +17,21 @@ from benchmark.discovery import spec_of
 HARNESS = frozenset(
     f"benchmark.{name}"
     for name in (
-        *("applying", "audit", "commands", "doctor", "reporting", "running", "testing", "tracking", "tuning"),
+        *(
+            "annotating",
+            "applying",
+            "audit",
+            "commands",
+            "doctor",
+            "reporting",
+            "running",
+            "testing",
+            "tracking",
+            "tuning",
+        ),
         *("cli", "config", "context", "datahome", "dataset", "describe", "digest", "discovery", "errors", "identity"),
         *("method", "provenance", "registry", "resources", "signals", "stages", "storage", "stored", "supervision"),
-        "two_classes",
+        *("one_slide", "two_classes"),
     )
 )
 """Modules and rooms that no component's digest covers, though components import them: see `code_digest`."""

@@ -137,6 +137,10 @@ class Labels:
         """Whether a slide has a fine annotation; tells nothing of its content and is not counted."""
         return self.__source.annotated(slide)
 
+    def reviewable(self, slide: Slide) -> bool:
+        """Whether the expert can be asked about a slide: one who is simulated knows the annotated ones alone."""
+        return self.drawn(slide) or not isinstance(self.__expert, SimulatedExpert)
+
     def full(self, slide: Slide) -> Annotation:
         """The whole fine annotation of a training slide."""
         self.__check(Supervision.FULL, slide)

@@ -56,6 +56,10 @@ def run(
         Path | None, typer.Option(metavar="FILE", help="YAML file of a run; command-line options override it.")
     ] = None,
     features: Features = None,
+    slide: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="This slide alone, of whichever split; for methods that learn from no other."),
+    ] = None,
     refit: Annotated[
         bool,
         typer.Option(
@@ -103,6 +107,7 @@ def run(
         preset=preset,
         settings=(*(settings or ()), *features_setting(features)),
         config=config,
+        slide=slide,
         seeds=chosen_seeds(seed, seeds),
         device=device,
         data=data,

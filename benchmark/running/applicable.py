@@ -13,11 +13,17 @@ if TYPE_CHECKING:
     from benchmark.slides import Slide
 
 
-def not_applicable(kind: type[Method], dataset: Dataset) -> str | None:
-    """Why not: the method's own reason, or that the labels it learns from are not there. None when it can."""
-    return (
-        kind.not_applicable(dataset) or _untaught(kind, dataset) or _one_class(kind, dataset) or _undrawn(kind, dataset)
-    )
+def not_applicable(method: Method | type[Method], dataset: Dataset) -> str | None:
+    """Why not: the method's own reason, or that the labels it learns from are not there. None when it can.
+
+    Answers on record (`Method.expert`) need no labels of the data set.
+    """
+    kind = method if isinstance(method, type) else type(method)
+    if (reason := kind.not_applicable(dataset)) is not None:
+        return reason
+    if not isinstance(method, type) and method.expert().answers is not None:
+        return None
+    return _untaught(kind, dataset) or _one_class(kind, dataset) or _undrawn(kind, dataset)
 
 
 def _untaught(kind: type[Method], dataset: Dataset) -> str | None:

@@ -76,7 +76,7 @@ def run_task(task: Task, channel: Channel, *, force: bool) -> Outcome:
 
 def run_one(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
     """Do one run, unless its identity is finished. Errors mark the stored run FAILED and are raised."""
-    reason = not_applicable(type(job.method), job.dataset)
+    reason = not_applicable(job.method, job.dataset)
     if reason is not None:
         return Outcome(job.spec, "not applicable", reason)
     while True:

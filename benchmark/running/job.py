@@ -16,6 +16,7 @@ from benchmark.expert import create_expert
 from benchmark.identity import digest_of, facts_of
 from benchmark.method import Method
 from benchmark.metrics.suite import SCHEMA
+from benchmark.one_slide import one_slide
 from benchmark.provenance import code_digest, code_version
 from benchmark.registry import datasets, methods
 from benchmark.running.plan import SYNTHETIC_SEED
@@ -177,6 +178,7 @@ class Known:
 def reopen_job(spec: RunSpec, cache: Path, known: Known) -> Job:
     """Open a run that was surveyed before. Raises `BenchError` when the data have gone since."""
     dataset = datasets().load(spec.dataset)(known.root, spec.options)
+    dataset = dataset if spec.slide is None else one_slide(dataset, spec.slide)
     method = methods().load(spec.method)(spec.params)
     return Job(spec, method, dataset, known.content, known.data_identity, known.identity, cache)
 
@@ -192,7 +194,8 @@ def open_data(spec: RunSpec, cache: Path) -> OpenData:
     else:
         root = find_root(spec.dataset, spec.data)
     dataset = dataset_class(root, spec.options)
-    dataset.slides(Split.TRAIN)  # slides are opened here, so that data that cannot be used are refused while planning
+    if spec.slide is None:  # slides are opened here, so that data that cannot be used are refused while planning
+        dataset.slides(Split.TRAIN)
     content = content_digest(dataset.root, dataset.files())
     code = code_digest(dataset_class)
     return OpenData(dataset, content, digest_of([spec.dataset, facts_of(spec.options), content, code]))
@@ -203,6 +206,8 @@ def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:
     method_class = methods().load(spec.method)
     data = data or open_data(spec, cache)
     method = method_class(spec.params)
+    if spec.slide is not None:
+        data = OpenData(one_slide(data.dataset, spec.slide), data.content, digest_of([data.identity, spec.slide]))
     identity = digest_of(
         {
             "method": spec.method,

@@ -96,6 +96,10 @@ def _resolve(
     if refit and not method(params).refits():
         what = f"{one.name} needs validation slides with these parameters, so it cannot be fitted on them too"
         raise ConfigError(what, fix="drop --refit")
+    slide = request.slide or file.slide
+    if slide and not method(params).transductive():
+        msg = f"{one.name} learns from training slides with these parameters, and --slide leaves none"
+        raise ConfigError(msg, fix="drop --slide, or --set search=slide for methods that have it")
     return RunSpec(
         method=one.name,
         params=params,
@@ -108,7 +112,10 @@ def _resolve(
         synthetic_slides=_slides(request.synthetic_slides) or file.synthetic_slides or config.SYNTHETIC_SLIDES,
         variant=label_of(params, config.resolve(method, preset)),
         refit=refit,
-        settings=label_of(options, _defaults(dataset.Options)),
+        settings=" ".join(
+            filter(None, (label_of(options, _defaults(dataset.Options)), f"slide={slide}" * bool(slide)))
+        ),
+        slide=slide,
         expected_data=file.provenance.get("data_digest"),
     )
 

@@ -76,7 +76,7 @@ class Survey:
             absent = self.lenient and error is data
             ended = Outcome(spec, "skipped", error.what) if absent else Outcome(spec, "failed", error.what, error=error)
             return Prospect(spec, digest_of(facts), spec.dataset, outcome=ended)
-        reason = not_applicable(type(job.method), job.dataset)
+        reason = not_applicable(job.method, job.dataset)
         outcome = None if reason is None else Outcome(spec, "not applicable", reason)
         return Prospect(spec, job.identity, job.experiment, job, outcome)
 

@@ -214,6 +214,10 @@ class WsiDataset(Dataset):
         """The slides of one split that can be used, by id."""
         return self._dealt.slides[split]
 
+    def usable(self) -> Mapping[str, Slide]:
+        """Every slide that can be opened, by id."""
+        return {name: self.slide(name) for name in self.facts}
+
     def missing(self, split: Split) -> Mapping[str, str]:
         """What the split should have and has not, or cannot be read."""
         return {slide: why for slide, why in self._dealt.missing.items() if self._dealt.parts[slide] is split}

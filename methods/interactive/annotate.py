@@ -79,7 +79,7 @@ def look_up(
 
     Over several slides in random order, evenly. None at all where the budget allows none.
     """
-    drawn = [part for part in base.parts if labels.drawn(part.slide)]
+    drawn = [part for part in base.parts if labels.reviewable(part.slide)]
     rng = context.generator("queries", base.parts[0].slide.id)
     order = rng.permutation(len(drawn)).tolist()
     by_label: list[list[Query]] = []
@@ -132,11 +132,12 @@ class Annotation:
 
     def _round(self, maps: Maps) -> None:
         loop, batch = self.loop, self.loop.propose()
-        try:
-            for item in batch.items:
+        for item in batch.items:
+            try:
                 loop.answer(item, self._ask(item))
-        except BudgetError as spent:
-            self.stopped = spent.what
+            except BudgetError as spent:  # a person who left may have answered later items of the batch
+                self.stopped = self.stopped or spent.what
+        if self.stopped:
             loop.stop()
             if not loop.pending:
                 return

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .annotate import Normalisation, Opened
     from .search_base import SearchBase
+    from .stepwise import Stepwise
     from .two_nets import TwoNets
 
 CITATION = "Interactive Learning for Assisting Whole Slide Image Annotation. ACPR 2021, LNCS 13189"
@@ -41,6 +42,7 @@ class Interactive(Method[InteractiveParams]):
 
     supervision: ClassVar[frozenset[Supervision]] = frozenset({Supervision.REVIEW})
     multiclass = True
+    alone: ClassVar[Mapping[str, Any]] = {"search": "slide"}
     Params = InteractiveParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
@@ -101,6 +103,12 @@ class Interactive(Method[InteractiveParams]):
         rows, cols = base.parts[0].places.T
         return replace(told, embeddings=Embeddings(values, rows, cols))
 
+    def steps(self, slide: Slide, context: Context) -> Stepwise:
+        """The annotation of one slide step by step, for a person: what `predict` does with search=slide."""
+        from .stepwise import Stepwise
+
+        return Stepwise(self.name, self.params, slide, context)
+
     def _stage(self, slide: Slide | None = None) -> str:
         """The strategies share their code, so the name of the stage has to tell them apart."""
         return f"annotate:{self.name}" if slide is None else f"annotate:{self.name}:{slide.id}"
@@ -110,7 +118,7 @@ class Interactive(Method[InteractiveParams]):
         from .annotate import Opened
 
         coding = Coding.of(self.params, context.classes)
-        slides = [slide for slide in train if train.labels.drawn(slide)]
+        slides = [slide for slide in train if train.labels.reviewable(slide)]
         opened = Opened.of(slides, self.params, coding, context)
         if not len(opened.base):
             raise DataError("there is no training slide with tissue to search", fix="--set search=slide")

@@ -81,6 +81,10 @@ class Loop:
         """The answers to the open batch."""
         self.trained = False
         """Whether f_cl has learnt anything yet."""
+        self.look_ahead = 0
+        """How many items beyond the open batch `propose` also names in `ahead`."""
+        self.ahead: tuple[int, ...] = ()
+        """What the strategy would choose next by what is known now: to be reviewed while the nets are tuned."""
         self._query: Floats | None = None
         self._relevant: list[int] = []
         self._stopped = False
@@ -113,8 +117,13 @@ class Loop:
             fallback = "classifier" in self._strategy.needs and not self.trained
             rng = generator("select", self._seed, self.session, self.round)
             select = front_mid_end if fallback else self._strategy.select
-            items = select(self._ranking(fallback), self._params.reviews, rng)
-            self.batch = Batch(self.session, self.round, tuple(items.tolist()), fallback)
+            ranking = self._ranking(fallback)
+            items = tuple(select(ranking, self._params.reviews, rng).tolist())
+            self.batch = Batch(self.session, self.round, items, fallback)
+            if self.look_ahead:
+                further = generator("ahead", self._seed, self.session, self.round)
+                more = select(ranking, self._params.reviews + self.look_ahead, further).tolist()
+                self.ahead = tuple(item for item in more if item not in items)
         return self.batch
 
     def answer(self, item: int, label: int) -> None:
@@ -236,6 +245,7 @@ class Loop:
             "batch": None if self.batch is None else [list(self.batch.items), self.batch.fallback],
             "query": self._query,
             "relevant": list(self._relevant),
+            "ahead": list(self.ahead),
             "nets": self.nets.state() if self.trained else None,
         }
 
@@ -248,6 +258,7 @@ class Loop:
         batch = state["batch"]
         self.batch = None if batch is None else Batch(self.session, self.round, tuple(batch[0]), batch[1])
         self._query, self._relevant = state["query"], list(state["relevant"])
+        self.ahead = tuple(state["ahead"])
         self._predicted = None
         if state["nets"] is not None:
             self.nets.restore(state["nets"])
