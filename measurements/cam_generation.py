@@ -28,9 +28,10 @@ from benchmark.context import Context
 from benchmark.dataset import Dataset, Split
 from benchmark.learning.nets.heads import resize
 from benchmark.learning.training import place
-from benchmark.methods.wsss.cam import Merger, Patch, pseudo_masks, refined
+from benchmark.methods.wsss.cam import pseudo_masks
 from benchmark.methods.wsss.classifier import CamNet, create_classifier
 from benchmark.methods.wsss.classifier_params import ClassifierParams
+from benchmark.methods.wsss.merging import Merger, Place, refined
 from benchmark.methods.wsss.patches import PatchSet, cut, patch_grid, read_whole, resized, standardised
 from benchmark.registry import datasets
 from benchmark.slides import Grid
@@ -48,7 +49,7 @@ def one_at_a_time(net: CamNet, train: View, params: ClassifierParams, context: C
         present = train.labels.patch(slide, grid, params.presence)
         for (row, col, x, y), pixels in zip(grid.patches(), cut(read_whole(slide, params), grid), strict=True):
             scores = refined(patch_scores(net, pixels, params, context.device), [present[row, col]])
-            merger.scored([Patch(slide.id, x, y, pixels, present[row, col])], scores)
+            merger.scored([Place(slide.id, x, y, present[row, col])], scores)
     return merger.finish()
 
 

@@ -17,7 +17,7 @@ from benchmark.context import Context
 from benchmark.errors import ConfigError, SupervisionError
 from benchmark.learning.nets.backbones import Backbone
 from benchmark.method import Method, MethodCard
-from benchmark.methods.wsss.cam import Merger, Patch, evidence, pseudo_masks
+from benchmark.methods.wsss.cam import Patch, evidence, pseudo_masks
 from benchmark.methods.wsss.classifier import (
     CamNet,
     create_classifier,
@@ -33,6 +33,7 @@ from benchmark.methods.wsss.classifier_params import (
     CLASSIFIER_SMOKE,
     ClassifierParams,
 )
+from benchmark.methods.wsss.merging import Merger, Place
 from benchmark.methods.wsss.patches import PatchSet, augmented, crop_box, patch_grid, resized, standardised
 from benchmark.slides import Grid, Slide
 from benchmark.supervision import Labels, Ledger, Supervision, View
@@ -363,7 +364,7 @@ def plain_cam(net, patch, values):
 def test_batched_cam_equals_one_window_at_a_time(tmp_path, masks, net, side):
     values = params(cls_input=side, cam_scales=(1.0, 1.25, 2.0))
     patches = PatchSet.of(view(tmp_path, masks), values).pixels[:7]
-    together = evidence(net, [Patch("s", 0, 0, pixels, None) for pixels in patches], values, "cpu")
+    together = evidence(net, [Patch("s", 0, 0, None, pixels) for pixels in patches], values, "cpu")
     alone = torch.stack([plain_cam(net, pixels, values) for pixels in patches])
     assert together.shape == (7, 2, 32, 32)
     assert torch.allclose(together, alone, atol=0.1)  # Pillow and PyTorch round some pixels apart by one
@@ -401,7 +402,7 @@ def test_without_refinement_no_label_is_asked_for(tmp_path, masks, net):
 def test_refinement_excludes_absent_classes(tmp_path, masks, net):
     pixels = PatchSet.of(view(tmp_path, masks), params()).pixels[0]
     told = [None, np.array([True, True]), np.array([True, False]), np.array([False, True])]
-    free, both, normal, gland = evidence(net, [Patch("s", 0, 0, pixels, one) for one in told], params(), "cpu")
+    free, both, normal, gland = evidence(net, [Patch("s", 0, 0, one, pixels) for one in told], params(), "cpu")
     assert torch.isfinite(free).all()
     assert torch.equal(free, both)
     assert bool((normal.argmax(0) == 0).all())
@@ -435,7 +436,7 @@ def merged(how, scores):
     values = ClassifierParams(cam_merge=how, patch_side=8, patch_stride=8)
     merger = Merger(values, 2)
     merger.open(SimpleNamespace(id="s", size=(8, 8)))
-    patch = Patch("s", 0, 0, np.zeros((8, 8, 3), np.uint8), None)
+    patch = Place("s", 0, 0, None)
     for one in scores:
         merger.scored([patch], torch.tensor(one)[None, :, None, None].expand(1, 2, 8, 8))
     return int(merger.finish()["s"][3, 5])
@@ -452,7 +453,8 @@ def test_defaults_are_those_of_the_paper():
 
 @pytest.mark.parametrize("preset", [CLASSIFIER_QUICK, CLASSIFIER_SMOKE])
 def test_presets_fit_the_parameters(preset):
-    assert ClassifierParams(**preset).cls_pretrained is False
+    values = ClassifierParams(**preset)
+    assert not values.cls_pretrained or values.cls_backbone == "imagenet-lite0", "a download"
 
 
 @pytest.mark.parametrize(

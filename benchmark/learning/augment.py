@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+Channels = tuple[float, float, float]
+
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 IGNORE = 255
@@ -28,13 +30,18 @@ Pixels = NDArray[np.float32]
 class Augmentation:
     """What happens to one training tile. `ratio`: range of the resize factor q. `crop`: side of the result in px.
 
-    `flip`: probability of a horizontal flip. `distortion`: photometric distortion on or off.
+    `flip`: probability of a horizontal flip. `distortion`: photometric distortion on or off. `turn`: a random multiple
+    of 90°. `jitter`: largest change of brightness, as a share of white, and of contrast.
     """
 
     ratio: tuple[float, float] = (0.75, 3.0)
     crop: int = 256
     flip: float = 0.5
     distortion: bool = True
+    turn: bool = False
+    jitter: float = 0.0
+    mean: Channels = IMAGENET_MEAN
+    std: Channels = IMAGENET_STD
 
     def __call__(self, image: Image, labels: Image, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A normalised image (float32 3 × crop × crop) and its labels (int64 crop × crop).
@@ -50,10 +57,16 @@ class Augmentation:
         pixels, classes = resized_crop(image, size, box), resized_labels(labels, size, box)
         if rng.random() < self.flip:
             pixels, classes = pixels[:, ::-1], classes[:, ::-1]
+        if self.turn:
+            quarters = int(rng.integers(4))
+            pixels, classes = np.rot90(pixels, quarters), np.rot90(classes, quarters)
         if self.distortion:
             pixels = distort(pixels, rng)
+        if self.jitter:
+            pixels = jittered(pixels, self.jitter, rng)
+        height, width = classes.shape
         padded = torch.zeros(3, self.crop, self.crop)
-        padded[:, :height, :width] = normalised(np.ascontiguousarray(pixels))
+        padded[:, :height, :width] = normalised(np.ascontiguousarray(pixels), self.mean, self.std)
         target = torch.full((self.crop, self.crop), IGNORE, dtype=torch.long)
         target[:height, :width] = torch.from_numpy(classes.astype(np.int64))
         return padded, target
@@ -103,6 +116,12 @@ def distort(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return pixels
 
 
+def jittered(pixels: Pixels, most: float, rng: np.random.Generator) -> Pixels:
+    """Contrast about mid-grey × U(1 ± most), then brightness ± U(most) of white, clipped to [0, 255]."""
+    contrast, brightness = rng.uniform(1 - most, 1 + most), 255 * rng.uniform(-most, most)
+    return _clip((pixels - 127.5) * np.float32(contrast) + np.float32(127.5 + brightness))
+
+
 def saturated(pixels: Pixels, factor: float) -> Pixels:
     """HSV saturation times `factor`, at most 1; value and hue stay.
 
@@ -125,8 +144,8 @@ def hue_turned(pixels: Pixels, turn: float) -> Pixels:
 
 def normalised(
     images: NDArray[np.uint8] | Pixels,
-    mean: tuple[float, float, float] = IMAGENET_MEAN,
-    std: tuple[float, float, float] = IMAGENET_STD,
+    mean: Channels = IMAGENET_MEAN,
+    std: Channels = IMAGENET_STD,
 ) -> Tensor:
     """(… × H × W × 3 in [0, 255] - mean) / std as float32, channels first: … × 3 × H × W."""
     scaled = (torch.from_numpy(images).float() - torch.tensor(mean)) / torch.tensor(std)

@@ -54,6 +54,17 @@ def poly_rate(step: int, steps: int, base: float, minimum: float = 0.0, power: f
     return float((base - minimum) * left**power + minimum)
 
 
+def one_cycle_rate(step: int, steps: int, peak: float) -> float:
+    """Up to `peak` over 30 % of the steps, then down to next to nothing, along cosines (PyTorch's OneCycleLR)."""
+    first, last = peak / 25, peak / 25 / 1e4
+    top, end = 0.3 * steps - 1, steps - 1
+    if step <= top:
+        low, high, share = first, peak, step / top if top > 0 else 1.0
+    else:
+        low, high, share = peak, last, min(1.0, (step - top) / (end - top))
+    return float(high + (low - high) / 2 * (1 + math.cos(math.pi * share)))
+
+
 def seed_torch(context: Context, *axes: str | int) -> None:
     """Seed PyTorch's own generators (initial weights, dropout) from the run's seed and these axes."""
     torch.manual_seed(context.seed_for(*axes))

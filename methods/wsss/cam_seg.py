@@ -1,4 +1,4 @@
-"""CAM masks → PSPNet: the weakly supervised pipeline (OEEM, Li et al., MICCAI 2022, §2.2) and its plain form, cam-seg.
+"""CAM masks → segmentation net: the weakly supervised pipeline (OEEM, MICCAI 2022), and cam-seg, its plain form.
 
 Patch labels → classifier → class activation maps, refined by the labels → masks of the training slides → segmentation
 net. `cam-seg` minimises plain cross-entropy on the masks; `oeem` and `ohem` weigh its pixels.
@@ -17,7 +17,8 @@ from benchmark.learning.segmentation.segmenter import Masks, MaskSource, Segment
 from benchmark.method import MethodCard, param
 from benchmark.supervision import Supervision, View
 
-from .classifier_params import CLASSIFIER_FIELDS, CLASSIFIER_QUICK, CLASSIFIER_SMOKE, ClassifierParams
+from .cam_source import CamSource
+from .classifier_params import CLASSIFIER_QUICK, CLASSIFIER_SMOKE, ClassifierParams
 
 if TYPE_CHECKING:
     from benchmark.context import Context
@@ -51,8 +52,8 @@ class CamPipeline(Segmenter[C]):
     supervision: ClassVar[frozenset[Supervision]] = frozenset({Supervision.PATCH})
 
     def refits(self) -> bool:
-        """The paper trains on all of them; only `cls_select=best` selects by validation slides."""
-        return self.params.cls_select == "last"
+        """The paper trains on all of them; only a classifier with `cls_select=best` selects by validation slides."""
+        return self.params.cls_select == "last" or self.params.cam_from != "classifier"
 
     def encoders(self) -> tuple[str, ...]:
         """The backbones of the classifier and of the segmentation net."""
@@ -62,31 +63,35 @@ class CamPipeline(Segmenter[C]):
         classifier = seen_by(params.cls_backbone, pretrained=params.cls_pretrained, weights=params.cls_weights)
         return (classifier, *super().encoders())
 
+    def cam_source(self) -> CamSource:
+        """What turns patch labels into masks, as `cam_from` says."""
+        if self.params.cam_from == "frozen-stages":
+            from .frozen_stages import FrozenStages
+
+            return FrozenStages(self.params)
+        from .cam import ClassifierCam
+
+        return ClassifierCam(self.params)
+
     def mask_source(self, train: View, validation: View, context: Context) -> MaskSource:
         """The stages "classifier", "cam" (if examined) and "pseudo_masks"."""
-        from .classifier import train_classifier
+        source = self.cam_source()
 
-        def classifier() -> dict[str, Any]:
-            return dict(train_classifier(train, validation, self.params, context))
+        def learn() -> dict[str, Any]:
+            return source.learn(train, validation, context)
 
-        weights = context.stage("classifier", classifier, uses=CLASSIFIER_FIELDS, code=CamPipeline)
+        def masks(stage: str, *, refine: bool) -> Masks:
+            def made() -> Masks:
+                return source.masks(state, train, context, refine=refine)
+
+            return context.stage(stage, made, uses=source.masks_from, after=("classifier",), code=CamPipeline)
+
+        state = context.stage("classifier", learn, uses=source.learns_from, code=CamPipeline)
         if self.params.examine_cam:
-            context.examine("cam", _each(train, self._masks("cam", weights, train, context, refine=False)))
-        masks = self._masks("pseudo_masks", weights, train, context, refine=True)
-        context.examine("pseudo_mask", _each(train, masks))
-        return MaskSource(lambda: masks, after=("pseudo_masks",))
-
-    def _masks(self, stage: str, weights: Mapping[str, Any], train: View, context: Context, *, refine: bool) -> Masks:
-        from .cam import pseudo_masks
-        from .classifier import create_classifier
-
-        def masks() -> Masks:
-            net = create_classifier(self.params, len(context.classes), initialise=False)
-            net.load_state_dict(dict(weights))
-            return pseudo_masks(net, train, self.params, context, refine=refine)
-
-        uses = tuple(ClassifierParams.model_fields)
-        return context.stage(stage, masks, uses=uses, after=("classifier",), code=CamPipeline)
+            context.examine("cam", _each(train, masks("cam", refine=False)))
+        pseudo = masks("pseudo_masks", refine=True)
+        context.examine("pseudo_mask", _each(train, pseudo))
+        return MaskSource(lambda: pseudo, after=("pseudo_masks",))
 
 
 class CamSeg(CamPipeline[CamSegParams]):

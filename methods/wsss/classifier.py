@@ -98,6 +98,7 @@ def train_classifier(train: View, validation: View, params: ClassifierParams, co
         save_every=steps,
         validate=_validation(net, validation, params, context) if params.cls_select == "best" else None,
         validate_every=steps,
+        half=params.amp != "none",
     )
     train_steps(net, _optimiser(net, params), training, context)
     return {name: value.detach().cpu() for name, value in net.state_dict().items()}
@@ -166,7 +167,7 @@ def validation_loss(net: CamNet, patches: PatchSet, params: ClassifierParams, co
     for start in range(0, len(patches), params.cls_batch):
         images = torch.from_numpy(np.stack(patches.pixels[start : start + params.cls_batch])).permute(0, 3, 1, 2)
         present = torch.from_numpy(patches.present[start : start + params.cls_batch]).float()
-        with autocast(context.device):
+        with autocast(context.device, params.amp == "all"):
             logits = net(standardised(resized(images, params.cls_input), params, context.device))
         total += _loss(logits, present).item() * len(present)
     net.train()

@@ -7,17 +7,21 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, FilePath, model_validator
 
-from benchmark.method import Params, param
+from benchmark.learning.encoders.encoder_names import EncoderName
+from benchmark.learning.precision import PrecisionParams
+from benchmark.method import param
 
 Scale = Annotated[float, Field(ge=1.0, le=8.0)]
+FrozenScale = Annotated[float, Field(ge=0.05, le=4.0)]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Spread = Annotated[float, Field(gt=0.0, le=1.0)]
 
 CODE = "released code"
+EXTENSION = "an extension"
 PAPER = "paper §3.1"
 
 
-class ClassifierParams(Params):
+class ClassifierParams(PrecisionParams):
     """Everything up to the pseudo-masks."""
 
     patch_side: int = param(112, "side of a training patch", symbol="p", unit="px", source=PAPER, ge=8)
@@ -26,7 +30,17 @@ class ClassifierParams(Params):
         0.05, "a class is present in a patch when it covers more than this", symbol="τ_y", source=CODE, ge=0.0, lt=0.5
     )
 
-    cls_backbone: str = param("resnet38", "backbone of the classifier: 'resnet38' or a timm model", source=PAPER)
+    cam_from: Literal["classifier", "frozen-stages"] = param(
+        "classifier",
+        "'classifier': cls_backbone is trained on the patches, as in the paper; 'frozen-stages': a logistic regression"
+        " on the maps of its last stages, which stay as they are (of the cls_ parameters only its weights matter)",
+        source="paper §2.2; 'frozen-stages' is an extension",
+    )
+    cls_backbone: EncoderName = param(
+        "resnet38",
+        "backbone of the classifier: 'resnet38', an encoder with stages (bench list encoders), or a timm model",
+        source=PAPER,
+    )
     cls_weights: FilePath | None = param(None, "local weight file of the backbone (res38d.pth for 'resnet38')")
     cls_pretrained: bool = param(True, "start from ImageNet weights; false: random weights", source=PAPER, given=True)
     cls_b7_dilation: int = param(
@@ -74,6 +88,18 @@ class ClassifierParams(Params):
         "last", "keep the last epoch, or the one with the lowest loss on the validation patches", source="D20"
     )
 
+    frozen_stages: int = param(3, "stages whose maps are taken, from the deepest on", source=EXTENSION, ge=1, le=5)
+    frozen_scales: tuple[FrozenScale, ...] = param(
+        (0.5,), "factors by which a slide is resized for the frozen encoder", source=EXTENSION, min_length=1
+    )
+    frozen_cell: int = param(
+        16, "distance of the positions to which all maps are brought", unit="px", source=EXTENSION, ge=1
+    )
+    frozen_flip: bool = param(True, "average the maps with those of the mirrored slide", source=EXTENSION)
+    frozen_c: float = param(
+        0.01, "inverse strength of the logistic regression's penalty", symbol="C", source=EXTENSION, gt=0.0
+    )
+
     cam_scales: tuple[Scale, ...] = param(
         (1.0, 1.25, 1.5, 1.75, 2.0), "scales at which a patch is scored", symbol="r", source=PAPER, min_length=1
     )
@@ -92,28 +118,35 @@ class ClassifierParams(Params):
         return self
 
 
-CLASSIFIER_FIELDS = tuple(name for name in ClassifierParams.model_fields if not name.startswith("cam_"))
-"""Parameters that the stage "classifier" uses."""
+PATCH_FIELDS = ("patch_side", "patch_stride", "presence")
+CLASSIFIER_FIELDS = (
+    *PATCH_FIELDS,
+    "amp",
+    *(name for name in ClassifierParams.model_fields if name.startswith("cls_")),
+)
+"""Parameters that training the classifier uses."""
 CAM_FIELDS = (
-    *("patch_side", "patch_stride", "presence", "cls_backbone", "cls_b7_dilation", "cls_input", "cls_mean", "cls_std"),
+    *PATCH_FIELDS,
+    *("amp", "cls_backbone", "cls_b7_dilation", "cls_input", "cls_mean", "cls_std"),
     *("cam_scales", "cam_merge", "cam_batch"),
 )
-"""Parameters that a stage making masks uses, after the stage "classifier"."""
+"""Parameters that the classifier's CAM uses besides."""
+FROZEN_FIELDS = (
+    *PATCH_FIELDS,
+    *("amp", "cls_backbone", "cls_weights", "cls_pretrained"),
+    *("frozen_stages", "frozen_scales", "frozen_cell", "frozen_flip", "frozen_c"),
+)
+"""Parameters that the linear layer on frozen stages uses."""
 
 CLASSIFIER_QUICK: Mapping[str, Any] = {
-    "cls_backbone": "test_resnet",
-    "cls_pretrained": False,
-    "cls_input": 64,
-    "cls_batch": 32,
-    "cls_epochs": 20,
-    "cls_steps": 75,
-    "cls_lr": 0.05,
-    "cam_scales": (1.0,),
+    "cam_from": "frozen-stages",
+    "cls_backbone": "imagenet-lite0",
+    "frozen_stages": 4,
+    "frozen_scales": (0.5, 0.75),
     "cam_merge": "score",
-    "cam_batch": 64,
 }
-"""Minutes on two CPU cores, from scratch: a small net, smaller inputs, fewer steps, a single scale, and summed scores
-instead of votes where patches overlap, which suits a weak classifier better."""
+"""Seconds on two CPU cores, from ImageNet weights that come with the project. Summed scores instead of votes where
+patches overlap: what one label excludes stays excluded."""
 
 CLASSIFIER_SMOKE: Mapping[str, Any] = {
     "cls_backbone": "test_resnet",

@@ -50,9 +50,9 @@ def create_backbone(
     purpose: Literal["cam", "segmentation"],
     b7_dilation: int | None = None,
 ) -> Backbone:
-    """The encoder `name`: "resnet38" (the wide ResNet-38), or a convolutional timm model.
+    """The encoder `name`: "resnet38" (the wide ResNet-38), a convolutional encoder of the catalogue or of timm.
 
-    timm models are dilated to output stride 8 where they can be. `weights`, a local file, wins over
+    They are dilated to output stride 8 where they can be. `weights`, a local file, wins over
     `pretrained`, which downloads timm's own weights; with neither, weights are random. `purpose` sets the
     dilation of ResNet-38's last block, `b7_dilation` overrules it.
 
@@ -62,7 +62,7 @@ def create_backbone(
     if name == RESNET38:
         dilation = B7_DILATION[purpose] if b7_dilation is None else b7_dilation
         return Backbone(_resnet38(dilation, pretrained=pretrained, weights=weights, purpose=purpose), CHANNELS)
-    fix = _fix(purpose, f"{name}.safetensors")
+    fix = weights_fix(purpose, f"{name}.safetensors")
     body = create_net(name, pretrained=pretrained, weights=weights, fix=fix, **_stages(name))
     first, second, third = body.feature_info.channels()  # type: ignore[union-attr, operator]
     return Backbone(body, (first, second, third))
@@ -71,7 +71,7 @@ def create_backbone(
 def _resnet38(dilation: int, *, pretrained: bool, weights: Path | None, purpose: str) -> ResNet38:
     if weights is None and pretrained:
         problem = "'resnet38' has no weights to download; pretrained needs the file res38d.pth"
-        raise WeightsError(problem, fix=_fix(purpose, "res38d.pth"))
+        raise WeightsError(problem, fix=weights_fix(purpose, "res38d.pth"))
     state = None if weights is None else load_state(weights)
     body = ResNet38(dilation)
     if state is not None:
@@ -96,7 +96,8 @@ def _stages(name: str) -> dict[str, Any]:
     return {"features_only": True, **options}
 
 
-def _fix(purpose: str, file: str) -> str:
+def weights_fix(purpose: str, file: str) -> str:
+    """What to type where weights of a backbone cannot be loaded."""
     prefix = "cls" if purpose == "cam" else "seg"
     local, random = f"--set {prefix}_weights={file}", f"--set {prefix}_pretrained=false"
     return f"give a local file with {local}, or start at random with {random}"

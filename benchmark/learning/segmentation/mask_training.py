@@ -1,22 +1,25 @@
-"""The segmentation stage: a PSPNet learns from one mask per training slide (OEEM, §2.3 and §3.1; released code)."""
+"""The segmentation stage: a net learns from one mask per training slide (OEEM, §2.3 and §3.1; released code)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from benchmark.learning.augment import Augmentation, recompressed
+from benchmark.learning.augment import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Channels, recompressed
+from benchmark.learning.encoders.stage_maps import create_stages
+from benchmark.learning.encoders.timm_nets import transform_of
 from benchmark.learning.losses import PixelLoss
-from benchmark.learning.nets.backbones import create_backbone
+from benchmark.learning.nets.backbones import create_backbone, weights_fix
+from benchmark.learning.nets.fpn import FpnNet
 from benchmark.learning.nets.heads import resize
 from benchmark.learning.nets.pspnet import PspNet
 from benchmark.learning.segmentation.segmentation_params import SegmentationParams
-from benchmark.learning.training import Training, place, poly_rate, seed_torch, train_steps
+from benchmark.learning.training import Training, one_cycle_rate, place, poly_rate, seed_torch, train_steps
 from benchmark.slides import Grid
 
 if TYPE_CHECKING:
@@ -26,8 +29,20 @@ if TYPE_CHECKING:
 STAGE = "segmentation"
 
 
-def create_net(params: SegmentationParams, classes: int, *, initialise: bool) -> PspNet:
-    """The net with initial weights as the parameters say, or at random when trained ones will be loaded."""
+def create_net(params: SegmentationParams, classes: int, *, initialise: bool) -> nn.Module:
+    """The net with initial weights as the parameters say, or at random when trained ones will be loaded.
+
+    Images B × 3 × H × W → logits B × K × h × w and, of an auxiliary head, the same or None.
+    """
+    if params.seg_net == "fpn":
+        stages = create_stages(
+            params.seg_backbone,
+            params.seg_stages,
+            pretrained=params.seg_pretrained and initialise,
+            weights=params.seg_weights if initialise else None,
+            fix=weights_fix("segmentation", f"{params.seg_backbone}.safetensors"),
+        )
+        return FpnNet(stages, classes, channels=params.head_channels, dropout=params.head_dropout)
     backbone = create_backbone(
         params.seg_backbone,
         pretrained=params.seg_pretrained and initialise,
@@ -43,6 +58,14 @@ def create_net(params: SegmentationParams, classes: int, *, initialise: bool) ->
         aux_channels=params.aux_channels if params.aux_weight > 0 else 0,
         dropout=params.head_dropout,
     )
+
+
+def pixel_transform(params: SegmentationParams) -> tuple[Channels, Channels]:
+    """Mean and deviation of pixels in [0, 255] by which the net's input is standardised."""
+    if params.seg_scaling == "imagenet":
+        return IMAGENET_MEAN, IMAGENET_STD
+    (r, g, b), (x, y, z) = transform_of(params.seg_backbone)
+    return (255 * r, 255 * g, 255 * b), (255 * x, 255 * y, 255 * z)
 
 
 class Tiles:
@@ -62,8 +85,16 @@ class Tiles:
         self._masks = {name: masks[name].astype(np.uint8) for name in images}  # -1 becomes 255, which is ignored
         self._side, self._quality = params.tile, params.jpeg_quality
         self._batch = params.seg_batch
+        mean, std = pixel_transform(params)
         self._augment = Augmentation(
-            (params.ratio_min, params.ratio_max), params.crop, params.seg_flip, params.seg_distortion
+            (params.ratio_min, params.ratio_max),
+            params.crop,
+            params.seg_flip,
+            params.seg_distortion,
+            params.seg_turn,
+            params.seg_jitter,
+            mean,
+            std,
         )
         self._context = context
         self._places = [
@@ -108,9 +139,6 @@ def train_segmentation(
     net = create_net(params, classes, initialise=True)
     place(net, context.device)
     net.train()
-    optimiser = torch.optim.SGD(
-        net.parameters(), params.seg_lr, momentum=params.seg_momentum, weight_decay=params.seg_weight_decay
-    )
 
     def batch_loss(batch: tuple[Tensor, Tensor]) -> Tensor:
         labels = batch[1].to(context.device, non_blocking=True)
@@ -120,10 +148,9 @@ def train_segmentation(
             total = total + params.aux_weight * loss(resize(aux, labels.shape[-2:]), labels)
         return total
 
-    def rate(step: int) -> float:
-        return poly_rate(step, steps, params.seg_lr, params.seg_min_lr)
-
-    train_steps(net, optimiser, Training(STAGE, steps, tiles.batch, batch_loss, rate), context)
+    half = params.amp != "none"
+    training = Training(STAGE, steps, tiles.batch, batch_loss, _rate(params, steps), save_every=100, half=half)
+    train_steps(net, _optimiser(net, params), training, context)
     return {name: value.detach().cpu() for name, value in net.state_dict().items()}
 
 
@@ -137,3 +164,17 @@ def training_steps(params: SegmentationParams, tiles: int) -> int:
     if params.max_epochs is None:
         return params.iterations
     return max(1, min(params.iterations, int(params.max_epochs * tiles / params.seg_batch)))
+
+
+def _optimiser(net: nn.Module, params: SegmentationParams) -> torch.optim.Optimizer:
+    if params.seg_optimiser == "adamw":
+        return torch.optim.AdamW(net.parameters(), params.seg_lr, weight_decay=params.seg_weight_decay)
+    return torch.optim.SGD(
+        net.parameters(), params.seg_lr, momentum=params.seg_momentum, weight_decay=params.seg_weight_decay
+    )
+
+
+def _rate(params: SegmentationParams, steps: int) -> Callable[[int], float]:
+    if params.seg_schedule == "one-cycle":
+        return lambda step: one_cycle_rate(step, steps, params.seg_lr)
+    return lambda step: poly_rate(step, steps, params.seg_lr, params.seg_min_lr)

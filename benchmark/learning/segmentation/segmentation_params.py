@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, FilePath, model_validator
 
-from benchmark.method import Params, param
+from benchmark.learning.encoders.encoder_names import EncoderName
+from benchmark.learning.precision import PrecisionParams
+from benchmark.method import param
 
 CODE = "released code"
+EXTENSION = "an extension"
 STRIDE = 8
 """Level-0 pixels per position of the deepest feature map: backbones have output stride 8."""
 TtaScale = Annotated[float, Field(ge=0.125, le=8.0)]
 PoolScale = Annotated[int, Field(ge=1)]
 
 
-class SegmentationParams(Params):
+class SegmentationParams(PrecisionParams):
     """Training on masks and scoring slides: the parameters of every method that ends in a segmentation net."""
 
     tile: int = param(256, "side of the tiles a slide is cut into", symbol="t", unit="px", source=f"{CODE}, D9", ge=32)
@@ -41,19 +44,43 @@ class SegmentationParams(Params):
     )
     crop: int = param(256, "side of the training crop", unit="px", source=CODE, ge=STRIDE, multiple_of=STRIDE)
     seg_flip: float = param(0.5, "probability of a horizontal flip", source=CODE, ge=0.0, le=1.0)
+    seg_turn: bool = param(False, "turn the crop by a random multiple of 90°", source=EXTENSION)
     seg_distortion: bool = param(True, "vary brightness, contrast, saturation and hue", source=CODE)
+    seg_jitter: float = param(
+        0.0,
+        "largest change of contrast, and of brightness as a share of white; milder than seg_distortion",
+        source=EXTENSION,
+        ge=0.0,
+        lt=1.0,
+    )
 
-    seg_backbone: str = param(
-        "resnet38", "backbone of the segmentation net: 'resnet38' or a timm model", source="paper §3.1"
+    seg_net: Literal["pspnet", "fpn"] = param(
+        "pspnet",
+        "'pspnet': backbone dilated to output stride 8, pyramid pooling; 'fpn': backbone not dilated, lateral and"
+        " top-down connections, which costs a CPU a fraction",
+        source="paper §3.1; 'fpn' is an extension",
+    )
+    seg_backbone: EncoderName = param(
+        "resnet38",
+        "backbone of the segmentation net: 'resnet38', an encoder with stages (bench list encoders), or a timm model",
+        source="paper §3.1",
     )
     seg_weights: FilePath | None = param(None, "local weight file of the backbone (res38d.pth for 'resnet38')")
     seg_pretrained: bool = param(
         True, "start from ImageNet weights; false: random weights", source="paper §3.1", given=True
     )
+    seg_scaling: Literal["imagenet", "encoder"] = param(
+        "imagenet",
+        "standardise pixels with ImageNet's mean and deviation, or as the backbone's weights were trained",
+        source=f"{CODE}, D8",
+    )
+    seg_stages: int = param(4, "how many stages of the backbone 'fpn' connects", source=EXTENSION, ge=2, le=5)
     seg_b7_dilation: int = param(
         4, "dilation of the last block of 'resnet38' (2 or 4)", source=f"{CODE}, D15", ge=1, le=8
     )
-    head_channels: int = param(512, "channels of the pyramid pooling head", source=CODE, ge=1)
+    head_channels: int = param(
+        512, "channels of the pyramid pooling head, or of the connections of 'fpn'", source=CODE, ge=1
+    )
     pool_scales: tuple[PoolScale, ...] = param(
         (1, 2, 3, 6), "sides of the pooled maps of the pyramid", source=CODE, min_length=1
     )
@@ -70,10 +97,16 @@ class SegmentationParams(Params):
         "most passes over the training tiles; fewer steps shorten the schedule too; none: no limit",
         gt=0.0,
     )
-    seg_lr: float = param(5e-3, "initial learning rate", source="paper §3.1", gt=0.0)
+    seg_optimiser: Literal["sgd", "adamw"] = param("sgd", "optimiser", source="paper §3.1")
+    seg_schedule: Literal["poly", "one-cycle"] = param(
+        "poly",
+        "'poly': from seg_lr down to seg_min_lr; 'one-cycle': up to seg_lr over 30 % of the steps, then to nothing",
+        source="paper §3.1",
+    )
+    seg_lr: float = param(5e-3, "initial learning rate, of 'one-cycle' the highest", source="paper §3.1", gt=0.0)
     seg_min_lr: float = param(1e-4, "final learning rate (poly 0.9)", source=f"{CODE}, D22", ge=0.0)
     seg_momentum: float = param(0.9, "momentum of SGD", source=f"{CODE}, D22", ge=0.0, lt=1.0)
-    seg_weight_decay: float = param(5e-4, "weight decay of SGD", source=f"{CODE}, D22", ge=0.0)
+    seg_weight_decay: float = param(5e-4, "weight decay", source=f"{CODE}, D22", ge=0.0)
 
     tta_scales: tuple[TtaScale, ...] = param(
         (0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0),
@@ -105,23 +138,32 @@ class SegmentationParams(Params):
 SEGMENTATION_FIELDS = tuple(name for name in SegmentationParams.model_fields if not name.startswith(("tta_", "window")))
 """Parameters that the stage "segmentation" uses; the others only matter when a slide is scored."""
 SEG_QUICK: Mapping[str, Any] = {
-    "tile": 288,
-    "tile_stride": 256,
+    "tile": 800,
+    "tile_stride": 640,
     "ratio_min": 0.4,
     "ratio_max": 0.6,
-    "crop": 128,
+    "crop": 160,
+    "seg_turn": True,
     "seg_distortion": False,
-    "seg_backbone": "test_resnet",
-    "seg_pretrained": False,
+    "seg_jitter": 0.1,
+    "seg_net": "fpn",
+    "seg_backbone": "imagenet-lite0",
+    "seg_scaling": "encoder",
     "head_channels": 64,
-    "aux_channels": 32,
+    "head_dropout": 0.0,
     "seg_batch": 8,
-    "iterations": 900,
-    "max_epochs": 30,
-    "seg_lr": 0.05,
+    "iterations": 300,
+    "seg_optimiser": "adamw",
+    "seg_schedule": "one-cycle",
+    "seg_lr": 1e-3,
+    "seg_min_lr": 0.0,
+    "seg_weight_decay": 0.01,
     "tta_scales": (0.5,),
+    "window": 400,
+    "window_stride": 320,
 }
-"""Minutes on two CPU cores, from scratch: half the resolution, few scales, a small net."""
+"""Minutes on two CPU cores, from ImageNet weights that come with the project: half the resolution, whole images of
+GlaS in one window, a net that is not dilated, few steps."""
 
 SEG_SMOKE: Mapping[str, Any] = {
     "tile": 128,

@@ -20,10 +20,11 @@ from benchmark.method import Method, Prediction
 from benchmark.supervision import Labels, View
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from benchmark.context import Context
     from benchmark.dataset import Dataset
     from benchmark.learning.losses import PixelLoss
-    from benchmark.learning.nets.pspnet import PspNet
     from benchmark.slides import Slide
 
 Masks = Mapping[str, NDArray[np.int8]]
@@ -46,11 +47,11 @@ class MaskSource:
 
 
 class Segmenter(Method[S]):
-    """A PSPNet that learns from one mask per training slide and scores slides tile by tile."""
+    """A segmentation net that learns from one mask per training slide and scores slides tile by tile."""
 
     loss_fields: ClassVar[tuple[str, ...]] = ()
     """Parameters that `loss` reads."""
-    _net: PspNet
+    _net: nn.Module
 
     @classmethod
     def not_applicable(cls, dataset: Dataset) -> str | None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.learning.augment import normalised, recompressed
 from benchmark.learning.nets.heads import resize
-from benchmark.learning.nets.pspnet import PspNet
+from benchmark.learning.segmentation.mask_training import pixel_transform
 from benchmark.learning.segmentation.segmentation_params import SegmentationParams
 from benchmark.learning.training import autocast
 from benchmark.slides import Grid, ScoreAccumulator
@@ -24,24 +24,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def score_slide(net: PspNet, slide: Slide, params: SegmentationParams, context: Context) -> ScoreMap:
+def score_slide(net: nn.Module, slide: Slide, params: SegmentationParams, context: Context) -> ScoreMap:
     """Probability of the positive class on the evaluation grid: tile by tile, overlaps averaged.
 
     `net` is in evaluation mode on the device. Only some tiles are in memory at a time, never the whole slide.
     """
     width, height = (min(params.tile, length) for length in slide.size)
+    mean, std = pixel_transform(params)
     scores = ScoreAccumulator(context.geometry.evaluation_grid(slide))
     places = Grid.windows(slide.size, params.tile, params.tile_stride).patches()
     for group in _groups(places, max(1, params.window_batch // 2)):
         tiles = np.stack([recompressed(slide.read(x, y, width, height), params.jpeg_quality) for _, _, x, y in group])
-        positive = tile_probabilities(net, normalised(tiles).to(context.device), params)
+        positive = tile_probabilities(net, normalised(tiles, mean, std).to(context.device), params)
         for (_, _, x, y), probabilities in zip(group, positive.cpu().numpy(), strict=True):
             scores.add(x, y, probabilities)
     return scores.finish()
 
 
 @torch.inference_mode()
-def tile_probabilities(net: PspNet, tiles: Tensor, params: SegmentationParams) -> Tensor:
+def tile_probabilities(net: nn.Module, tiles: Tensor, params: SegmentationParams) -> Tensor:
     """Mean probability of the positive class over scales and flips: B × 3 × H × W → B × H × W, float32.
 
     Each view (the resized tile, and its mirror image) is scored with a sliding window, its logits are brought to
@@ -53,7 +54,8 @@ def tile_probabilities(net: PspNet, tiles: Tensor, params: SegmentationParams) -
         views = resize(tiles, (int(height * scale), int(width * scale)))
         if params.tta_flip:
             views = torch.cat([views, views.flip(-1)])
-        logits = window_logits(net, views, params.window, params.window_stride, params.window_batch)
+        with autocast(views.device.type, params.amp == "all"):
+            logits = window_logits(net, views, params.window, params.window_stride, params.window_batch)
         positive = 1 - resize(logits, (height, width)).softmax(dim=1)[:, 0]
         total += positive[:number]
         if params.tta_flip:
@@ -61,7 +63,7 @@ def tile_probabilities(net: PspNet, tiles: Tensor, params: SegmentationParams) -
     return total / (len(params.tta_scales) * (2 if params.tta_flip else 1))
 
 
-def window_logits(net: PspNet, views: Tensor, side: int, stride: int, batch: int) -> Tensor:
+def window_logits(net: nn.Module, views: Tensor, side: int, stride: int, batch: int) -> Tensor:
     """Logits of equally large views by a sliding window, overlaps averaged: B × 3 × H × W → B × K × H × W, float32.
 
     A view smaller than the window is scored whole, without padding. The windows of all views are one list that is
@@ -77,8 +79,7 @@ def window_logits(net: PspNet, views: Tensor, side: int, stride: int, batch: int
     total = torch.zeros(0)
     cover = torch.zeros(height, width, device=views.device)
     for group in _groups(places, batch):
-        with autocast(views.device.type):
-            logits, _ = net(torch.stack([views[view, :, y, x] for view, y, x in group]))
+        logits, _ = net(torch.stack([views[view, :, y, x] for view, y, x in group]))
         logits = resize(logits.float(), size)
         if not total.numel():
             total = torch.zeros(number, logits.shape[1], height, width, device=views.device)
