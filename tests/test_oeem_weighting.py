@@ -75,10 +75,10 @@ def test_a_single_class_gets_plain_cross_entropy(name):
 
 def test_ignored_pixels_as_the_released_code_has_them():
     labels = [[[0, 1], [0, 255]]]
-    released = Weighting("l_norm", ignore_in_softmax=True)
+    released = Weighting("l_norm", count_padding=True)
     equal(weights(A, labels, released), [[[1.329636, 0.754791], [0.405989, 1.509583]]])
     assert loss(A, labels, released) == pytest.approx(0.306280, abs=TOLERANCE)
-    assert loss(A, labels, Weighting("none", ignore_in_softmax=True)) == pytest.approx(0.533334, abs=TOLERANCE)
+    assert loss(A, labels, Weighting("none", count_padding=True)) == pytest.approx(0.533334, abs=TOLERANCE)
 
 
 def test_ignored_pixels_are_left_out_by_default():
@@ -91,7 +91,7 @@ def test_ignored_pixels_are_left_out_by_default():
 @pytest.mark.parametrize("name", MAPS)
 def test_a_single_class_beside_ignored_pixels_is_still_single(name):
     labels = [[[1, 1], [1, 255]]]
-    released = Weighting(name, ignore_in_softmax=True)
+    released = Weighting(name, count_padding=True)
     equal(weights(A, labels, released), [[[1.0, 1.0], [1.0, 1.0]]])
     assert loss(A, labels, released) == pytest.approx(0.783334, abs=TOLERANCE)
     assert loss(A, labels, Weighting(name)) == pytest.approx(0.783334 * 4 / 3, abs=2 * TOLERANCE)
