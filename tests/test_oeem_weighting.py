@@ -217,3 +217,22 @@ def test_laws(seed, classes, holes):
             expected = 2 * found["c_max"][image] - 1
             torch.testing.assert_close(found["c_diff"][image][inside], expected[inside], rtol=1e-5, atol=1e-5)
     assert not any(weight.requires_grad for weight in found.values())
+
+
+@pytest.mark.parametrize("scope", ["image", "batch"])
+def test_easy_pixels_outweigh_hard_ones_where_every_loss_underflows(scope):
+    """exp(-l) is 0 in single precision beyond 104; the weights are those of the same losses made smaller by 200."""
+    losses = torch.tensor([[[0.1, 0.1, 2.0, 2.0]]])
+    labels = torch.tensor([[[0, 0, 1, 1]]])
+    hopeless = weight_map(torch.zeros(1, 2, 1, 4), losses + 200, labels, Weighting("l_norm", scope=scope))
+    torch.testing.assert_close(hopeless, torch.tensor([[[1.739783, 1.739783, 0.260217, 0.260217]]]), rtol=1e-4, atol=0)
+    alike = weight_map(torch.zeros(1, 2, 1, 4), torch.full((1, 1, 4), 300.0), labels, Weighting("l_norm", scope=scope))
+    equal(alike, [[[1.0, 1.0, 1.0, 1.0]]])
+
+
+def test_ohem_counts_padding_where_asked():
+    labels = torch.tensor([[[0, 1], [0, 255]]])
+    plain = hard_pixel_loss(torch.tensor(A), labels, 0.7, 1)
+    assert hard_pixel_loss(torch.tensor(A), labels, 0.7, 1, count_padding=True).item() == pytest.approx(
+        plain.item() * 3 / 4
+    )

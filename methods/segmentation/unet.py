@@ -35,14 +35,14 @@ TRAINING: Mapping[str, Any] = {
 """Whole images of 224 px, half Dice and half balanced cross-entropy, Adam with warm restarts, early stopping."""
 QUICK: Mapping[str, Any] = {
     "net_width": 16,
-    "max_epochs": 20.0,
+    "max_epochs": 40.0,
     "seg_schedule": "one-cycle",
     "seg_lr": 2e-3,
     "seg_min_lr": 0.0,
     "seg_select": "last",
     "seg_patience": None,
 }
-"""A quarter of the channels, 20 epochs with one cycle; the last epoch is kept."""
+"""A quarter of the channels, 40 epochs with one cycle; the last epoch is kept."""
 SMOKE: Mapping[str, Any] = {
     **QUICK,
     "net_width": 4,
