@@ -199,6 +199,11 @@ def read_file(path: Path) -> RunFile:
         raise ConfigError(f"in {path}: {explain(error, RunFile)}") from None
 
 
+def default_preset(method: type[Method]) -> str:
+    """The preset taken when nobody chose one: `quick`, or `paper` of a method that has no `quick`."""
+    return DEFAULT_PRESET if DEFAULT_PRESET in method.presets else PUBLISHED_PRESET
+
+
 def resolve(method: type[Method], preset: str, *layers: Mapping[str, Any]) -> BaseModel:
     """The parameters of a method: its defaults, then the preset, then each layer."""
     if preset not in method.presets:

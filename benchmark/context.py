@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.effort import EFFORT, EFFORT_OF_SLIDE
 from benchmark.seeds import generator, seed_of
 from benchmark.stages import Checkpoint, Staged, StageRecord, StageStore
 
@@ -29,6 +31,11 @@ class Geometry(Protocol):
         """Class names, the negative class first."""
         ...
 
+    @property
+    def positive(self) -> frozenset[int]:
+        """The classes that are positive wherever only two are told apart."""
+        ...
+
     def unit_grid(self, slide: Slide) -> Grid:
         """The regions that carry an image-level label."""
         ...
@@ -43,6 +50,32 @@ class Geometry(Protocol):
 
     def tissue(self, slide: Slide, grid: Grid) -> NDArray[np.bool_] | None:
         """Which cells of `grid` hold tissue, from their colour alone; None: all of them."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMap:
+    """What is said of a slide's cells. `classes`: rows × cols of `grid`, class indices, -1 where a cell does not count.
+
+    `embeddings`: optional, one per cell that counts, row by row.
+    """
+
+    slide: Slide
+    grid: Grid
+    classes: NDArray[np.int8]
+    embeddings: NDArray[np.float32] | None = None
+
+
+class Appraises(Protocol):
+    """Scores class maps against the truth (`benchmark.running.appraise`)."""
+
+    @property
+    def slides(self) -> Sequence[Slide]:
+        """Test slides, as pixels alone, on which a method may be watched while it learns."""
+        ...
+
+    def __call__(self, maps: Sequence[ClassMap], *, share: float | None, only: int | None) -> Mapping[str, float]:
+        """Metrics by name."""
         ...
 
 
@@ -95,6 +128,7 @@ class Context:
         reporter: Reporter | None = None,
         examiner: Callable[[str, Slide, NDArray[np.int8]], None] | None = None,
         features: Path | None = None,
+        appraiser: Appraises | None = None,
     ) -> None:
         self._features = features or folder / "features"
         self.geometry = geometry
@@ -102,6 +136,7 @@ class Context:
         self.seed = seed
         self.reporter: Reporter = reporter or SilentReporter()
         self._examiner = examiner
+        self._appraiser = appraiser
         self._stages = StageStore(folder, ledger=ledger, data_digest=data_digest, seed=seed)
 
     def bind(self, method: Staged) -> Context:
@@ -113,6 +148,11 @@ class Context:
     def classes(self) -> tuple[str, ...]:
         """Class names, the negative class first."""
         return self.geometry.classes
+
+    @property
+    def positive(self) -> frozenset[int]:
+        """The classes whose probability together is the score of a cell."""
+        return self.geometry.positive
 
     def seed_for(self, *axes: str | int) -> int:
         """A seed that depends on the run's seed and the axes named here."""
@@ -140,6 +180,33 @@ class Context:
             return
         for slide, classes in maps:
             self._examiner(name, slide, classes)
+
+    @property
+    def watched(self) -> Sequence[Slide]:
+        """Test slides on which `appraise` may watch a method; none in a trial. Nothing is to be learnt from them."""
+        return () if self._appraiser is None else self._appraiser.slides
+
+    def appraise(
+        self,
+        part: str,
+        maps: Sequence[ClassMap],
+        reviews: int,
+        *,
+        slide: Slide | None = None,
+        share: float | None = None,
+        only: int | None = None,
+    ) -> None:
+        """Let the harness score class maps after so many reviews and log `effort/PART/METRIC` with that step.
+
+        Nothing comes back: truth stays out of reach. `slide`: where each slide is annotated by itself, whose curve
+        this is; the harness takes the mean over slides. `share`: the expert's rule, see `cell_classes`. `only`: the
+        class that is told from all others.
+        """
+        if self._appraiser is None:
+            return
+        of = EFFORT if slide is None else f"{EFFORT_OF_SLIDE}/{slide.id}"
+        for name, value in self._appraiser(maps, share=share, only=only).items():
+            self.log(f"{of}/{part}/{name}", value, reviews)
 
     @cached_property
     def features(self) -> FeatureCache:

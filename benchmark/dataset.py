@@ -186,6 +186,11 @@ class Dataset(ABC):
         return None
 
     @property
+    def positive(self) -> frozenset[int]:
+        """The classes that are positive wherever only two are told apart; by default all but the first."""
+        return frozenset(range(1, len(self.classes)))
+
+    @property
     def objects(self) -> bool:
         """True when truth tells single objects (glands) apart, so that object-level metrics apply."""
         return False

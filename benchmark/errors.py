@@ -39,6 +39,14 @@ class SupervisionError(BenchError):
     """A method asked for labels that it did not declare, that are sealed, or beyond its budget."""
 
 
+class BudgetError(SupervisionError):
+    """No label is left to hand out: the budget is spent, or a recorded expert has no further answer."""
+
+
+class ReviewError(BenchError):
+    """An answer that was not asked for, comes twice, or too early."""
+
+
 class WeightsError(BenchError):
     """A weight file that is missing, unsafe or of the wrong shape."""
 

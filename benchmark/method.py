@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeVar
 
 from benchmark.errors import StageError
+from benchmark.expert import ExpertSettings
 from benchmark.identity import facts_of
-from benchmark.supervision import Labels, Supervision, View
+from benchmark.supervision import Budget, Labels, Supervision, View
 
 if TYPE_CHECKING:
     from benchmark.context import Context
@@ -60,6 +61,18 @@ class MethodCard:
     notes: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Where a method puts cells in its feature space, by which retrieval is judged.
+
+    `values`: n × d, compared by Euclidean distance. `rows`, `cols` (n): their cells on the grid of the scores.
+    """
+
+    values: NDArray[np.floating[Any]]
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A method's answer for one slide.
@@ -68,7 +81,8 @@ class Prediction:
     `units`: optional score per unit (rows × cols of the unit grid), else derived from `scores`.
     `mask`: optional decision per cell of the grid of `scores`, where a paper has a threshold and post-processing of
     its own; by default a cell is positive when its score > 0.5.
-    `classes`: optional class map on the grid of `scores`, for tasks with more than two classes.
+    `classes`: class of every cell on the grid of `scores`, for data with more than two classes.
+    `embeddings`: optional; with them retrieval metrics are reported.
     `figures`: optional extra pictures, name → RGB image.
     `notes`: what a reader of this slide's numbers should know ("returned unchanged: …"); kept with its row.
     """
@@ -77,6 +91,7 @@ class Prediction:
     units: NDArray[np.float32] | None = None
     mask: NDArray[np.bool_] | None = None
     classes: NDArray[np.int8] | None = None
+    embeddings: Embeddings | None = None
     figures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -127,6 +142,8 @@ class Method(ABC, Generic[P]):
     card: ClassVar[MethodCard]
     Params: ClassVar[type[Params]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    multiclass: ClassVar[bool] = False
+    """True where it tells all classes of a data set apart; others see the positive classes and the rest."""
 
     def __init__(self, params: P) -> None:
         self._watched = WatchedParams(params)
@@ -152,9 +169,24 @@ class Method(ABC, Generic[P]):
         """The parameters as the stage store reads and guards them."""
         return self._watched
 
-    def budgets(self) -> Mapping[Supervision, int]:
+    def budgets(self) -> Mapping[Supervision, int | Budget]:
         """How many labels of a kind the parameters allow at most (PIXEL and REVIEW)."""
         return {}
+
+    def expert(self) -> ExpertSettings:
+        """Who answers reviews, with these parameters: by default an expert who never errs."""
+        return ExpertSettings()
+
+    def transductive(self) -> bool:
+        """Whether labels of a test slide go into its own scores, with these parameters (refiners)."""
+        return Supervision.COARSE in self.supervision
+
+    def track(self) -> str:
+        """Leaderboards rank methods of one track together: the kinds of label, and whether of the test slides."""
+        kinds = "+".join(sorted(self.supervision)) or "none"
+        return (
+            f"{kinds} of the slide itself" if self.transductive() and Supervision.REVIEW in self.supervision else kinds
+        )
 
     def refits(self) -> bool:
         """Whether a final fit, with these parameters, may have the validation slides as training slides.

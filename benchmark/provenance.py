@@ -20,6 +20,7 @@ HARNESS = frozenset(
         *("applying", "audit", "commands", "doctor", "reporting", "running", "testing", "tracking", "tuning"),
         *("cli", "config", "context", "datahome", "dataset", "describe", "digest", "discovery", "errors", "identity"),
         *("method", "provenance", "registry", "resources", "signals", "stages", "storage", "stored", "supervision"),
+        "two_classes",
     )
 )
 """Modules and rooms that no component's digest covers, though components import them: see `code_digest`."""

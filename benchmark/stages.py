@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from benchmark import storage
 from benchmark.errors import StageError
+from benchmark.expert import Answer
 from benchmark.identity import digest_of
 from benchmark.provenance import code_digest
 from benchmark.resources import Meter
@@ -75,6 +76,8 @@ class StageRecord:
     reused: bool = False
     logs: list[Log] = field(default_factory=list)
     labels: list[tuple[str, str, str, int]] = field(default_factory=list)
+    answers: list[tuple[str, str, str, int, str, float, float]] = field(default_factory=list)
+    """The fields of `benchmark.expert.Answer` after the key of its label."""
 
 
 class Checkpoint:
@@ -181,7 +184,8 @@ class StageStore:
         kept = json.loads((home / "record.json").read_text())
         record.seconds, record.peak_mib, record.peak_gpu_mib = kept["seconds"], kept["peak_mib"], kept["peak_gpu_mib"]
         record.reused = True
-        self._ledger.merge({(kind, slide, item): amount for kind, slide, item, amount in kept["labels"]})
+        answers = {(kind, slide, item): Answer(*answer) for kind, slide, item, *answer in kept["answers"]}
+        self._ledger.merge({(kind, slide, item): amount for kind, slide, item, amount in kept["labels"]}, answers)
         for name, value, step in kept["logs"]:
             self.remember_log(name, value, step)
             reporter.log(name, value, step)
@@ -204,6 +208,8 @@ class StageStore:
             watched.restrict(*before)
         record.seconds, record.peak_mib, record.peak_gpu_mib = checkpoint.seconds, meter.peak_mib, meter.peak_gpu_mib
         record.labels = [(*key, amount) for key, amount in labels.items()]
+        known = self._ledger.answers
+        record.answers = [(*key, *astuple(known[key])) for key in labels if key in known]
         self.records.append(record)
         with storage.whole_file(home / "record.json") as temporary:
             temporary.write_text(json.dumps(record.__dict__))

@@ -26,6 +26,9 @@ TABLE_SUFFIX = ".table.json"
 PER_SLIDE, UNITS, SCORES, MASKS = f"per_slide{TABLE_SUFFIX}", "units.csv", "scores", "masks"
 """Artifacts of a run: its tables of test slides and of test units, the folders of its score maps and own masks."""
 
+EFFORT, EFFORT_COLUMNS = "effort.csv", ("part", "metric", "reviews", "value")
+"""The table of quality over the expert's effort, in runs where an expert reviewed."""
+
 UNIT_COLUMNS = ("slide", "patient", "unit", "label", "score")
 
 
@@ -112,6 +115,14 @@ def unit_table(artifacts: Artifacts, run: StoredRun) -> DataFrame:
     return _read(artifacts, run, UNITS, _units)
 
 
+def effort_curves(artifacts: Artifacts, run: StoredRun) -> dict[str, list[tuple[int, float]]]:
+    """`PART/METRIC` → (reviews, value) by ascending reviews.
+
+    Raises `MissingError` when the run has no such table, or it cannot be read.
+    """
+    return _read(artifacts, run, EFFORT, _effort)
+
+
 def score_maps(artifacts: Artifacts, run: StoredRun) -> dict[str, Maps]:
     """Slide → its maps, by name of the slide. Raises `TrackingError` when the store cannot say."""
     maps: dict[str, dict[str, Path]] = {}
@@ -134,6 +145,17 @@ def _units(path: Path) -> DataFrame:
     scores = [float(score or "nan") for score in text["score"]]
     names = {column: text[column].map(unescaped) for column in ("slide", "patient")}
     return text.assign(**names, unit=text["unit"].astype(int), label=text["label"].astype("int8"), score=scores)
+
+
+def _effort(path: Path) -> dict[str, list[tuple[int, float]]]:
+    from csv import DictReader
+
+    curves: dict[str, list[tuple[int, float]]] = {}
+    with path.open(encoding="utf-8", newline="") as stream:
+        for row in DictReader(stream):
+            points = curves.setdefault(f"{row['part']}/{row['metric']}", [])
+            points.append((int(row["reviews"]), float(row["value"])))
+    return curves
 
 
 def _read(artifacts: Artifacts, run: StoredRun, path: str, read: Callable[[Path], T]) -> T:

@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import SupervisionError
+from benchmark.errors import BudgetError, SupervisionError
+from benchmark.expert import Expert, Question, SimulatedExpert, Wanted
+from benchmark.ledger import COUNTERS, TRANSDUCTIVE, Budget, Ledger, Supervision
 
 if TYPE_CHECKING:
     from benchmark.annotations import Annotation
     from benchmark.slides import Grid, Slide
 
-
-class Supervision(StrEnum):
-    """The kinds of label a method may declare."""
-
-    IMAGE = "image"
-    """Unit labels: positive or negative per unit."""
-    PATCH = "patch"
-    """Which classes are present in each training patch."""
-    PIXEL = "pixel"
-    """Fine masks of a limited number of patches."""
-    FULL = "full"
-    """The fine annotation of every training slide."""
-    COARSE = "coarse"
-    """The coarse annotation, also of test slides (refiners are transductive)."""
-    REVIEW = "review"
-    """Answers of an expert to queries about single patches."""
-
-
-COUNTERS: Mapping[Supervision, str] = {
-    Supervision.IMAGE: "image_labels",
-    Supervision.PATCH: "patch_labels",
-    Supervision.PIXEL: "mask_pixels",
-    Supervision.FULL: "mask_pixels",
-    Supervision.COARSE: "coarse_polygons",
-    Supervision.REVIEW: "reviews",
-}
-"""What the ledger counts for each kind."""
-
-TRANSDUCTIVE = frozenset({Supervision.COARSE, Supervision.REVIEW})
-"""The kinds that may be asked for on test slides."""
-
+__all__ = ["COUNTERS", "PRESENCE", "TRANSDUCTIVE", "Budget", "LabelSource", "Labels", "Ledger", "Supervision", "View"]
 
 PRESENCE = 0.05
 """Share of a patch above which an expert draws it: the rule of patch labels (OEEM)."""
@@ -78,50 +48,6 @@ class LabelSource(Protocol):
         ...
 
 
-Entry = tuple[str, str, str]
-"""(kind, slide id, item): the key under which a label is counted once."""
-
-
-@dataclass
-class Ledger:
-    """The count of every label a method was given. The same label asked for twice counts once."""
-
-    entries: dict[Entry, int] = field(default_factory=dict)
-    _listeners: list[dict[Entry, int]] = field(default_factory=list, repr=False)
-
-    def record(self, kind: Supervision, slide: str, item: str, amount: int) -> None:
-        """Count `amount` labels of one kind, unless the item was counted before."""
-        key = (str(kind), slide, item)
-        for entries in (self.entries, *self._listeners):
-            entries.setdefault(key, amount)
-
-    @contextmanager
-    def listening(self) -> Iterator[dict[Entry, int]]:
-        """Collect all that is recorded meanwhile, counted before or not: the labels of a stage."""
-        entries: dict[Entry, int] = {}
-        self._listeners.append(entries)
-        try:
-            yield entries
-        finally:
-            self._listeners.remove(entries)
-
-    def merge(self, entries: Mapping[Entry, int]) -> None:
-        """Add the entries of a reused stage."""
-        for key, amount in entries.items():
-            self.entries.setdefault(key, amount)
-
-    def count(self, kind: Supervision) -> int:
-        """How many items of one kind were handed out (patches, slides or answers, not pixels)."""
-        return sum(1 for entry in self.entries if entry[0] == kind)
-
-    def totals(self) -> dict[str, int]:
-        """Every counter of `COUNTERS`, zero where nothing of the kind was used."""
-        totals = dict.fromkeys(COUNTERS.values(), 0)
-        for (kind, _, _), amount in self.entries.items():
-            totals[COUNTERS[Supervision(kind)]] += amount
-        return totals
-
-
 class Labels:
     """A metered view of the labels of some slides.
 
@@ -137,10 +63,13 @@ class Labels:
         ledger: Ledger,
         *,
         owner: str = "this method",
-        budgets: Mapping[Supervision, int] | None = None,
+        budgets: Mapping[Supervision, int | Budget] | None = None,
         sealed: bool = False,
+        expert: Expert | None = None,
     ) -> None:
+        """`expert` answers reviews; by default one who knows the truth and never errs."""
         self.__source = source
+        self.__expert = expert or SimulatedExpert(source)
         self.__known = {slide.id: slide for slide in slides}
         self.__declared = frozenset(declared)
         self.__ledger = ledger
@@ -171,7 +100,7 @@ class Labels:
         self.__check(Supervision.PIXEL, slide)
         item = f"{x},{y},{width},{height}"
         if (str(Supervision.PIXEL), slide.id, item) not in self.__ledger.entries:
-            self.__spend(Supervision.PIXEL)
+            self.__spend(Supervision.PIXEL, slide)
         from benchmark.slides import Grid
 
         window = Grid.pixels((width, height), origin=(x, y))
@@ -222,14 +151,46 @@ class Labels:
         self.__ledger.record(Supervision.COARSE, slide.id, "coarse", annotation.count())
         return annotation
 
-    def review(self, slide: Slide, grid: Grid, row: int, col: int) -> int:
-        """Ask the expert for the class under the centre of one cell."""
+    def review(self, slide: Slide, grid: Grid, row: int, col: int, *, share: float | None = None) -> int:
+        """Ask the expert for the class of one cell: that under its centre, or by `share` as `cell_classes` says.
+
+        Raises `BudgetError` when the budget is spent, or no answer is to be had.
+        """
         self.__check(Supervision.REVIEW, slide)
-        item = f"{grid.digest}:{row},{col}"
-        if (str(Supervision.REVIEW), slide.id, item) not in self.__ledger.entries:
-            self.__spend(Supervision.REVIEW)
-        self.__ledger.record(Supervision.REVIEW, slide.id, item, 1)
-        return int(self.__source.truth(slide).labels(grid.cell(row, col))[0, 0])
+        question = Question(slide, grid, row, col, share)
+        answer = self.__ledger.answers.get((str(Supervision.REVIEW), slide.id, question.item))
+        if answer is None:
+            self.__spend(Supervision.REVIEW, slide)
+            answer = self.__expert.answer(question, self.__ledger.count(Supervision.REVIEW, slide.id))
+        self.__ledger.record(Supervision.REVIEW, slide.id, question.item, 1, answer)
+        return answer.label
+
+    def examples(
+        self,
+        slide: Slide,
+        grid: Grid,
+        label: int,
+        number: int,
+        rng: np.random.Generator,
+        *,
+        where: NDArray[np.bool_] | None = None,
+        share: float | None = None,
+    ) -> list[tuple[int, int]]:
+        """At most `number` cells (row, col) of class `label` that the expert looks up; each counts as one review.
+
+        They are of those of `where` (rows × cols); none where the slide has none. Also of test slides. Raises
+        `BudgetError` when the budget is spent.
+        """
+        self.__check(Supervision.REVIEW, slide)
+        before = self.__ledger.count(Supervision.REVIEW, slide.id)
+        cells = []
+        for row, col, answer in self.__expert.choose(Wanted(slide, grid, label, number, where, share), before, rng):
+            item = Question(slide, grid, row, col).item
+            if (str(Supervision.REVIEW), slide.id, item) not in self.__ledger.entries:
+                self.__spend(Supervision.REVIEW, slide)
+            self.__ledger.record(Supervision.REVIEW, slide.id, item, 1, answer)
+            cells.append((row, col))
+        return cells
 
     def __check(self, kind: Supervision, slide: Slide) -> None:
         if kind not in self.__declared:
@@ -242,10 +203,14 @@ class Labels:
             msg = f"{self.__owner} asked for {kind} labels of test slide {slide.id!r}: test truth is sealed"
             raise SupervisionError(msg)
 
-    def __spend(self, kind: Supervision) -> None:
-        limit = self.__budgets.get(kind)
-        if limit is not None and self.__ledger.count(kind) >= limit:
-            raise SupervisionError(f"{self.__owner} asked for more than its {limit} {kind} labels")
+    def __spend(self, kind: Supervision, slide: Slide) -> None:
+        limit = self.__budgets.get(kind, Budget())
+        limit = Budget(limit) if isinstance(limit, int) else limit
+        if limit.total is not None and self.__ledger.count(kind) >= limit.total:
+            raise BudgetError(f"{self.__owner} asked for more than its {limit.total} {kind} labels")
+        if limit.per_slide is not None and self.__ledger.count(kind, slide.id) >= limit.per_slide:
+            what = f"{self.__owner} asked for more than its {limit.per_slide} {kind} labels of slide {slide.id!r}"
+            raise BudgetError(what)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmark.learning.encoders.feature_rows import Rows
 from benchmark.learning.encoders.features import Features
-from benchmark.methods.cleaning.cells import DEFAULT_CELL, Cells, Rows
+from benchmark.methods.cleaning.cells import DEFAULT_CELL, Cells
 from benchmark.methods.cleaning.dknn import shifted
 from benchmark.slides import Grid
 

@@ -122,8 +122,8 @@ def test_a_papers_symbol_names_its_field():
 @pytest.mark.parametrize(
     ("method", "setting", "said"),
     [
-        ("coarse", "encoder=uni", "'encoder' is one of dknn, hybrid, lcmil"),
-        ("coarse", "encoer=uni", "'encoder' is one of dknn, hybrid, lcmil"),
+        ("coarse", "encoder=uni", "'encoder' is one of"),
+        ("coarse", "encoer=uni", "'encoder' is one of"),
         ("coarse", "tisue=x", "the nearest is 'tissue_mode' of paip2019"),
         ("dknn", "encoder=unii", r"encoder = 'unii' is not legal: there is no encoder 'unii', .*did you mean 'uni'"),
     ],

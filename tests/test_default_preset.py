@@ -9,7 +9,7 @@ import torch
 
 from benchmark.cli import main
 from benchmark.config import RunRequest, resolve
-from benchmark.doctor.weights import check_weights
+from benchmark.doctor.preset_weights import check_weights
 from benchmark.errors import ConfigError
 from benchmark.learning.encoders import sources
 from benchmark.learning.encoders.frozen import create_encoder

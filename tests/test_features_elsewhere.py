@@ -383,6 +383,32 @@ def test_what_the_cache_exports_gives_the_same_metrics_bit_for_bit(tmp_path, min
     assert refused.returncode == 2 and "has no features of 1 slide" in refused.stdout + refused.stderr
 
 
+def test_bags_are_made_of_features_made_elsewhere(tmp_path):
+    from mlflow import MlflowClient
+
+    words = [
+        "--method",
+        "mean-mil",
+        "--dataset",
+        "pcam-bags",
+        "--data",
+        "synthetic",
+        "--preset",
+        "smoke",
+        "--jobs",
+        "0",
+    ]
+    for more in ([], ["--features", "out"]):
+        done = bench("run", *words, *more)
+        assert done.returncode == 0, done.stderr + done.stdout
+        if not more:
+            bench("cache", "export", "--out", "out")
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    kept = [{n: v for n, v in run.data.metrics.items() if n.partition("/")[0] in ("image", "instance")} for run in runs]
+    assert len(kept) == 2 and len(kept[0]) > 5 and kept[0] == kept[1]
+
+
 def keep(cache, number, slide, *, encoder="net", side=32, step=32, content="c", file="/data/s.png"):
     """An entry as the cache writes it, of two patches."""
     home = cache / f"{number:02x}" / f"{number:032x}"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmark.annotations import LabelImage
-from benchmark.errors import SupervisionError
+from benchmark.errors import BudgetError, SupervisionError
 from benchmark.slides import Grid
-from benchmark.supervision import Labels, Ledger, Supervision
+from benchmark.supervision import Budget, Labels, Ledger, Supervision
 
 
 class FakeSlide:
@@ -122,3 +122,39 @@ def test_a_stage_hears_labels_that_were_counted_before():
     other = Ledger()
     other.merge(heard)
     assert other.totals() == ledger.totals()
+
+
+def test_budgets_count_per_slide_as_well_as_in_all():
+    budget = {Supervision.REVIEW: Budget(total=3, per_slide=2)}
+    view = Labels(Source(), [A, B], [Supervision.REVIEW], Ledger(), budgets=budget)
+    fine = Grid.windows((40, 20), 10, 10)
+    assert [view.review(A, fine, 0, col) for col in (0, 3)] == [0, 1]
+    with pytest.raises(BudgetError, match="more than its 2 review labels of slide 'a'"):
+        view.review(A, fine, 1, 0)
+    view.review(B, fine, 0, 0)
+    with pytest.raises(BudgetError, match="more than its 3 review labels"):
+        view.review(B, fine, 0, 1)
+    assert view.review(A, fine, 0, 3) == 1, "what was answered before costs nothing"
+
+
+def test_a_cell_has_the_class_under_its_centre_or_by_share():
+    view = labels(Supervision.REVIEW)
+    whole = Grid(np.array([0]), np.array([0]), 30, 20)  # a third of it is positive, its centre is not
+    assert view.review(A, whole, 0, 0) == 0
+    for share, label in ((1 / 3, 1), (0.34, 0)):
+        assert labels(Supervision.REVIEW).review(A, whole, 0, 0, share=share) == label
+    assert labels(Supervision.REVIEW).review(A, Grid.whole((40, 20)), 0, 0, share=0.5) == 1
+
+
+def test_examples_are_looked_up_by_the_expert_and_metered_on_test_slides_too():
+    ledger = Ledger()
+    view = labels(Supervision.REVIEW, ledger=ledger, sealed=True, budgets={Supervision.REVIEW: Budget(per_slide=3)})
+    fine = Grid.windows((40, 20), 10, 10)
+    cells = view.examples(A, fine, 1, 3, np.random.default_rng(0))
+    assert len(set(cells)) == 3 and all(col >= 2 for _, col in cells)
+    assert ledger.totals()["reviews"] == 3
+    with pytest.raises(BudgetError):
+        view.review(A, fine, 0, 0)
+    assert (
+        labels(Supervision.REVIEW).examples(A, fine, 1, 9, np.random.default_rng(0), where=np.zeros((2, 4), bool)) == []
+    )

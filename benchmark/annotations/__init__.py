@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmark.annotations.annotation import Annotation, Region
 from benchmark.annotations.asap import read_asap, write_asap
+from benchmark.annotations.by_share import ByShare
 from benchmark.annotations.class_names import UNNAMED, ClassNames, Meaning, read_classes
 from benchmark.annotations.extent import check_extent, placed
 from benchmark.annotations.formats import read_annotation, write_label_image
@@ -22,6 +23,7 @@ __all__ = [
     "UNNAMED",
     "Annotation",
     "Bounds",
+    "ByShare",
     "ClassNames",
     "CoarseOptions",
     "Kind",

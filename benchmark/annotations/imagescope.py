@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from benchmark.annotations.annotation import Annotation
-from benchmark.annotations.class_names import ClassNames, says_nothing
+from benchmark.annotations.class_names import IGNORE, ClassNames, Meaning, known_meaning, says_nothing
 from benchmark.annotations.drawn import Drawing, class_name, outlines_of
 from benchmark.annotations.notes import Kind, Note
 from benchmark.annotations.polygons import Polygons
@@ -32,7 +32,8 @@ def read_imagescope(
     """Read an ImageScope or HALO file; level-0 px.
 
     A region is what its own text says (BACH), or where that is not understood what its layer is called. `layers` cuts
-    that short: Id or Name (any case) of a layer → class index; all others are passed over, which the notes say.
+    that short: Id or Name (any case) of a layer → class index, but for regions whose text is a word for no lesion
+    ("Normal"); all other layers are passed over, which the notes say.
     Regions with `NegativeROA="1"` are holes in their own layer. Rectangles and ellipses may be given by two corners;
     lines that close are outlines, all others and arrows are passed over, which the notes say.
 
@@ -53,7 +54,10 @@ def read_imagescope(
         for region in layer.iter("Region"):
             text = region.get("Text", "").strip()
             own = [text] if text and not says_nothing(text) else []
-            _add(drawing, file, region, [*own, called], index, label)
+            said = known_meaning(text) if label is not None and own else None
+            if said in (0, IGNORE):
+                drawing.count("regions whose own text says they are no lesion, in a layer that is one", text)
+            _add(drawing, file, region, [*own, called], index, said if said in (0, IGNORE) else label)
     if known is not None and not read:
         there = ", ".join(skipped) or "none"
         raise DataError(f"{path} has none of the layers {', '.join(known)}; it has: {there}")
@@ -73,7 +77,7 @@ def _called(layer: Element, number: str) -> str:
     return f"layer {number}"
 
 
-def _add(drawing: Drawing, file: XmlFile, region: Element, names: list[str], layer: int, label: int | None) -> None:
+def _add(drawing: Drawing, file: XmlFile, region: Element, names: list[str], layer: int, label: Meaning | None) -> None:
     place = f"region {region.get('Id', '?')} of layer {layer + 1}"
     kind = region.get("Type", "0").strip().lower()
     corners = file.ring(region, place)

@@ -106,7 +106,9 @@ def _resolve(
         models = {dataset.name: dataset.Options} | ({method.name: method.Params} if method is not None else {})
         raise config.refuse_unknown(unknown[0], models)
     options = config.validated(dataset.Options, own, dataset.name)
-    return options, config.resolve(method, preset or config.DEFAULT_PRESET, values) if method is not None else None
+    if method is None:
+        return options, None
+    return options, config.resolve(method, preset or config.default_preset(method), values)
 
 
 def _open(kind: type[Dataset], options: BaseModel, data: str | None) -> Dataset:

@@ -11,7 +11,7 @@ __all__ = ["Check", "examine"]
 
 def examine(store: str | None = None) -> Iterator[Check]:
     """Run every check and yield each result as it comes. `store` is the argument of `--store`."""
-    from benchmark.doctor import machine, places, software, weights
+    from benchmark.doctor import machine, places, preset_weights, software
 
     yield software.check_python()
     yield from software.check_packages()
@@ -23,5 +23,5 @@ def examine(store: str | None = None) -> Iterator[Check]:
     yield places.check_store(store)
     yield places.check_cache()
     yield from places.check_data()
-    yield from weights.check_weights()
+    yield from preset_weights.check_weights()
     yield software.check_completion()

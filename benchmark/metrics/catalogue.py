@@ -11,7 +11,9 @@ from typing import Literal
 from benchmark.metrics import objects, refinement, segmentation
 from benchmark.metrics.pooled import Counts, Floats, PooledMetric, ratio
 
-Needs = Literal["cells", "coverage", "objects", "coarse", "annotation", "units", "validation", "ranked"]
+Needs = Literal[
+    "cells", "coverage", "objects", "coarse", "annotation", "units", "validation", "ranked", "classes", "embeddings"
+]
 Over = Literal["sums", "slides", "pairs"]
 
 
@@ -164,6 +166,17 @@ METRICS: Mapping[str, MetricInfo] = {
     "pixel/ppv": _cells("PPV", segmentation.ppv, "TP/(TP+FP), pooled", "no cell was predicted positive"),
     "pixel/npv": _cells("NPV", segmentation.npv, "TN/(TN+FN), pooled", "no cell was predicted negative"),
     "pixel/accuracy": _cells("Accuracy", segmentation.accuracy, "(TP+TN)/cells, pooled", _NO_CELL),
+    "class/accuracy": _share("Accuracy of all classes", "classes", "share of cells of the right class, pooled"),
+    "class/f1_macro": _share(
+        "Macro F1 of all classes",
+        "classes",
+        "mean over classes of 2TP/(2TP+FP+FN), pooled; a class in neither truth nor prediction scores 1",
+    ),
+    "class/jaccard_macro": _share(
+        "Macro Jaccard of all classes",
+        "classes",
+        "mean over classes of TP/(TP+FP+FN), pooled; a class in neither truth nor prediction scores 1",
+    ),
     "pixel/coverage": _share(
         "Coverage", "coverage", "share of tissue cells that have a score", "there is no tissue cell", coverage
     ),
@@ -236,6 +249,20 @@ METRICS: Mapping[str, MetricInfo] = {
     "slide/tpr": _mean("TPR per slide", "cells", segmentation.tpr, "TP/(TP+FN)", _NO_TRUTH),
     "slide/ppv": _mean("PPV per slide", "cells", segmentation.ppv, "TP/(TP+FP)", "no cell was predicted positive"),
     "slide/f1": _mean("F1 per slide", "cells", segmentation.dice, "2TP/(2TP+FP+FN)", _NO_FOREGROUND),
+    "slide/f1_macro": _mean(
+        "Macro F1 per slide",
+        "cells",
+        segmentation.f1_macro_or_one,
+        "the mean F1 of both classes (a class in neither truth nor prediction scores 1)",
+        _NO_CELL,
+    ),
+    "slide/jaccard_macro": _mean(
+        "Macro Jaccard per slide",
+        "cells",
+        segmentation.jaccard_macro_or_one,
+        "the mean IoU of both classes (a class in neither truth nor prediction scores 1)",
+        _NO_CELL,
+    ),
     "slide/cleaned": _mean_percent(
         "Cleaned per slide", "up", refinement.cleaned, "the coarse annotation's wrong cells that are right afterwards"
     ),
@@ -258,6 +285,17 @@ METRICS: Mapping[str, MetricInfo] = {
         segmentation.dice,
         "2TP/(2TP+FP+FN)",
         "no cell is positive, neither in the truth nor in the coarse annotation",
+    ),
+    "retrieval/p_at_10": _share(
+        "P@10",
+        "embeddings",
+        "share of the 10 nearest other cells (Euclidean) that have the query's class; mean over the queries of a "
+        "class, then over classes",
+    ),
+    "retrieval/perfect_p_at_10": _share(
+        "Perfect P@10",
+        "embeddings",
+        "share of queries whose 10 nearest other cells all have their class; mean over a class, then over classes",
     ),
 }
 """Name → meaning, in the order of display. `name@subset` is the same metric on a part of the test slides."""

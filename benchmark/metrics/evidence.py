@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,14 @@ from benchmark.metrics.segmentation import Confusion
 
 
 @dataclass(frozen=True, eq=False)
+class Embedded:
+    """Cells in a feature space, `values` n × d, and their true classes, `labels` n."""
+
+    values: NDArray[np.floating[Any]]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class SlideEvidence:
     """One slide's contribution to every metric.
 
@@ -25,7 +34,9 @@ class SlideEvidence:
     `objects`, `coarse`: None where there is no object annotation, or no coarse one. `annotation`: truth against the
     coarse annotation over the cells of `cells`, so that a refiner is compared with what it was given.
     `unit_labels` (n, 0 or 1) and `unit_scores` (n, NaN = not scored): the image-level part. `counted`: False where the
-    truth has known gaps: nothing is counted cell by cell.
+    truth has known gaps: nothing is counted cell by cell. `classes`: confusion matrix of all classes (truth ×
+    predicted) over the cells of `cells`, None where the prediction has none.
+    `embedded`: cells in the method's feature space.
     """
 
     slide: str
@@ -41,6 +52,8 @@ class SlideEvidence:
     annotation: Confusion | None = None
     ranked: Ranked | None = None
     counted: bool = True
+    classes: NDArray[np.int64] | None = None
+    embedded: Embedded | None = None
 
 
 def uncounted(

@@ -25,9 +25,20 @@ def neighbour_hits(features: NDArray[np.floating], labels: NDArray[np.integer], 
         queries = np.arange(start, min(start + block, len(points)))
         distances = squares - 2 * points[queries] @ points.T  # + |query|², the same for a whole row
         distances[queries - start, queries] = np.inf
-        closest = np.argsort(distances, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(points) - 1)]
+        closest = _closest(distances, min(NEIGHBOURS, len(points) - 1))
         hits[queries] = (labels[closest] == labels[queries, None]).sum(axis=1)
     return hits
+
+
+def _closest(distances: NDArray[np.float64], number: int) -> NDArray[np.int64]:
+    """Indices of the `number` smallest of each row in any order, of equal ones the first; without sorting the rest."""
+    if number < 1:
+        return np.empty((len(distances), 0), np.int64)
+    closest = np.argpartition(distances, number - 1, axis=1)[:, :number]
+    last = np.take_along_axis(distances, closest, axis=1).max(axis=1, keepdims=True)
+    tied = np.flatnonzero((distances <= last).sum(axis=1) > number)
+    closest[tied] = np.argsort(distances[tied], axis=1, kind="stable")[:, :number]
+    return closest
 
 
 def mean_precision_at_10(hits: NDArray[np.int64], labels: NDArray[np.integer]) -> float | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmark.metrics import classification
 from benchmark.metrics.catalogue import METRICS, Coverage
+from benchmark.metrics.class_level import class_rows
 from benchmark.metrics.evidence import SlideEvidence
 from benchmark.metrics.objects import ObjectEvidence
 from benchmark.metrics.pooled import Counts, Floats
@@ -63,6 +64,8 @@ def rows(slides: Sequence[SlideEvidence]) -> list[dict[str, Any]]:
             if info.needs == needs and info.formula is not None and info.over == "sums":
                 for row, value in zip(table, info.formula.many(sums), strict=True):
                     row[name] = None if np.isnan(value) else float(value)
+    for slide, row in zip(slides, table, strict=True):
+        row.update(class_rows(slide))
     return table
 
 

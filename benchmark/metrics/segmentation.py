@@ -81,6 +81,23 @@ def f1_macro(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
 
 
 @PooledMetric
+def f1_macro_or_one(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+    """Mean F1 of both classes; one that is in neither truth nor prediction scores 1. NaN without cells."""
+    return _mean_or_one(ratio(2 * tp, 2 * tp + fp + fn), ratio(2 * tn, 2 * tn + fp + fn), tp + fp + fn + tn)
+
+
+@PooledMetric
+def jaccard_macro_or_one(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+    """Mean IoU of both classes; one that is in neither truth nor prediction scores 1. NaN without cells."""
+    return _mean_or_one(ratio(tp, tp + fp + fn), ratio(tn, tn + fp + fn), tp + fp + fn + tn)
+
+
+def _mean_or_one(foreground: Floats, background: Floats, cells: Floats) -> Floats:
+    mean = (np.where(np.isnan(foreground), 1.0, foreground) + np.where(np.isnan(background), 1.0, background)) / 2
+    return np.where(cells > 0, mean, np.nan)
+
+
+@PooledMetric
 def tpr(tp: Floats, fn: Floats) -> Floats:
     """True positive rate (recall, sensitivity): TP / (TP + FN). Zero when nothing is predicted positive."""
     return ratio(tp, tp + fn)

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from benchmark.metrics.catalogue import METRICS, SCHEMA, MetricInfo, metric_info
+from benchmark.metrics.class_level import add_classes, add_retrieval
 from benchmark.metrics.evidence import SlideEvidence, gather, patient_numbers
 from benchmark.metrics.image_level import ImageLevel
 from benchmark.metrics.instance_level import add_instances
@@ -40,6 +41,7 @@ def summarise(
     *,
     validation: Sequence[SlideEvidence] = (),
     hidden: Mapping[str, str] | None = None,
+    classes: Sequence[str] = (),
     resamples: int = 1000,
     seed: int = 0,
 ) -> Summary:
@@ -48,11 +50,12 @@ def summarise(
     Where some coarse annotations are valid (Eq. 11 of LC-MIL, see `is_valid`) and some are not, `name@valid` and
     `name@invalid` are the metrics of either kind; a slide may be in a subset of the dataset and in one of these.
     `validation` sets the threshold of `image/…_at_val` and nothing else. `hidden` maps names (or `prefix/*`) of
-    metrics that must not be shown to the reason. The same arguments give the same result, bit for bit.
+    metrics that must not be shown to the reason.
+    `classes`: names of all classes, the negative one first. The same arguments give the same result, bit for bit.
     """
-    summary = _group(test, validation, "test", resamples, seed)
+    summary = _group(test, validation, "test", classes, resamples, seed)
     for subset, part in _subsets(test).items():
-        summary.add_subset(subset, _group(part, validation, subset, resamples, seed))
+        summary.add_subset(subset, _group(part, validation, subset, classes, resamples, seed))
     summary.per_slide.extend(rows(test))
     summary.facts.update(facts(test, resamples))
     summary.hide(hidden or {})
@@ -60,7 +63,12 @@ def summarise(
 
 
 def _group(
-    slides: Sequence[SlideEvidence], validation: Sequence[SlideEvidence], group: str, resamples: int, seed: int
+    slides: Sequence[SlideEvidence],
+    validation: Sequence[SlideEvidence],
+    group: str,
+    classes: Sequence[str],
+    resamples: int,
+    seed: int,
 ) -> Summary:
     """All metrics of one group of slides."""
     summary = Summary()
@@ -83,6 +91,8 @@ def _group(
         add_means(summary, named["slides"], sums, draws)
         add_tests(summary, named["pairs"], columns(slides, "cells") or {}, sums)
     add_instances(summary, slides, validation, draws)
+    add_classes(summary, slides, classes, draws)
+    add_retrieval(summary, slides)
     return summary
 
 

@@ -17,6 +17,8 @@ class Summary:
     `values`: metric name → number, never NaN. `absent`: metric name → why it has no value.
     `intervals`: metric name → (low, high), 95 %. `per_slide`: one flat row per slide, None where undefined.
     `spreads`: name of a mean over slides → standard deviation over slides (ddof = 1).
+    `confusion`: pooled numbers of cells per true (row) and predicted (column) one of `classes`; empty where the data
+    have two classes, or the prediction has none.
     `facts`: name → note on the figures, such as the unit that sets a threshold.
     """
 
@@ -26,6 +28,8 @@ class Summary:
     spreads: dict[str, float] = field(default_factory=dict)
     per_slide: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
+    confusion: list[list[int]] = field(default_factory=list)
 
     def put(self, name: str, value: float | None, reason: str, interval: tuple[float, float] | None = None) -> None:
         """Report a value with its interval, or the reason why there is none."""

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 Entry = tuple[str, float, int | None]
 """What `Context.log` takes: name, value, step."""
 
+EFFORT_METRICS = {"accuracy": "accuracy", "f1_macro": "macro F1", "jaccard_macro": "macro Jaccard"}
+"""What the figure over reviews shows."""
+
 COLUMNS, SMOOTH_FROM = 3, 80
 WINDOW = 15
 """Slides in the moving average of `refinement` (LC-MIL, Fig. 7b)."""
@@ -112,6 +115,29 @@ def refinement(rows: Sequence[Mapping[str, Any]], title: str) -> Figure | None:
     gained, lost = gained_and_lost(known)
     without = f"; {len(rows) - len(known)} without F1" if len(known) < len(rows) else ""
     _footnote(drawn, f"{len(known)} slides: {gained} above the diagonal, {lost} below{without}")
+    return drawn
+
+
+def effort(by_reviews: Mapping[str, Sequence[tuple[int, float]]], *, title: str) -> Figure:
+    """Accuracy, macro F1 and macro Jaccard over the number of reviews, a panel each, a line per part that was scored.
+
+    Args:
+        by_reviews: `PART/METRIC` → (reviews, value) by ascending reviews.
+        title: over the panels.
+    """
+    shown = [name for name in EFFORT_METRICS if any(key.endswith(f"/{name}") for key in by_reviews)]
+    parts = list(dict.fromkeys(key.rpartition("/")[0] for key in by_reviews))
+    drawn = figure(max(4.6, 3.4 * len(shown)), 2.9)
+    drawn.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK, fontweight="bold")
+    for number, metric in enumerate(shown, start=1):
+        axes = drawn.add_subplot(1, len(shown), number)
+        plain(axes, title=EFFORT_METRICS[metric], x="reviews")
+        for colour, part in zip(CYCLE, parts, strict=False):
+            if f"{part}/{metric}" in by_reviews:
+                reviews, values = zip(*by_reviews[f"{part}/{metric}"], strict=True)
+                axes.plot(reviews, values, color=colour, linewidth=1.8, label=part.replace("_", " "))
+        if number == 1:
+            axes.legend(loc="lower right", fontsize=8, frameon=False, labelcolor=INK)
     return drawn
 
 

@@ -29,6 +29,7 @@ class RunFacts:
     what a person calls it. `headlines`: the names shown large, those without a value are skipped. `train`: numbers
     about training slides. `ledger`: label counter → count. `facts`: further lines, name → text. `rows`: one per
     slide; `slide` is its id, `note` what the method says of it, `reading` what was mended or supposed in reading it.
+    `confusion`: numbers of cells per true (row) and predicted (column) one of `classes`.
     `reading_notes`: the same of every slide, as (split, slide, note). `pictures`: slide id → overlay. `rank_by`: the
     column that says which slides went worst. `figures`: caption → picture. `command`: repeats the run.
     """
@@ -54,3 +55,5 @@ class RunFacts:
     settings: Mapping[str, str] = field(default_factory=dict)
     spreads: Mapping[str, float] = field(default_factory=dict)
     reading_notes: Sequence[tuple[str, str, str]] = ()
+    classes: Sequence[str] = ()
+    confusion: Sequence[Sequence[int]] = ()

@@ -19,9 +19,11 @@ from benchmark.audit import AuditReport, audit, declared_encoders
 from benchmark.config import RunSpec
 from benchmark.context import Context, Reporter
 from benchmark.dataset import Split
+from benchmark.effort import mean_over_slides
 from benchmark.metrics.suite import summarise
 from benchmark.resources import Meter
 from benchmark.running.applicable import not_applicable
+from benchmark.running.appraise import Appraiser
 from benchmark.running.completeness import completeness, incomplete, left_aside
 from benchmark.running.console import RunReporter
 from benchmark.running.delivery import Delivery, deliver, kept
@@ -46,6 +48,8 @@ WAIT_SECONDS = 2.0
 """Between two looks at a run that another process is doing."""
 
 REFINER_SEES_LABELS = "the method is given the coarse annotation of the test slides, which tells positive units apart"
+
+EXPERT_SEES_SLIDE = "the expert is asked about the test slides themselves, which tells positive units apart"
 
 
 @dataclass(frozen=True)
@@ -173,8 +177,9 @@ def finished_before(spec: RunSpec, tracker: Tracker, done: StoredRun) -> Outcome
 
 def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) -> Delivery:
     """Fit, score, measure, draw; returns what to store, with all files kept at `home`."""
-    ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.dataset)
-    context = context_of(job, ledger, reporter, device, examination)
+    ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.seen)
+    appraiser = Appraiser(job.seen, job.dataset.slides(Split.TEST))
+    context = context_of(job, ledger, reporter, device, examination, appraiser)
     for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
         reporter.say(line)
     leaks = audit(job.dataset, encoders=declared_encoders(job.method), cache=job.cache)
@@ -184,8 +189,16 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
     folder = fresh_folder(job.cache / "runs" / job.identity)
     with Meter() as scoring:
         validation, test = _score(job, ledger, context, folder)
+    for name, value, step in mean_over_slides(reporter.history, [slide.id for slide in job.slides(Split.TEST)]):
+        reporter.log(name, value, step)
     seed = seed_of("bootstrap", job.spec.seed)
-    summary = summarise(test.evidence, validation=validation.evidence, hidden=hidden_of(job), seed=seed)
+    summary = summarise(
+        test.evidence,
+        validation=validation.evidence,
+        hidden=hidden_of(job),
+        classes=job.dataset.classes,
+        seed=seed,
+    )
     for row in summary.per_slide:
         row["note"] = test.notes.get(row["slide"])
     reading = reading_notes(job)
@@ -224,10 +237,17 @@ def verify_command(job: Job) -> str:
     return f"bench data verify {job.spec.dataset} --data {shlex.quote(str(job.dataset.root))}"
 
 
-def context_of(job: Job, ledger: Ledger, reporter: Reporter, device: str, examination: Examination) -> Context:
-    """The surroundings of a method in this job."""
+def context_of(
+    job: Job,
+    ledger: Ledger,
+    reporter: Reporter,
+    device: str,
+    examination: Examination,
+    appraiser: Appraiser | None = None,
+) -> Context:
+    """The surroundings of a method in this job. A trial has no `appraiser`: nothing of it may depend on test slides."""
     return Context(
-        geometry=job.dataset,
+        geometry=job.seen,
         folder=job.cache / "stages",
         ledger=ledger,
         seed=job.spec.seed,
@@ -236,12 +256,15 @@ def context_of(job: Job, ledger: Ledger, reporter: Reporter, device: str, examin
         reporter=reporter,
         examiner=examination,
         features=job.cache / "features",
+        appraiser=appraiser,
     ).bind(job.method)
 
 
 def hidden_of(job: Job) -> dict[str, str]:
     """Metrics that must not be shown for this method, with the reason."""
-    return {"image/*": REFINER_SEES_LABELS} if Supervision.COARSE in job.method.supervision else {}
+    if not job.method.transductive():
+        return {}
+    return {"image/*": REFINER_SEES_LABELS if Supervision.COARSE in job.method.supervision else EXPERT_SEES_SLIDE}
 
 
 def _delivery(result: RunResult, leaks: AuditReport) -> Delivery:

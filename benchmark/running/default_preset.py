@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchmark.config import DEFAULT_PRESET, PUBLISHED_PRESET
+from benchmark.config import DEFAULT_PRESET, PUBLISHED_PRESET, default_preset
 from benchmark.learning.encoders.needed import weights_needed
 from benchmark.registry import methods
 
@@ -15,7 +15,7 @@ def default_preset_note(names: Iterable[str]) -> str | None:
     None where the methods have the same parameters in both.
     """
     kinds = [methods().load(name) for name in dict.fromkeys(names)]
-    kinds = [kind for kind in kinds if kind.presets[DEFAULT_PRESET] != kind.presets[PUBLISHED_PRESET]]
+    kinds = [kind for kind in kinds if kind.presets[default_preset(kind)] != kind.presets[PUBLISHED_PRESET]]
     if not kinds:
         return None
     reasons: dict[str, str] = {}

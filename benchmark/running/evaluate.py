@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.annotations.two_class_annotation import positive_cells
 from benchmark.errors import BlankSlideError, DataError, PredictionError
 from benchmark.file_names import file_name
 from benchmark.method import Prediction
 from benchmark.metrics.evidence import SlideEvidence, gather, uncounted
 from benchmark.metrics.segmentation import Confusion, miou
+from benchmark.running.evaluate_classes import class_counts, embedded_cells
 from benchmark.slides import Grid, ScoreMap
+from benchmark.storage import whole_file
 from benchmark.supervision import Labels
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from benchmark.dataset import Dataset
     from benchmark.method import Method
     from benchmark.slides import Slide
+    from benchmark.two_classes import TwoClassView
 
 
 @dataclass
@@ -71,6 +75,8 @@ def evaluate(
             scores.save(keep / "scores" / name)
             if mask is not None:
                 ScoreMap(scores.grid, mask.astype(np.float32)).save(keep / "masks" / name)
+            for title, picture in prediction.figures.items():
+                _save_picture(picture, keep / "figures" / file_name(f"{slide.id}_{title}", ".png"))
     if keep is not None and slides and not done.evidence:
         first = next(iter(done.unreadable.values()))
         raise DataError(f"none of the {len(slides)} {what} slides can be used; the first: {first}")
@@ -78,6 +84,13 @@ def evaluate(
         msg = f"{method.name} scored no tissue cell of any of the {len(done.evidence)} {what} slides (all are NaN)"
         raise PredictionError(msg)
     return done
+
+
+def _save_picture(picture: NDArray[np.uint8], path: Path) -> None:
+    from PIL import Image
+
+    with whole_file(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
 
 
 def _predicted(method: Method, dataset: Dataset, slide: Slide, labels: Labels, context: Context) -> Prediction:
@@ -155,17 +168,25 @@ def _evidence(
         if unknown.any():
             known["tissue"] = ~unknown if tissue is None else tissue & ~unknown
         drawn = {
-            "truth": (truth.labels(grid) > 0).astype(np.int8),
+            "truth": positive_cells(truth.labels(grid), dataset.positive).astype(np.int8),
             "instances": truth.instances(grid) if dataset.objects else None,
-            "coarse": (dataset.coarse(slide).labels(grid) > 0).astype(np.int8),
+            "coarse": positive_cells(dataset.coarse(slide).labels(grid), dataset.positive).astype(np.int8),
         }
-    return gather(slide.id, slide.patient, mask=mask, **known, **drawn)
+    evidence = gather(slide.id, slide.patient, mask=mask, **known, **drawn)
+    if drawn["truth"] is None:
+        return evidence
+    counts = np.zeros(grid.shape, np.bool_) if tissue is not None and not tissue.any() else known["tissue"]
+    return replace(
+        evidence,
+        classes=class_counts(dataset, slide, prediction, scores, counts),
+        embedded=embedded_cells(dataset, slide, prediction),
+    )
 
 
 class Examination:
     """Scores class maps of training slides against the truth; a method hands maps in and gets nothing back."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset | TwoClassView) -> None:
         self._dataset = dataset
         self._counts: dict[str, Confusion] = {}
 
@@ -175,7 +196,8 @@ class Examination:
         if classes.shape != truth.shape:
             msg = f"the {name} map of slide {slide.id!r} has shape {classes.shape}, expected {truth.shape}"
             raise PredictionError(msg)
-        counts = Confusion.of(truth > 0, classes > 0)
+        positive = self._dataset.positive
+        counts = Confusion.of(positive_cells(truth, positive), positive_cells(classes, positive))
         self._counts[name] = self._counts[name] + counts if name in self._counts else counts
 
     def results(self) -> dict[str, float]:

@@ -6,6 +6,8 @@ HEADLINES = {
     "pixel/miou": "mIoU",
     "pixel/dice": "Dice",
     "object/f1": "obj. F1",
+    "class/accuracy": "acc. (all)",
+    "class/f1_macro": "F1 (all)",
     "image/auc": "AUC",
     "image/specificity_at_100": "spec@100",
 }

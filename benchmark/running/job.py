@@ -12,6 +12,7 @@ from benchmark.config import SYNTHETIC, RunSpec
 from benchmark.datahome import find_root
 from benchmark.dataset import Dataset, Split
 from benchmark.digest import content_digest
+from benchmark.expert import create_expert
 from benchmark.identity import digest_of, facts_of
 from benchmark.method import Method
 from benchmark.metrics.suite import SCHEMA
@@ -20,6 +21,7 @@ from benchmark.registry import datasets, methods
 from benchmark.running.plan import SYNTHETIC_SEED
 from benchmark.running.synthetic import synthetic_root
 from benchmark.supervision import Labels, Ledger, View
+from benchmark.two_classes import TwoClassView, seen_by
 
 if TYPE_CHECKING:
     from benchmark.slides import Slide
@@ -38,6 +40,11 @@ class Job:
     """Of the files, how they are read (options) and by which code."""
     identity: str
     cache: Path
+
+    @property
+    def seen(self) -> Dataset | TwoClassView:
+        """The data as the method sees them: with two classes, unless it tells more apart."""
+        return seen_by(self.method, self.dataset)
 
     @property
     def experiment(self) -> str:
@@ -80,13 +87,14 @@ class Job:
     def labels(self, split: Split, ledger: Ledger) -> Labels:
         """The metered labels of one split; those of the test split are sealed."""
         return Labels(
-            self.dataset,
+            self.seen,
             self.slides(split),
             self.method.supervision,
             ledger,
             owner=self.method.name,
             budgets=self.method.budgets(),
             sealed=split is Split.TEST,
+            expert=create_expert(self.method.expert(), self.seen, self.spec.seed),
         )
 
     def view(self, split: Split, ledger: Ledger) -> View:
@@ -104,7 +112,7 @@ class Job:
         tags = {
             "bench.method": self.spec.method,
             "bench.dataset": self.spec.dataset,
-            "bench.supervision": "+".join(sorted(self.method.supervision)) or "none",
+            "bench.supervision": self.method.track(),
             "bench.preset": self.spec.preset,
             "bench.seed": str(self.spec.seed),
             "bench.variant": self.spec.variant,

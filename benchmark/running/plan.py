@@ -89,7 +89,7 @@ def _resolve(
     dataset: type[Dataset],
 ) -> RunSpec:
     given, set_options, _ = config.share_settings(settings, method, dataset)
-    preset = request.preset or file.preset or config.DEFAULT_PRESET
+    preset = request.preset or file.preset or config.default_preset(method)
     params = config.resolve(method, preset, file.params, one.settings, given)
     options = config.validated(dataset.Options, {**file.options, **other.settings, **set_options}, other.name)
     refit = request.refit or file.refit

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmark.effort import summary_of
 from benchmark.identity import digest_of
 from benchmark.metrics.suite import METRICS, Summary
 from benchmark.resources import Meter
@@ -44,7 +45,8 @@ class RunResult:
         numbers.update({metric_name(name, ".std"): value for name, value in summary.spreads.items()})
         costs = costs_of(self.stages, self.fitting, self.scoring)
         train = {stored_name(name): value for name, value in self.train.items()}
-        return {**numbers, **self.complete.numbers(), **train, **labels_of(self.ledger), **costs}
+        effort = {stored_name(name): value for name, value in summary_of(self.history).items()}
+        return {**numbers, **self.complete.numbers(), **train, **labels_of(self.ledger), **effort, **costs}
 
     def headline(self) -> str:
         """The numbers that matter, as Markdown for the run's page."""
@@ -103,8 +105,9 @@ def merged(stages: Sequence[StageRecord]) -> list[StageRecord]:
 
 
 def labels_of(ledger: Ledger) -> dict[str, float]:
-    """The labels that a run used, per kind."""
-    return {f"labels/{name}": float(count) for name, count in ledger.totals().items()}
+    """The labels that a run used, per kind, and the seconds that an expert took for answers."""
+    seconds = {"labels/review_seconds": ledger.review_seconds} if ledger.review_seconds else {}
+    return {f"labels/{name}": float(count) for name, count in ledger.totals().items()} | seconds
 
 
 def metric_name(metric: str, part: str = "") -> str:

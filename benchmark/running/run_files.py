@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import storage
+from benchmark.annotations.two_class_annotation import positive_cells
 from benchmark.csv_text import csv_text
 from benchmark.dataset import Split
+from benchmark.effort import EFFORT as EFFORT_NAME
+from benchmark.effort import EFFORT_OF_SLIDE, logged_curves
 from benchmark.file_names import file_name, id_file
 from benchmark.metrics.suite import SlideEvidence
 from benchmark.provenance import code_version
@@ -24,9 +28,11 @@ from benchmark.running.result import RunResult
 from benchmark.running.summary_facts import run_facts
 from benchmark.slides import ScoreMap
 from benchmark.stages import StageRecord
+from benchmark.stored import EFFORT, EFFORT_COLUMNS
 from benchmark.supervision import Supervision
 
 if TYPE_CHECKING:
+    from benchmark.annotations import Annotation
     from benchmark.slides import Slide
 
 OVERLAYS = 12
@@ -47,6 +53,8 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
         "spreads": summary.spreads,
         "absent": summary.absent,
         "facts": summary.facts,
+        "classes": summary.classes,
+        "confusion": summary.confusion,
     }
     _json(folder / "metrics.json", {**metrics, "train": result.train})
     _json(folder / "completeness.json", result.complete.facts())
@@ -55,6 +63,8 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
     storage.save(job.method.state(), folder / "model" / "model.pt")
     if "image/auc" in summary.values:
         _units(folder / "units.csv", evidence)
+    _effort(folder / EFFORT, result)
+    _answers(folder / "answers.csv", result)
     pictures = _overlays(folder, result)
     figures = _curves(folder / "curves", result, evidence)
     if result.reading_notes:
@@ -65,6 +75,35 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
 
 def _json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _effort(path: Path, result: RunResult) -> None:
+    """One line per point of the curves over the expert's effort; no file where nobody reviewed."""
+    rows = [
+        (*name.rsplit("/", 1), reviews, repr(value))
+        for name, curve in logged_curves(result.history).items()
+        for reviews, value in curve
+    ]
+    _csv(path, EFFORT_COLUMNS, rows)
+
+
+def _answers(path: Path, result: RunResult) -> None:
+    """Every answer of an expert: about which cell, what, who, when, how long."""
+    classes = result.job.dataset.classes
+    rows = [
+        (slide, item, classes[answer.label], answer.who, repr(answer.when), repr(answer.seconds))
+        for (_, slide, item), answer in result.ledger.answers.items()
+    ]
+    _csv(path, ("slide", "cell", "label", "who", "when", "seconds"), rows)
+
+
+def _csv(path: Path, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    if not rows:
+        return
+    with storage.whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows(rows)
 
 
 def _units(path: Path, evidence: Sequence[SlideEvidence]) -> None:
@@ -98,8 +137,12 @@ def _overlays(folder: Path, result: RunResult) -> dict[str, Path]:
         scores = ScoreMap.load(id_file(folder / "scores", slide.id, ".png"))
         found = np.where(np.isnan(scores.values), -1, decided(folder, slide.id, scores)).astype(np.int8)
         known = dataset.annotated(slide)
-        wanted = (dataset.truth(slide).labels(scores.grid) > 0).astype(np.int8) if known else None
-        coarse = (dataset.coarse(slide).labels(scores.grid) > 0).astype(np.int8) if known and refines(result) else None
+
+        def positive(annotation: Annotation, scores: ScoreMap = scores) -> NDArray[np.int8]:
+            return positive_cells(annotation.labels(scores.grid), dataset.positive).astype(np.int8)
+
+        wanted = positive(dataset.truth(slide)) if known else None
+        coarse = positive(dataset.coarse(slide)) if known and refines(result) else None
         shown = {"mIoU": rows[slide.id].get("pixel/miou"), "Dice": rows[slide.id].get(RANKED_BY)}
         tissue = slide.thumbnail(OVERLAY_SIDE)
         picture = overlays.overlay(
@@ -146,7 +189,12 @@ def _curves(folder: Path, result: RunResult, evidence: Sequence[SlideEvidence]) 
     if before_after is not None:
         drawn["F1 against the coarse annotation's"] = folder / "coarse_f1.png"
         style.save(before_after, folder / "coarse_f1.png")
-    history = curves.history(result.history, title=title)
+    by_reviews = logged_curves(result.history)
+    if by_reviews:
+        drawn["Quality over the expert's reviews"] = folder / "effort.png"
+        style.save(curves.effort(by_reviews, title=title), folder / "effort.png")
+    others = [log for log in result.history if log[0].partition("/")[0] not in (EFFORT_NAME, EFFORT_OF_SLIDE)]
+    history = curves.history(others, title=title)
     if history is not None:
         drawn["What was logged while learning"] = folder / "training.png"
         style.save(history, folder / "training.png")

@@ -38,6 +38,8 @@ def run_facts(result: RunResult, pictures: Mapping[str, Path], figures: Mapping[
         facts={**summary.facts, "identity": job.identity, "data digest": job.data_digest, "code": code_version()},
         rows=summary.per_slide,
         rank_by="pixel/dice",
+        classes=summary.classes,
+        confusion=summary.confusion,
         pictures=pictures,
         figures=figures,
         settings=job.stored_params(),

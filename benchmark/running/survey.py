@@ -141,6 +141,6 @@ def _tags(prospect: Prospect) -> dict[str, str]:
         "bench.refit": "true" if spec.refit else "",
         "bench.settings": spec.settings,
         "bench.identity": prospect.identity,
-        "bench.supervision": "+".join(sorted(methods().load(spec.method).supervision)) or "none",
+        "bench.supervision": methods().load(spec.method)(spec.params).track(),
     }
     return {name: value for name, value in tags.items() if value}

@@ -6,6 +6,7 @@ from benchmark.slides.accumulator import ScoreAccumulator
 from benchmark.slides.facts import SlideFacts, probe, slide_facts
 from benchmark.slides.grid import Grid
 from benchmark.slides.pasted import PastedSlide, Piece
+from benchmark.slides.patchset import PatchSet
 from benchmark.slides.pyramid import write_pyramid
 from benchmark.slides.scoremap import ScoreMap
 from benchmark.slides.slide import Slide
@@ -16,6 +17,7 @@ __all__ = [
     "Grid",
     "PastedSlide",
     "PatchBatch",
+    "PatchSet",
     "Piece",
     "ScoreAccumulator",
     "ScoreMap",

@@ -43,7 +43,17 @@ class PatchReader:
             piece = self._piece(int(cols[start]) // self.block, left, int(y[rows[start]]), right - left)
             for col in cols[start:stop].tolist():
                 offset = int(x[col]) - left
-                yield _resized(piece[:, offset : offset + width], self.size, self.interpolation)
+                patch = self._own(piece[:, offset : offset + width], int(x[col]), int(y[rows[start]]))
+                yield _resized(patch, self.size, self.interpolation)
+
+    def _own(self, patch: Pixels, x: int, y: int) -> Pixels:
+        """The patch with what does not belong to the image under its centre (another tile of a set) in black."""
+        place = self.slide.own(x, y, self.grid.width, self.grid.height)
+        if place is None:
+            return patch
+        alone = np.zeros_like(patch)
+        alone[place] = patch[place]
+        return alone
 
     def _runs(self, rows: Ints, cols: Ints) -> Iterator[tuple[int, int]]:
         """Stretches of cells (start, stop) in one row and strip whose patches touch."""

@@ -16,6 +16,7 @@ from benchmark.config import resolve
 from benchmark.context import Context, SilentReporter
 from benchmark.dataset import Dataset, Split
 from benchmark.errors import SupervisionError
+from benchmark.expert import create_expert
 from benchmark.method import Method, Prediction
 from benchmark.registry import datasets, methods
 from benchmark.running.applicable import not_applicable
@@ -23,6 +24,7 @@ from benchmark.running.device import prepare
 from benchmark.slides import Slide
 from benchmark.supervision import COUNTERS, TRANSDUCTIVE, Labels, Ledger, Supervision, View
 from benchmark.testing.datasets import Contract, shared_miniature
+from benchmark.two_classes import seen_by
 
 FEW = 2
 """Slides of each split in the test that goes through all datasets."""
@@ -74,13 +76,14 @@ class Trial:
 def labels_of(method: Method, dataset: Dataset, split: Split, ledger: Ledger) -> Labels:
     """The labels of one split as the harness hands them out."""
     return Labels(
-        dataset,
+        seen_by(method, dataset),
         dataset.slides(split),
         method.supervision,
         ledger,
         owner=method.name,
         budgets=method.budgets(),
         sealed=split is Split.TEST,
+        expert=create_expert(method.expert(), seen_by(method, dataset), 0),
     )
 
 
@@ -97,7 +100,8 @@ def fit(
     prepare("cpu", seed)
     ledger, reporter = Ledger(), reporter or SilentReporter()
     method = kind(resolve(kind, "smoke"))
-    context = Context(geometry=dataset, folder=folder, ledger=ledger, seed=seed, data_digest="mini", reporter=reporter)
+    seen = seen_by(method, dataset)
+    context = Context(geometry=seen, folder=folder, ledger=ledger, seed=seed, data_digest="mini", reporter=reporter)
     context.bind(method)
     parts = (Split.TRAIN, Split.VALIDATION)
     views = [View(_some(dataset, split, most), labels_of(method, dataset, split, ledger)) for split in parts]

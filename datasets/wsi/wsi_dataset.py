@@ -68,7 +68,7 @@ class WsiDataset(Dataset):
     """
 
     Options = WsiOptions
-    classes = ("normal", "lesion")
+    classes: tuple[str, ...] = ("normal", "lesion")
     nominal_mpp: ClassVar[float]
     """Microns per pixel of the set's slides, taken for a slide that does not say it."""
     coarse_microns: ClassVar[float] = CELL_MICRONS

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from benchmark.errors import ConfigError, DataError
 from benchmark.learning.encoders.feature_params import folder_of
+from benchmark.learning.encoders.feature_rows import Rows
 from benchmark.method import Method, Prediction
 from benchmark.slides import Grid, ScoreMap, stream_patches
 from benchmark.supervision import Labels, Supervision, View
 
-from .cells import Cells, Rows, rows_of
+from .cells import Cells, rows_of
 from .cleaning_params import ENCODER_FIELDS, PLACE_FIELDS, CleaningParams
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import ConfigError
+from benchmark.learning.encoders.feature_rows import Rows
 from benchmark.method import MethodCard
 from benchmark.slides import Grid
 
-from .cells import Cells, Rows, stride
+from .cells import Cells, stride
 from .cleaner import CITATION, PAPER, Cleaner, Scores, checked, joined
 from .cleaning_params import DKNN_FIELDS, DKNN_QUICK, DKNN_RELEASED, DKNN_SMOKE, DknnParams
 from .postprocess import cleaned_up

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import DataError
+from benchmark.learning.encoders.feature_rows import Rows
 from benchmark.method import MethodCard
 
-from .cells import Cells, Rows
+from .cells import Cells
 from .cleaner import CITATION, PAPER, Cleaner, Scores, checked, joined
 from .cleaning_params import LCMIL_FIELDS, LCMIL_QUICK, LCMIL_RELEASED, LCMIL_SMOKE, LcmilParams
 from .postprocess import blurred, cleaned_up

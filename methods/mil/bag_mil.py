@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import ConfigError
+from benchmark.learning.encoders.feature_params import folder_of
 from benchmark.method import Method, Prediction
 from benchmark.slides import ScoreMap
 from benchmark.supervision import Labels, Supervision, View
@@ -18,6 +19,7 @@ from .mil_params import MilParams
 
 if TYPE_CHECKING:
     from benchmark.context import Context
+    from benchmark.learning.encoders.elsewhere import FeatureFolder
     from benchmark.learning.encoders.frozen import FrozenEncoder
     from benchmark.learning.mil.bags import Bag
     from benchmark.learning.mil.mil_training import BagScores, MilSettings
@@ -36,7 +38,8 @@ class BagMil(Method[K]):
     def __init__(self, params: K) -> None:
         super().__init__(params)
         self._learnt: Mapping[str, Any] | None = None
-        self._encoder: FrozenEncoder | None = None
+        self._encoder: FrozenEncoder | FeatureFolder | None = None
+        self._folder: FeatureFolder | None = None
         self._built: Pooling | None = None
 
     @abstractmethod
@@ -65,11 +68,23 @@ class BagMil(Method[K]):
         from benchmark.learning.encoders.frozen import seen_by
 
         params = self.params
+        if (folder := self._elsewhere()) is not None:
+            return [folder.seen()]
         return [seen_by(params.encoder, pretrained=params.encoder_pretrained, weights=params.encoder_weights)]
 
     def refits(self) -> bool:
         """Only where no epoch is chosen on validation slides."""
         return self.params.select == "last"
+
+    def check_slides(self, train: Sequence[Slide], scored: Sequence[Slide]) -> None:
+        """With features made elsewhere, every slide has a file."""
+        if (folder := self._elsewhere()) is not None:
+            folder.require([*train, *scored])
+
+    def _elsewhere(self) -> FeatureFolder | None:
+        if self._folder is None:
+            self._folder = folder_of(self.params, _setting)
+        return self._folder
 
     def fit(self, train: View, validation: View, context: Context) -> None:
         """The stage "mil". Raises `DataError` for units of one class only."""
@@ -123,12 +138,12 @@ class BagMil(Method[K]):
             return scores.instances
         return np.asarray(scores.probability * rescaled(scores.attention), np.float32)
 
-    def encoder(self, context: Context) -> FrozenEncoder:
-        """The frozen encoder that the parameters name."""
+    def encoder(self, context: Context) -> FrozenEncoder | FeatureFolder:
+        """The frozen encoder that the parameters name, or features made elsewhere."""
         from benchmark.learning.mil.bags import encoder_of_params
 
         if self._encoder is None:
-            self._encoder = encoder_of_params(self.params, context)
+            self._encoder = self._elsewhere() or encoder_of_params(self.params, context)
         return self._encoder
 
     def _pooling(self, context: Context) -> Pooling:
@@ -151,6 +166,11 @@ class BagMil(Method[K]):
     def restore(self, state: Mapping[str, Any], context: Context) -> None:
         """Take over `state`."""
         self._learnt, self._built = state, None
+
+
+def _setting(side: int, step: int) -> str:
+    """The options that ask for patches of `side` px at level 0, one every `step` px."""
+    return f"--set mpp=null --set patch={side} --set overlap={side - step}"
 
 
 def rescaled(attention: Floats) -> Floats:

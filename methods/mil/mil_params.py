@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from benchmark.learning.encoders.encoder_names import EncoderName
+from benchmark.learning.encoders.feature_params import FeatureParams
 from benchmark.learning.mil.bag_params import BAG_QUICK, BAG_SMOKE, BagParams
 from benchmark.learning.mil.mil_training import Selection
 from benchmark.method import param
@@ -13,7 +14,7 @@ from benchmark.method import param
 CODE = "CLAM's released code"
 
 
-class MilParams(BagParams):
+class MilParams(BagParams, FeatureParams):
     """Bags and their training. The defaults are those of CLAM (Lu et al. 2021), on which later papers build."""
 
     patch: int = param(

@@ -111,6 +111,11 @@ class FeatureFolder:
             told = self.folder.name.removeprefix("features_")
         return told or "unknown"
 
+    @property
+    def dim(self) -> int:
+        """Numbers per patch, of the first file; another in a later one is refused."""
+        return self._first.dim
+
     def seen(self) -> str:
         """What the encoder has seen and where its features come from, as `Method.encoders` answers."""
         from benchmark.learning.encoders.encoder_names import catalogue, catalogue_entry

@@ -82,9 +82,15 @@ class FrozenEncoder:
         if interpolation != "bilinear":
             facts += f"{interpolation}|"
         self.digest = hashlib.sha256(facts.encode() + weights_digest(module)).hexdigest()[:16]
+        self.mean, self.std = tuple(mean), tuple(std)
         self._module = module.to(self.device).eval().requires_grad_(False)
         self._mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, frozen: normalised images n × 3 × side × side → n × dim."""
+        return self._module
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Features of some patches. Raises `ConfigError` when they have another side."""

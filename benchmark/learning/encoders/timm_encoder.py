@@ -109,7 +109,7 @@ class TimmEncoder(Encoder):
         return cls.source.words
 
 
-class _ClassAndMean(nn.Module):
+class ClassAndMean(nn.Module):
     """Class token beside the mean of the patch tokens: n × 2d."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -117,13 +117,14 @@ class _ClassAndMean(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images n × 3 × side × side → n × 2d."""
         tokens = self.network.forward_features(images)  # type: ignore[operator]
         first = int(self.network.num_prefix_tokens)  # type: ignore[arg-type]
         return torch.cat([tokens[:, 0], tokens[:, first:].mean(dim=1)], dim=1)
 
 
 def _with_tokens(network: nn.Module, tokens: Tokens) -> nn.Module:
-    return _ClassAndMean(network) if tokens == "class+mean" else network
+    return ClassAndMean(network) if tokens == "class+mean" else network
 
 
 def _layer(value: Any) -> Any:

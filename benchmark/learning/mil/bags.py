@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import DataError
+from benchmark.learning.encoders.elsewhere import FeatureFolder
 from benchmark.learning.encoders.frozen import create_encoder
 from benchmark.learning.mil.bag_params import BagParams
 from benchmark.learning.mil.cohort import lattice_of
@@ -18,6 +19,8 @@ from benchmark.learning.mil.lattice import Lattice, common_patch
 if TYPE_CHECKING:
     from benchmark.context import Context
     from benchmark.learning.encoders.frozen import FrozenEncoder
+
+    Source = FrozenEncoder | FeatureFolder
     from benchmark.slides import Slide
     from benchmark.supervision import View
 
@@ -71,9 +74,7 @@ def encoder_of_params(params: BagParams, context: Context) -> FrozenEncoder:
     )
 
 
-def bags_of(
-    view: View, params: BagParams, context: Context, encoder: FrozenEncoder, *, side: int | None = None
-) -> list[Bag]:
+def bags_of(view: View, params: BagParams, context: Context, encoder: Source, *, side: int | None = None) -> list[Bag]:
     """The bags of all units of a view, slide by slide.
 
     `side`: px of a patch; None: what fits the units of all these slides. Raises `DataError` for features that are no
@@ -91,13 +92,15 @@ def bags_of_slide(
     slide: Slide,
     params: BagParams,
     context: Context,
-    encoder: FrozenEncoder,
+    encoder: Source,
     *,
     side: int,
     labels: NDArray[np.int8] | None = None,
 ) -> list[Bag]:
     """The bags of one slide, unit by unit (row-major). Raises `DataError` for features that are no numbers."""
     lattice = lattice_of(slide, params, context, side)
+    if isinstance(encoder, FeatureFolder):
+        lattice = replace(lattice, tissue=encoder.covered(slide, lattice.grid, lattice.tissue))
     numbers = lattice.numbers
     values: Values = np.zeros((0, encoder.dim), np.float32)
     if numbers.size:

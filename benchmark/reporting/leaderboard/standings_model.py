@@ -20,6 +20,7 @@ TASKS: Mapping[str, tuple[str, ...]] = {
         "image/specificity_at_val",
     ),
     "pixel level": ("pixel/miou", "pixel/dice", "pixel/accuracy", "object/f1", "object/dice", "object/hausdorff"),
+    "all classes": ("class/f1_macro", "class/accuracy", "class/jaccard_macro"),
     "refinement": (
         "slide/f1",
         "slide/accuracy",

@@ -12,6 +12,7 @@ from benchmark.metrics.image_facts import proportion
 from benchmark.reporting.leaderboard.standings_model import TASKS, Board, MeanRanks
 from benchmark.reporting.report.charts import gain_chart, roc_chart
 from benchmark.reporting.report.cost_chart import CostPoint, cost_chart, front, labelled
+from benchmark.reporting.report.effort_chart import CEILINGS, METRIC, SHARE, Band, effort_chart, shown_part
 from benchmark.reporting.report.looks import Look, look
 from benchmark.reporting.report.report_tables import metric_title
 from benchmark.reporting.report.row_evidence import Evidence
@@ -34,7 +35,7 @@ class Chart:
 
 
 def board_charts(board: Board, evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
-    """ROC, F1 against the coarse annotation, and a metric against label cost per task.
+    """ROC, F1 against the coarse annotation, macro F1 over reviews, and a metric against label cost per task.
 
     Args:
         board: its rows give the looks.
@@ -43,6 +44,7 @@ def board_charts(board: Board, evidence: Sequence[Evidence], prefix: str) -> Ite
     """
     yield from _roc(evidence, f"{prefix}-roc")
     yield from _gains(evidence, f"{prefix}-coarse")
+    yield from _effort(evidence, f"{prefix}-effort")
     for place, metrics in enumerate(TASKS.values()):
         present = [name for name in metrics if any(name in row.figures for row in board.rows)]
         if present:
@@ -111,6 +113,39 @@ def _gains(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
         with drawing():
             picture = inline(gain_chart(marks), prefix, title) if marks else ""
         yield Chart(title, picture, tuple(legend), tuple(notes))
+
+
+def _effort(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
+    """Of the rows of which an expert reviewed, a chart per track: training slides, or each slide by itself."""
+    reviewing = [row for row in enumerate(evidence) if Supervision.REVIEW.value in row[1].row.supervision]
+    full = [each.row.figures for each in evidence if Supervision.FULL.value in each.row.supervision.split("+")]
+    heights = [row[name].mean for row in full for name in CEILINGS if name in row]
+    ceiling = max(heights, default=None)
+    for number, track in enumerate(dict.fromkeys(each.row.supervision for _, each in reviewing)):
+        rows, notes = [], []
+        for index, each in reviewing:
+            if each.row.supervision == track:
+                try:
+                    rows.append((index, each, each.effort))
+                except MissingError as missing:
+                    notes.append(missing.what)
+        part = shown_part([runs for *_, runs in rows])
+        bands, legend = [], []
+        for index, each, runs in rows if part else []:
+            band = Band.of(look(index), [run[f"{part}/{METRIC}"] for run in runs])
+            if band is not None:
+                bands.append(band)
+                goal = None if ceiling is None else SHARE * ceiling
+                legend.append((look(index), f"{each.name}: {band.words(goal)}"))
+        if bands or notes:
+            title = f"Macro F1 of {(part or 'cells').replace('_', '-')} cells over reviews, track {track}"
+            if ceiling is not None:
+                notes.append(f"Lines: full supervision ({ceiling:.3f}, the best row of its track), and 95 % of it.")
+            if any(band.half is not None for band in bands):
+                notes.append("Bands: 95 % t-intervals over seeds.")
+            with drawing():
+                picture = inline(effort_chart(bands, ceiling=ceiling), f"{prefix}{number}", title) if bands else ""
+            yield Chart(title, picture, tuple(legend), tuple(notes))
 
 
 def _cost(board: Board, metric: str, prefix: str) -> Iterator[Chart]:

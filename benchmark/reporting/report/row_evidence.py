@@ -1,4 +1,4 @@
-"""What the charts and the gallery stand on: the artifacts of the run of lowest seed of a row."""
+"""What the charts and the gallery stand on: the artifacts of the run of lowest seed of a row, or of all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.reporting.leaderboard.standings_model import Row
-from benchmark.stored import Artifacts, MissingError, require, slide_table, unit_table
+from benchmark.stored import Artifacts, MissingError, effort_curves, require, slide_table, unit_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -49,6 +49,11 @@ class Evidence:
         table = unit_table(self._artifacts, self.run)
         table = table[np.isfinite(table["score"])]
         return table["label"].to_numpy(), table["score"].to_numpy()
+
+    @cached_property
+    def effort(self) -> list[dict[str, list[tuple[int, float]]]]:
+        """Of every run of the row, its curves over reviews, see `benchmark.stored.effort_curves`."""
+        return [effort_curves(self._artifacts, replace(run, name=self.name)) for run in self.row.runs]
 
     @cached_property
     def slides(self) -> DataFrame:

@@ -10,7 +10,7 @@ from benchmark.errors import BenchError
 
 def check_weights() -> Iterator[Check]:
     """Per encoder, whether its weights are here: absent ones are a fault for the default preset, else a warning."""
-    from benchmark.config import DEFAULT_PRESET, PUBLISHED_PRESET
+    from benchmark.config import DEFAULT_PRESET, PUBLISHED_PRESET, default_preset
     from benchmark.learning.encoders.needed import remedy, weights_needed
     from benchmark.registry import methods
 
@@ -19,7 +19,7 @@ def check_weights() -> Iterator[Check]:
     try:
         for name in methods().names():
             kind = methods().load(name)
-            for preset in (DEFAULT_PRESET, PUBLISHED_PRESET):
+            for preset in dict.fromkeys((default_preset(kind), PUBLISHED_PRESET)):
                 for encoder, reason in weights_needed(kind, preset).items():
                     users.setdefault(encoder, {}).setdefault(preset, []).append(name)
                     reasons[encoder] = reason

@@ -1,0 +1,106 @@
+"""The kinds of label, the count of all that were handed out, and how many may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from benchmark.expert import Answer
+
+
+class Supervision(StrEnum):
+    """The kinds of label a method may declare."""
+
+    IMAGE = "image"
+    """Unit labels: positive or negative per unit."""
+    PATCH = "patch"
+    """Which classes are present in each training patch."""
+    PIXEL = "pixel"
+    """Fine masks of a limited number of patches."""
+    FULL = "full"
+    """The fine annotation of every training slide."""
+    COARSE = "coarse"
+    """The coarse annotation, also of test slides (refiners are transductive)."""
+    REVIEW = "review"
+    """Answers of an expert to queries about single patches."""
+
+
+COUNTERS: Mapping[Supervision, str] = {
+    Supervision.IMAGE: "image_labels",
+    Supervision.PATCH: "patch_labels",
+    Supervision.PIXEL: "mask_pixels",
+    Supervision.FULL: "mask_pixels",
+    Supervision.COARSE: "coarse_polygons",
+    Supervision.REVIEW: "reviews",
+}
+"""What the ledger counts for each kind."""
+
+TRANSDUCTIVE = frozenset({Supervision.COARSE, Supervision.REVIEW})
+"""The kinds that may be asked for on test slides."""
+
+
+Entry = tuple[str, str, str]
+"""(kind, slide id, item): the key under which a label is counted once."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most labels of a kind that are handed out: in all, about one slide, or both. None: no limit."""
+
+    total: int | None = None
+    per_slide: int | None = None
+
+
+@dataclass
+class Ledger:
+    """The count of every label a method was given. The same label asked for twice counts once.
+
+    `answers`: who said what of the cells that an expert reviewed, when, and how long it took.
+    """
+
+    entries: dict[Entry, int] = field(default_factory=dict)
+    answers: dict[Entry, Answer] = field(default_factory=dict)
+    _listeners: list[dict[Entry, int]] = field(default_factory=list, repr=False)
+
+    def record(self, kind: Supervision, slide: str, item: str, amount: int, answer: Answer | None = None) -> None:
+        """Count `amount` labels of one kind, unless the item was counted before."""
+        key = (str(kind), slide, item)
+        if answer is not None:
+            self.answers.setdefault(key, answer)
+        for entries in (self.entries, *self._listeners):
+            entries.setdefault(key, amount)
+
+    @contextmanager
+    def listening(self) -> Iterator[dict[Entry, int]]:
+        """Collect all that is recorded meanwhile, counted before or not: the labels of a stage."""
+        entries: dict[Entry, int] = {}
+        self._listeners.append(entries)
+        try:
+            yield entries
+        finally:
+            self._listeners.remove(entries)
+
+    def merge(self, entries: Mapping[Entry, int], answers: Mapping[Entry, Answer] | None = None) -> None:
+        """Add the entries of a reused stage, with the answers among them."""
+        for key, amount in entries.items():
+            self.entries.setdefault(key, amount)
+        for key, answer in (answers or {}).items():
+            self.answers.setdefault(key, answer)
+
+    def count(self, kind: Supervision, slide: str | None = None) -> int:
+        """How many items of one kind were handed out, in all or of one slide (patches or answers, not pixels)."""
+        return sum(1 for entry in self.entries if entry[0] == kind and slide in (None, entry[1]))
+
+    def totals(self) -> dict[str, int]:
+        """Every counter of `COUNTERS`, zero where nothing of the kind was used."""
+        totals = dict.fromkeys(COUNTERS.values(), 0)
+        for (kind, _, _), amount in self.entries.items():
+            totals[COUNTERS[Supervision(kind)]] += amount
+        return totals
+
+    @property
+    def review_seconds(self) -> float:
+        """How long all answers took together."""
+        return sum(answer.seconds for answer in self.answers.values())

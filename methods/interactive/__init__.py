@@ -1,0 +1,1 @@
+"""Interactive annotation: an expert reviews the patches that a strategy proposes."""

@@ -1,0 +1,104 @@
+"""The encoder of a round: its start, its frozen form for features, and the net that fine-tunes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from benchmark.errors import DataError
+from benchmark.learning.encoders.encoder_names import catalogue_entry
+from benchmark.learning.encoders.frozen import FrozenEncoder
+from benchmark.learning.encoders.patch_file import PatchFile
+from benchmark.learning.encoders.selfsupervised import build, pretrain
+from benchmark.learning.training import seed_torch
+
+from .finetuning import ContrastiveNet
+
+if TYPE_CHECKING:
+    from benchmark.context import Context
+    from benchmark.slides.strips import Interpolation
+
+    from .finetuning_params import FinetuningParams
+    from .instances import Instances
+
+
+WRITTEN = 256
+"""Patches that are held in memory while they are written down for training without labels."""
+
+
+def interpolation_of(name: str) -> Interpolation:
+    """How the encoder wants patches brought to its side."""
+    entry = catalogue_entry(name)
+    return "bilinear" if entry is None else entry.interpolation
+
+
+def started(instances: Instances, params: FinetuningParams, context: Context) -> dict[str, Tensor]:
+    """The weights that fine-tuning starts from: loaded, random, or trained without labels on the instances' patches."""
+    if params.encoder_training == "none":
+        seed_torch(context, "encoder", "weights")
+        start = build(
+            params.encoder,
+            side=params.input_side,
+            pretrained=params.encoder_pretrained,
+            weights=params.encoder_weights,
+        )
+        return {name: tensor.detach().cpu() for name, tensor in start.module.state_dict().items()}
+    share = max(1, params.encoder_patches // max(1, len(instances.slides)))
+    chosen = [
+        start + context.generator("encoder patches", part.slide.id).permutation(stop - start)[:share]
+        for part, start, stop in zip(instances.slides, instances.starts[:-1], instances.starts[1:], strict=True)
+    ]
+    numbers = np.sort(np.concatenate(chosen))
+    if not numbers.size:
+        raise DataError("there is no training tissue to train an encoder on", fix="--set encoder_training=none")
+    place = context.checkpoint.scratch("patches.raw")
+    parts = np.array_split(numbers, -(-numbers.size // WRITTEN))
+    try:
+        return pretrain(
+            PatchFile.write(place, instances.side, instances.batches(parts)),
+            context,
+            architecture=params.encoder,
+            side=params.input_side,
+            steps=params.encoder_steps,
+            batch=params.encoder_batch,
+            lr=params.encoder_lr,
+            name="encoder",
+            pretrained=params.encoder_pretrained,
+            weights=params.encoder_weights,
+        )
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def frozen_round(number: int, weights: Mapping[str, Any], params: FinetuningParams, device: str) -> FrozenEncoder:
+    """The encoder of a round for the feature cache; its digest covers the weights.
+
+    An entry of the catalogue that nothing has trained yet shares its features with every other method that uses it.
+    """
+    start = build(params.encoder, side=params.input_side)
+    start.module.load_state_dict(dict(weights))
+    trained = "self-supervised" if params.encoder_training != "none" else ""
+    kind = "fine-tuned" if number else trained
+    return FrozenEncoder(
+        start.module,
+        name=f"{params.encoder}:{kind}" if kind else params.encoder,
+        dim=start.dim,
+        side=params.input_side,
+        device=device,
+        mean=start.mean,
+        std=start.std,
+        interpolation=interpolation_of(params.encoder),
+    )
+
+
+def contrastive_net(learnt: Mapping[str, Any], params: FinetuningParams, context: Context) -> ContrastiveNet:
+    """The net that goes on with what the round before learnt; after round 0 its projection head is new."""
+    seed_torch(context, "finetuning", "head")
+    net = ContrastiveNet(build(params.encoder, side=params.input_side), params.projection)
+    net.encoder.load_state_dict(dict(learnt["encoder"]))
+    if learnt["head"] is not None:
+        net.head.load_state_dict(dict(learnt["head"]))
+    return net
