@@ -1,5 +1,6 @@
 """The supervised loop: losses, schedules, augmentation, whole images, choice of the epoch, nets as an option."""
 
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -350,6 +351,13 @@ def test_heads_start_as_in_the_released_framework():
 def test_settings_that_do_not_agree_are_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
         SupervisedParams(**changes)
+
+
+@pytest.mark.parametrize("kind", NETS)
+def test_parameters_reach_the_process_of_a_run(kind):
+    params = small(kind)
+    assert pickle.loads(pickle.dumps(params)) == params
+    assert kind.Params.model_fields["whole_side"].json_schema_extra["source"] != "paper §3.1"
 
 
 def test_the_epoch_is_chosen_by_validation_slides_only_where_asked():

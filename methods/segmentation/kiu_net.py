@@ -12,6 +12,13 @@ from .supervised import Supervised, with_defaults
 
 CODE = "KiU-Net's released code"
 
+KiuNetParams = with_defaults(
+    "KiuNetParams",
+    __name__,
+    CODE,
+    **{**TRAINING, "seg_net": "kiu-net", "seg_lr": 1e-4, "seg_min_lr": 1e-4, "seg_batch": 1, "seg_flip": 0.0},
+)
+
 
 class KiuNet(Supervised):
     """A U-Net beside its opposite, whose maps grow with depth."""
@@ -27,11 +34,7 @@ class KiuNet(Supervised):
         tables=("OEEM, Table 1, KiU-Net (quoted there under another protocol)",),
         notes="Without the released ReLU behind the head (head_relu), which stops the gradients of negative logits.",
     )
-    Params = with_defaults(
-        "KiuNetParams",
-        CODE,
-        **{**TRAINING, "seg_net": "kiu-net", "seg_lr": 1e-4, "seg_min_lr": 1e-4, "seg_batch": 1, "seg_flip": 0.0},
-    )
+    Params = KiuNetParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "quick": {

@@ -27,6 +27,8 @@ TRAINING: Mapping[str, Any] = {
 }
 """Whole images of 128 px, cross-entropy, Adam at a constant rate, 400 epochs; the last one is kept."""
 
+MedtParams = with_defaults("MedtParams", __name__, "MedT's released code", seg_net="medt", **TRAINING)
+
 
 class Medt(Supervised):
     """Gated axial attention on the image and on its patches."""
@@ -42,7 +44,7 @@ class Medt(Supervised):
         tables=("OEEM, Table 1, MedT (quoted there under another protocol)",),
         notes="BatchNorm is in evaluation mode when slides are scored; the released training script leaves it on.",
     )
-    Params = with_defaults("MedtParams", "MedT's released code", seg_net="medt", **TRAINING)
+    Params = MedtParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "quick": {"max_epochs": 8.0, "gate_epochs": 2},

@@ -10,6 +10,10 @@ from benchmark.method import MethodCard
 from .supervised import Supervised, with_defaults
 from .unet import QUICK, SMOKE, TRAINING
 
+ResUnetParams = with_defaults(
+    "ResUnetParams", __name__, "as unet: the paper's own training is for vessels", seg_net="res-unet", **TRAINING
+)
+
 
 class ResUnet(Supervised):
     """Res-UNet (Xiao et al., ITME 2018)."""
@@ -22,7 +26,5 @@ class ResUnet(Supervised):
         tables=("OEEM, Table 1, Res-UNet (quoted there under another protocol)",),
         notes="No code was released; net and training are our reading. Its weight map would be 1 everywhere.",
     )
-    Params = with_defaults(
-        "ResUnetParams", "as unet: the paper's own training is for vessels", seg_net="res-unet", **TRAINING
-    )
+    Params = ResUnetParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": QUICK, "smoke": SMOKE}

@@ -52,8 +52,11 @@ class SupervisedParams(SegmentationParams):
         return self
 
 
-def with_defaults(name: str, source: str, **defaults: Any) -> type[SupervisedParams]:
-    """`SupervisedParams` with the defaults of another paper, and where these stand."""
+def with_defaults(name: str, module: str, source: str, **defaults: Any) -> type[SupervisedParams]:
+    """`SupervisedParams` with the defaults of another paper, and where these stand.
+
+    Runs are started in processes of their own, so `module` has to hold the class under this `name`.
+    """
     fields: dict[str, Any] = {}
     for field, default in defaults.items():
         known = SupervisedParams.model_fields[field]
@@ -62,7 +65,7 @@ def with_defaults(name: str, source: str, **defaults: Any) -> type[SupervisedPar
         notes = known.json_schema_extra
         info.json_schema_extra = {**(notes if isinstance(notes, dict) else {}), "source": source}
         fields[field] = (known.annotation, info)
-    made: type[SupervisedParams] = create_model(name, __base__=SupervisedParams, __module__=__name__, **fields)
+    made: type[SupervisedParams] = create_model(name, __base__=SupervisedParams, __module__=module, **fields)
     return made
 
 

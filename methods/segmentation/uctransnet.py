@@ -11,6 +11,8 @@ from benchmark.method import MethodCard
 from .supervised import Supervised, with_defaults
 from .unet import QUICK, SMOKE, TRAINING
 
+UctransnetParams = with_defaults("UctransnetParams", __name__, UCTRANSNET, seg_net="uctransnet", **TRAINING)
+
 
 class Uctransnet(Supervised):
     """A U-Net whose skips go through a transformer over the channels of all levels."""
@@ -26,5 +28,5 @@ class Uctransnet(Supervised):
         tables=("OEEM, Table 1, UCTransNet (quoted there under another protocol)",),
         notes="The jointly trained variant; the one whose U-Net is trained first is not built.",
     )
-    Params = with_defaults("UctransnetParams", UCTRANSNET, seg_net="uctransnet", **TRAINING)
+    Params = UctransnetParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": QUICK, "smoke": SMOKE}

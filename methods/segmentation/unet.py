@@ -52,6 +52,8 @@ SMOKE: Mapping[str, Any] = {
     "iterations": 2,
 }
 
+UnetParams = with_defaults("UnetParams", __name__, UCTRANSNET, seg_net="unet", **TRAINING)
+
 
 class Unet(Supervised):
     """U-Net (Ronneberger et al., MICCAI 2015)."""
@@ -66,5 +68,5 @@ class Unet(Supervised):
         tables=("OEEM, Table 1, U-Net (quoted there under another protocol)",),
         notes="With BatchNorm and padded convolutions, as UCTransNet's released code compares with it.",
     )
-    Params = with_defaults("UnetParams", UCTRANSNET, seg_net="unet", **TRAINING)
+    Params = UnetParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": QUICK, "smoke": SMOKE}
