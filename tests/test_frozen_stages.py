@@ -20,6 +20,7 @@ from benchmark.learning.segmentation.segmentation_params import SEG_QUICK, Segme
 from benchmark.learning.segmentation.sliding_window import tile_probabilities
 from benchmark.learning.training import one_cycle_rate
 from benchmark.methods.segmentation.pspnet import Pspnet
+from benchmark.methods.segmentation.supervised import SupervisedParams
 from benchmark.methods.wsss import frozen_stages
 from benchmark.methods.wsss.cam_seg import CamSeg, CamSegParams
 from benchmark.methods.wsss.classifier_params import ClassifierParams
@@ -238,7 +239,7 @@ def test_pixels_are_standardised_as_the_encoder_was_trained():
 
 def tiny(**changes):
     settings = {"seg_backbone": "test_resnet", "seg_pretrained": False, "crop": 64, "tile": 96, "tile_stride": 96}
-    return SegmentationParams(**{**SEG_QUICK, "iterations": 6, "seg_batch": 2, **settings, **changes})
+    return SupervisedParams(**{**SEG_QUICK, "iterations": 6, "seg_batch": 2, **settings, **changes})
 
 
 class Killed(Exception):

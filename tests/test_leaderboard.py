@@ -226,11 +226,18 @@ def test_published_numbers_stand_beside_ours_with_the_gap():
         note="",
     )
     from benchmark.reporting.leaderboard.build_leaderboard import _beside
+    from benchmark.reporting.leaderboard.leaderboard_tables import _beside as lines_beside
 
     (board,) = boards([stored("a", 0.6), stored("a", 0.8, preset="paper", row="other")], None)
     beside = _beside(board, reference)
     assert beside.row == "a paper" and beside.gap == pytest.approx(0.1), "the paper's parameters come first"
     assert _beside(board, replace(reference, method="z")).ours is None
+    for other in (
+        _beside(board, replace(reference, quoted="another paper: 128 px; best epoch on the test images")),
+        _beside(replace(board, settings="protocol=patient"), reference),
+    ):
+        assert other.ours == pytest.approx(0.8) and other.gap is None, "no gap between two protocols"
+        assert lines_beside(other, board.names)[-2] == "other protocol"
 
 
 def test_mean_ranks_over_datasets_keep_real_and_synthetic_apart(monkeypatch):

@@ -14,7 +14,7 @@ from benchmark.context import Context
 from benchmark.learning.augment import normalised
 from benchmark.learning.nets.heads import FcnHead, PspHead
 from benchmark.learning.nets.pspnet import PspNet
-from benchmark.learning.segmentation import mask_training
+from benchmark.learning.segmentation import build_net, mask_training
 from benchmark.learning.segmentation.mask_training import Tiles, training_steps
 from benchmark.learning.segmentation.segmentation_params import SegmentationParams
 from benchmark.learning.segmentation.sliding_window import score_slide, tile_probabilities, window_logits
@@ -228,7 +228,11 @@ def test_number_of_steps_follows_the_data():
         ({"ratio_min": 4}, "ratio_min 4.0 is larger than ratio_max 3.0"),
         ({"seg_min_lr": 1}, "seg_min_lr 1.0 is larger than seg_lr 0.005"),
         ({"crop": 32}, "a crop of 32 px has only 4 × 4 positions"),
-        ({"seg_batch": 1}, "greater than or equal to 2"),
+        ({"iterations": None}, "neither iterations nor max_epochs"),
+        ({"seg_net": "unet", "crop": 264}, "crop 264 is not a multiple of 16"),
+        ({"seg_net": "unet", "whole_side": 100}, "whole_side 100 is not a multiple of 16"),
+        ({"seg_net": "medt"}, "window 320 must equal crop 256"),
+        ({"seg_batch": 1}, "pspnet needs 2"),
         ({"patch_stride": 200}, "patch_stride"),
     ],
 )
@@ -268,7 +272,7 @@ def test_methods_of_the_family_share_classifier_and_masks(tmp_path, monkeypatch,
     monkeypatch.setattr(cam, "create_classifier", lambda *args, **options: nn.ParameterDict({"w": torch.zeros(1)}))
     monkeypatch.setattr(cam, "pseudo_masks", note("masks", {"slide": np.ones((50, 75), np.int8)}))
     monkeypatch.setattr(mask_training, "train_segmentation", note("segmentation", {}))
-    monkeypatch.setattr(mask_training, "create_net", lambda *args, **options: nn.Identity())
+    monkeypatch.setattr(build_net, "create_net", lambda *args, **options: nn.Identity())
     examined = []
     for kind in (Oeem, CamSeg, Ohem, Oeem):
         context = Context(

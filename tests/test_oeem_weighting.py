@@ -75,10 +75,10 @@ def test_a_single_class_gets_plain_cross_entropy(name):
 
 def test_ignored_pixels_as_the_released_code_has_them():
     labels = [[[0, 1], [0, 255]]]
-    released = Weighting("l_norm", ignore_in_softmax=True)
+    released = Weighting("l_norm", count_padding=True)
     equal(weights(A, labels, released), [[[1.329636, 0.754791], [0.405989, 1.509583]]])
     assert loss(A, labels, released) == pytest.approx(0.306280, abs=TOLERANCE)
-    assert loss(A, labels, Weighting("none", ignore_in_softmax=True)) == pytest.approx(0.533334, abs=TOLERANCE)
+    assert loss(A, labels, Weighting("none", count_padding=True)) == pytest.approx(0.533334, abs=TOLERANCE)
 
 
 def test_ignored_pixels_are_left_out_by_default():
@@ -91,7 +91,7 @@ def test_ignored_pixels_are_left_out_by_default():
 @pytest.mark.parametrize("name", MAPS)
 def test_a_single_class_beside_ignored_pixels_is_still_single(name):
     labels = [[[1, 1], [1, 255]]]
-    released = Weighting(name, ignore_in_softmax=True)
+    released = Weighting(name, count_padding=True)
     equal(weights(A, labels, released), [[[1.0, 1.0], [1.0, 1.0]]])
     assert loss(A, labels, released) == pytest.approx(0.783334, abs=TOLERANCE)
     assert loss(A, labels, Weighting(name)) == pytest.approx(0.783334 * 4 / 3, abs=2 * TOLERANCE)
@@ -217,3 +217,22 @@ def test_laws(seed, classes, holes):
             expected = 2 * found["c_max"][image] - 1
             torch.testing.assert_close(found["c_diff"][image][inside], expected[inside], rtol=1e-5, atol=1e-5)
     assert not any(weight.requires_grad for weight in found.values())
+
+
+@pytest.mark.parametrize("scope", ["image", "batch"])
+def test_easy_pixels_outweigh_hard_ones_where_every_loss_underflows(scope):
+    """exp(-l) is 0 in single precision beyond 104; the weights are those of the same losses made smaller by 200."""
+    losses = torch.tensor([[[0.1, 0.1, 2.0, 2.0]]])
+    labels = torch.tensor([[[0, 0, 1, 1]]])
+    hopeless = weight_map(torch.zeros(1, 2, 1, 4), losses + 200, labels, Weighting("l_norm", scope=scope))
+    torch.testing.assert_close(hopeless, torch.tensor([[[1.739783, 1.739783, 0.260217, 0.260217]]]), rtol=1e-4, atol=0)
+    alike = weight_map(torch.zeros(1, 2, 1, 4), torch.full((1, 1, 4), 300.0), labels, Weighting("l_norm", scope=scope))
+    equal(alike, [[[1.0, 1.0, 1.0, 1.0]]])
+
+
+def test_ohem_counts_padding_where_asked():
+    labels = torch.tensor([[[0, 1], [0, 255]]])
+    plain = hard_pixel_loss(torch.tensor(A), labels, 0.7, 1)
+    assert hard_pixel_loss(torch.tensor(A), labels, 0.7, 1, count_padding=True).item() == pytest.approx(
+        plain.item() * 3 / 4
+    )

@@ -30,8 +30,10 @@ Pixels = NDArray[np.float32]
 class Augmentation:
     """What happens to one training tile. `ratio`: range of the resize factor q. `crop`: side of the result in px.
 
-    `flip`: probability of a horizontal flip. `distortion`: photometric distortion on or off. `turn`: a random multiple
-    of 90°. `jitter`: largest change of brightness, as a share of white, and of contrast.
+    `flip`, `flip_vertical`: probability of a flip. `distortion`: photometric distortion on or off. `turn`: a random
+    multiple of 90°. `rotation`: largest angle in degrees. `elastic`: standard deviation of a displacement in px, smooth
+    over `smoothness` px. `one_of`: half of the tiles are turned and flipped along a random axis, a quarter are rotated
+    (UCTransNet's released code). `jitter`: largest change of brightness, as a share of white, and of contrast.
     """
 
     ratio: tuple[float, float] = (0.75, 3.0)
@@ -42,6 +44,11 @@ class Augmentation:
     jitter: float = 0.0
     mean: Channels = IMAGENET_MEAN
     std: Channels = IMAGENET_STD
+    flip_vertical: float = 0.0
+    rotation: float = 0.0
+    elastic: float = 0.0
+    smoothness: float = 16.0
+    one_of: bool = False
 
     def __call__(self, image: Image, labels: Image, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A normalised image (float32 3 × crop × crop) and its labels (int64 crop × crop).
@@ -55,11 +62,7 @@ class Augmentation:
         top, left = int(rng.integers(size[0] - height + 1)), int(rng.integers(size[1] - width + 1))
         box = (top, left, height, width)
         pixels, classes = resized_crop(image, size, box), resized_labels(labels, size, box)
-        if rng.random() < self.flip:
-            pixels, classes = pixels[:, ::-1], classes[:, ::-1]
-        if self.turn:
-            quarters = int(rng.integers(4))
-            pixels, classes = np.rot90(pixels, quarters), np.rot90(classes, quarters)
+        pixels, classes = self._moved(pixels, classes, rng)
         if self.distortion:
             pixels = distort(pixels, rng)
         if self.jitter:
@@ -70,6 +73,54 @@ class Augmentation:
         target = torch.full((self.crop, self.crop), IGNORE, dtype=torch.long)
         target[:height, :width] = torch.from_numpy(classes.astype(np.int64))
         return padded, target
+
+    def _moved(self, pixels: Pixels, classes: Image, rng: np.random.Generator) -> tuple[Pixels, Image]:
+        """Flips, turns, rotation, elastic deformation."""
+        rotation = self.rotation
+        if self.one_of:
+            if rng.random() < 0.5:
+                pixels, classes = turned(pixels, classes, int(rng.integers(4)))
+                axis = int(rng.integers(2))
+                pixels, classes, rotation = np.flip(pixels, axis), np.flip(classes, axis), 0.0
+            elif rng.random() < 0.5:
+                rotation = 0.0
+        else:
+            if rng.random() < self.flip:
+                pixels, classes = pixels[:, ::-1], classes[:, ::-1]
+            if self.flip_vertical and rng.random() < self.flip_vertical:
+                pixels, classes = pixels[::-1], classes[::-1]
+            if self.turn:
+                pixels, classes = turned(pixels, classes, int(rng.integers(4)))
+        if rotation or self.elastic:
+            angle = float(rng.uniform(-rotation, rotation))
+            pixels, classes = warped(pixels, classes, angle, self.elastic, self.smoothness, rng)
+        return pixels, classes
+
+
+def turned(pixels: Pixels, classes: Image, quarters: int) -> tuple[Pixels, Image]:
+    """Both turned by `quarters` times 90°."""
+    return np.rot90(pixels, quarters), np.rot90(classes, quarters)
+
+
+def warped(
+    pixels: Pixels, classes: Image, angle: float, elastic: float, smoothness: float, rng: np.random.Generator
+) -> tuple[Pixels, Image]:
+    """Both rotated about the centre by `angle` degrees and displaced by a smooth random field of `elastic` px.
+
+    Pixels are bilinear, classes nearest. What lies beyond the image is black, and ignored in the classes.
+    """
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    height, width = classes.shape
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    y, x = y - (height - 1) / 2, x - (width - 1) / 2
+    cos, sin = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    places = np.stack([cos * y - sin * x + (height - 1) / 2, sin * y + cos * x + (width - 1) / 2])
+    if elastic:
+        field = np.stack([gaussian_filter(rng.standard_normal((height, width)), smoothness) for _ in range(2)])
+        places += elastic * field / max(float(field.std()), 1e-12)
+    moved = [map_coordinates(pixels[..., c], places, order=1, cval=0.0) for c in range(pixels.shape[2])]
+    return np.stack(moved, axis=-1), map_coordinates(classes, places, order=0, cval=IGNORE)
 
 
 def resized_crop(image: Image, size: tuple[int, int], box: tuple[int, int, int, int]) -> Pixels:
@@ -95,6 +146,14 @@ def resized_labels(labels: Image, size: tuple[int, int], box: tuple[int, int, in
     y = _nearest(top, height, labels.shape[0], size[0])
     x = _nearest(left, width, labels.shape[1], size[1])
     return labels[np.ix_(y, x)]
+
+
+def resized_whole(image: Image, side: int) -> Image:
+    """A whole image resized to side × side px, rounded to uint8; a label map (height × width) by the nearest pixel."""
+    box = (0, 0, side, side)
+    if image.ndim == 2:
+        return resized_labels(image, (side, side), box)
+    return resized_crop(image, (side, side), box).round().astype(np.uint8)
 
 
 def distort(pixels: Pixels, rng: np.random.Generator) -> Pixels:

@@ -44,6 +44,10 @@ class Training(Generic[Batch]):
     validate: Callable[[], float] | None = None
     """A validation loss; when given, the weights with the lowest one are kept instead of the last."""
     validate_every: int = 200
+    patience: int | None = None
+    """Validations without a lower loss after which training ends; None: never."""
+    begin: Callable[[int], None] | None = None
+    """Called before each step with its number, to set what the model trains."""
     half: bool = False
     """Half precision on a GPU, as `autocast` has it; where a method asks for it, never of itself."""
 
@@ -63,6 +67,11 @@ def one_cycle_rate(step: int, steps: int, peak: float) -> float:
     else:
         low, high, share = peak, last, min(1.0, (step - top) / (end - top))
     return float(high + (low - high) / 2 * (1 + math.cos(math.pi * share)))
+
+
+def restarting_rate(epoch: int, epochs: int, base: float, minimum: float) -> float:
+    """Down from `base` to `minimum` along a cosine over `epochs` epochs, then anew (PyTorch's warm restarts)."""
+    return float(minimum + (base - minimum) * (1 + math.cos(math.pi * (epoch % epochs) / epochs)) / 2)
 
 
 def seed_torch(context: Context, *axes: str | int) -> None:
@@ -122,6 +131,8 @@ def train_steps(
     batches = _batches(training, start, context)
     for step in context.track(range(start, training.steps), f"training: {training.name}", training.steps - start):
         data = next(batches)
+        if training.begin is not None:
+            training.begin(step)
         seed_torch(context, training.name, step)
         rate = training.rate(step)
         for group in optimiser.param_groups:
@@ -140,6 +151,8 @@ def train_steps(
             counted = 0
         if training.validate and ((step + 1) % training.validate_every == 0 or step + 1 == training.steps):
             _keep_best(best, training.validate(), training.name, step, model, context)
+            if training.patience is not None and step - best["step"] >= training.patience * training.validate_every:
+                break
         if (step + 1) % training.save_every == 0 and step + 1 < training.steps:
             context.checkpoint.save(
                 {

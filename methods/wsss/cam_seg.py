@@ -6,7 +6,7 @@ net. `cam-seg` minimises plain cross-entropy on the masks; `oeem` and `ohem` wei
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -62,6 +62,13 @@ class CamPipeline(Segmenter[C]):
         params = self.params
         classifier = seen_by(params.cls_backbone, pretrained=params.cls_pretrained, weights=params.cls_weights)
         return (classifier, *super().encoders())
+
+    def starts_from(self) -> Sequence[str] | None:
+        """As the parameters say; only the classifier's where the segmentation net has no backbone."""
+        params = self.params
+        if super().starts_from() is None:
+            return None
+        return (params.cls_backbone,) if params.cls_pretrained and params.cls_weights is None else ()
 
     def cam_source(self) -> CamSource:
         """What turns patch labels into masks, as `cam_from` says."""

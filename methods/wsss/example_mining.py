@@ -24,14 +24,14 @@ class Weighting:
     p_Y / mean(p_Y). `lc_mix`: l_norm · c_max. (Eq. 4-7.)
 
     `scope`: the domain of the mean in l_norm, one image (Eq. 6 and code) or the mini-batch (introduction), D4.
-    `ignore_in_softmax`: let ignored pixels take part in it with l = 0, and count in the mean of the loss, as the
+    `count_padding`: let ignored pixels take part in it with l = 0, and count in the mean of the loss, as the
     released code does; otherwise they are left out of both, D6. `normalise`: divide c_max, c_diff and lc_mix by
     their mean over the scope, D18. The numbers D… are those of docs/methods/oeem.md.
     """
 
     map: Literal["none", "c_max", "c_diff", "l_norm", "lc_mix"] = "l_norm"
     scope: Literal["image", "batch"] = "image"
-    ignore_in_softmax: bool = False
+    count_padding: bool = False
     normalise: bool = False
 
 
@@ -51,11 +51,10 @@ def weight_map(logits: Tensor, losses: Tensor, labels: Tensor, how: Weighting) -
     if how.map == "none":
         return torch.ones_like(losses)
     valid = labels != IGNORE
-    domain = torch.ones_like(valid) if how.ignore_in_softmax else valid
+    domain = torch.ones_like(valid) if how.count_padding else valid
     weights = torch.ones_like(losses)
     if how.map in ("l_norm", "lc_mix"):
-        agreed = torch.exp(-losses)  # = p_Y: no softmax over all pixels, whose terms would underflow in half precision
-        weights = agreed / _mean(agreed, domain, how.scope)
+        weights = _easiness(losses, domain, how.scope)
     if how.map in ("c_max", "c_diff", "lc_mix"):
         p = logits.float().softmax(dim=1)
         weights = weights * (p.amax(dim=1) - p.amin(dim=1) if how.map == "c_diff" else p.amax(dim=1))
@@ -67,20 +66,26 @@ def weight_map(logits: Tensor, losses: Tensor, labels: Tensor, how: Weighting) -
 
 
 def weighted_loss(logits: Tensor, labels: Tensor, how: Weighting) -> Tensor:
-    """`mean(W · l)` over all pixels that are not ignored (over all pixels with `how.ignore_in_softmax`), a scalar.
+    """`mean(W · l)` over all pixels that are not ignored (over all pixels with `how.count_padding`), a scalar.
 
     Equation 3 prints a sum; the mean is the released code's (D5). `logits` have the size of `labels`.
     """
     losses = pixel_cross_entropy(logits, labels)
     weighted = weight_map(logits.detach(), losses.detach(), labels, how) * losses
-    return weighted.sum() / losses.numel() if how.ignore_in_softmax else mean_over_labelled(weighted, labels)
+    return weighted.sum() / losses.numel() if how.count_padding else mean_over_labelled(weighted, labels)
 
 
-def hard_pixel_loss(logits: Tensor, labels: Tensor, threshold: float | None, kept: int) -> Tensor:
-    """OHEM: `mean(W · l)` over all pixels that are not ignored, with W = 1 for `hard_pixels`, 0 for the others."""
+def hard_pixel_loss(
+    logits: Tensor, labels: Tensor, threshold: float | None, kept: int, *, count_padding: bool = False
+) -> Tensor:
+    """OHEM: `mean(W · l)` over all pixels that are not ignored, with W = 1 for `hard_pixels`, 0 for the others.
+
+    With `count_padding` ignored pixels count in the mean.
+    """
     losses = pixel_cross_entropy(logits, labels)
     hard = hard_pixels(torch.exp(-losses.detach()), labels != IGNORE, threshold, kept)
-    return mean_over_labelled(hard.to(losses.dtype) * losses, labels)
+    weighted = hard.to(losses.dtype) * losses
+    return weighted.mean() if count_padding else mean_over_labelled(weighted, labels)
 
 
 def hard_pixels(agreed: Tensor, valid: Tensor, threshold: float | None, kept: int) -> Tensor:
@@ -102,6 +107,14 @@ def hard_pixels(agreed: Tensor, valid: Tensor, threshold: float | None, kept: in
         return chosen
     raised = values.sort().values[min(wanted, values.numel() - 1)]
     return valid & (agreed < raised.clamp_min(threshold))
+
+
+def _easiness(losses: Tensor, domain: Tensor, scope: Literal["image", "batch"]) -> Tensor:
+    """`exp(-l)`, that is p_Y, over its mean. By logarithms, for exp(-l) is 0 in float32 where a loss exceeds 104."""
+    axes = (1, 2) if scope == "image" else (0, 1, 2)
+    number = domain.sum(dim=axes, keepdim=True)
+    logarithm = torch.where(domain, -losses, -torch.inf).logsumexp(dim=axes, keepdim=True) - number.clamp_min(1).log()
+    return torch.exp(torch.where(domain & (number > 0), -losses - logarithm, -torch.inf))
 
 
 def _mean(values: Tensor, domain: Tensor, scope: Literal["image", "batch"]) -> Tensor:

@@ -24,9 +24,6 @@ class OeemParams(CamSegParams):
         "domain over which l_norm is normalised: one image (Eq. 6, code) or the mini-batch (introduction)",
         source="D4",
     )
-    ignore_in_softmax: bool = param(
-        False, "count padded pixels in l_norm and in the mean of the loss, as the released code does", source="D6"
-    )
     normalise_weights: bool = param(False, "divide c_max, c_diff and lc_mix by their mean", source="D18")
 
 
@@ -43,12 +40,12 @@ class Oeem(CamPipeline[OeemParams]):
     )
     Params = OeemParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": QUICK, "smoke": SMOKE}
-    loss_fields = ("weighting", "scope", "ignore_in_softmax", "normalise_weights")
+    loss_fields = ("weighting", "scope", "normalise_weights")
 
     def loss(self) -> PixelLoss:
         """Cross-entropy with the weight map, scope and readings that the parameters name."""
         from .example_mining import Weighting, weighted_loss
 
         params = self.params
-        how = Weighting(params.weighting, params.scope, params.ignore_in_softmax, params.normalise_weights)
+        how = Weighting(params.weighting, params.scope, params.count_padding, params.normalise_weights)
         return lambda logits, labels: weighted_loss(logits, labels, how)

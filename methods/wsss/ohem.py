@@ -54,5 +54,5 @@ class Ohem(CamPipeline[OhemParams]):
         """Cross-entropy of the hard pixels; the others count as 0 in the mean."""
         from .example_mining import hard_pixel_loss
 
-        threshold, kept = self.params.ohem_threshold, self.params.ohem_kept
-        return lambda logits, labels: hard_pixel_loss(logits, labels, threshold, kept)
+        threshold, kept, padding = self.params.ohem_threshold, self.params.ohem_kept, self.params.count_padding
+        return lambda logits, labels: hard_pixel_loss(logits, labels, threshold, kept, count_padding=padding)

@@ -65,6 +65,22 @@ class FcnHead(nn.Module):
         return logits
 
 
+def initialise_released(head: nn.Module) -> None:
+    """Initial weights of a head as in the framework of OEEM's code.
+
+    Convolutions: Kaiming's normal distribution by fan-out; the classifier: N(0, 0.01); biases: 0.
+    """
+    for name, module in head.named_modules():
+        if not isinstance(module, nn.Conv2d):
+            continue
+        if name == "classifier":
+            nn.init.normal_(module.weight, std=0.01)
+        else:
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 def convolution(inputs: int, channels: int, side: int) -> tuple[nn.Module, ...]:
     """Convolution, BatchNorm, ReLU. One device holds the batch, so plain BatchNorm stands for the synchronised one."""
     layer = nn.Conv2d(inputs, channels, side, padding=side // 2, bias=False)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from benchmark.errors import ConfigError
 from benchmark.learning.encoders.timm_nets import create_maps
-from benchmark.learning.nets import deeplab, unet
+from benchmark.learning.nets import deeplab, unet_decoder
 from benchmark.learning.nets.deeplab import DeepLab
 from benchmark.learning.nets.heads import resize
-from benchmark.learning.nets.unet import Unet
+from benchmark.learning.nets.unet_decoder import Unet
 
 Member = Literal["densenet121", "inception_resnet_v2", "xception65"]
 MEMBERS: tuple[Member, ...] = get_args(Member)
@@ -71,7 +71,7 @@ def create_khened(member: Member, *, pretrained: bool, encoder: str | None = Non
         options: dict[str, Any] = {"output_stride": deeplab.STRIDES[-1], "out_indices": (1, 4)}
         maps = create_maps(name, deeplab.STRIDES, pretrained=pretrained, fix=FIX, **options)
         return KhenedNet(DeepLab(maps, maps.feature_info.channels()))  # type: ignore[union-attr, operator]
-    maps = create_maps(name, unet.STRIDES, pretrained=pretrained, fix=FIX)
+    maps = create_maps(name, unet_decoder.STRIDES, pretrained=pretrained, fix=FIX)
     if name == "inception_resnet_v2":
         _pad(maps)
     if name == "densenet121":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,16 +12,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.learning.augment import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Channels, recompressed
-from benchmark.learning.encoders.stage_maps import create_stages
+from benchmark.learning.augment import (
+    IGNORE,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Augmentation,
+    Channels,
+    normalised,
+    recompressed,
+    resized_whole,
+)
 from benchmark.learning.encoders.timm_nets import transform_of
 from benchmark.learning.losses import PixelLoss
-from benchmark.learning.nets.backbones import create_backbone, weights_fix
-from benchmark.learning.nets.fpn import FpnNet
 from benchmark.learning.nets.heads import resize
-from benchmark.learning.nets.pspnet import PspNet
-from benchmark.learning.segmentation.segmentation_params import SegmentationParams
-from benchmark.learning.training import Training, one_cycle_rate, place, poly_rate, seed_torch, train_steps
+from benchmark.learning.nets.medt import MedT
+from benchmark.learning.segmentation.build_net import create_net
+from benchmark.learning.segmentation.segmentation_params import SegmentationParams, input_side
+from benchmark.learning.training import (
+    Training,
+    one_cycle_rate,
+    place,
+    poly_rate,
+    restarting_rate,
+    seed_torch,
+    train_steps,
+)
 from benchmark.slides import Grid
 
 if TYPE_CHECKING:
@@ -29,39 +46,10 @@ if TYPE_CHECKING:
 STAGE = "segmentation"
 
 
-def create_net(params: SegmentationParams, classes: int, *, initialise: bool) -> nn.Module:
-    """The net with initial weights as the parameters say, or at random when trained ones will be loaded.
-
-    Images B × 3 × H × W → logits B × K × h × w and, of an auxiliary head, the same or None.
-    """
-    if params.seg_net == "fpn":
-        stages = create_stages(
-            params.seg_backbone,
-            params.seg_stages,
-            pretrained=params.seg_pretrained and initialise,
-            weights=params.seg_weights if initialise else None,
-            fix=weights_fix("segmentation", f"{params.seg_backbone}.safetensors"),
-        )
-        return FpnNet(stages, classes, channels=params.head_channels, dropout=params.head_dropout)
-    backbone = create_backbone(
-        params.seg_backbone,
-        pretrained=params.seg_pretrained and initialise,
-        weights=params.seg_weights if initialise else None,
-        purpose="segmentation",
-        b7_dilation=params.seg_b7_dilation,
-    )
-    return PspNet(
-        backbone,
-        classes,
-        head_channels=params.head_channels,
-        pool_scales=params.pool_scales,
-        aux_channels=params.aux_channels if params.aux_weight > 0 else 0,
-        dropout=params.head_dropout,
-    )
-
-
 def pixel_transform(params: SegmentationParams) -> tuple[Channels, Channels]:
     """Mean and deviation of pixels in [0, 255] by which the net's input is standardised."""
+    if params.seg_scaling == "unit":
+        return (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)
     if params.seg_scaling == "imagenet":
         return IMAGENET_MEAN, IMAGENET_STD
     (r, g, b), (x, y, z) = transform_of(params.seg_backbone)
@@ -84,23 +72,34 @@ class Tiles:
         self._images = images
         self._masks = {name: masks[name].astype(np.uint8) for name in images}  # -1 becomes 255, which is ignored
         self._side, self._quality = params.tile, params.jpeg_quality
+        stride, ratio = params.tile_stride, (params.ratio_min, params.ratio_max)
+        if params.whole_side is not None:
+            self._images = {name: resized_whole(image, params.whole_side) for name, image in images.items()}
+            self._masks = {name: resized_whole(mask, params.whole_side) for name, mask in self._masks.items()}
+            self._side = stride = params.whole_side
+            ratio = (1.0, 1.0)
         self._batch = params.seg_batch
         mean, std = pixel_transform(params)
         self._augment = Augmentation(
-            (params.ratio_min, params.ratio_max),
-            params.crop,
+            ratio,
+            input_side(params),
             params.seg_flip,
             params.seg_distortion,
             params.seg_turn,
             params.seg_jitter,
             mean,
             std,
+            params.seg_flip_vertical,
+            params.seg_rotation,
+            params.seg_elastic,
+            params.elastic_smoothness,
+            params.seg_augment == "one-of",
         )
         self._context = context
         self._places = [
             (name, x, y)
-            for name, image in images.items()
-            for _, _, x, y in Grid.windows(image.shape[1::-1], params.tile, params.tile_stride).patches()
+            for name, image in self._images.items()
+            for _, _, x, y in Grid.windows(image.shape[1::-1], self._side, stride).patches()
         ]
 
     def __len__(self) -> int:
@@ -120,14 +119,42 @@ class Tiles:
         return recompressed(self._images[name][area], self._quality), self._masks[name][area]
 
 
+@dataclass(frozen=True)
+class Selection:
+    """What chooses the epoch that is kept; after `patience` epochs without a better one training ends."""
+
+    images: Mapping[str, NDArray[np.uint8]]
+    masks: Mapping[str, NDArray[np.int8]]
+    patience: int | None
+
+
+@torch.no_grad()
+def _one_minus_dice(net: nn.Module, selection: Selection, params: SegmentationParams, context: Context) -> float:
+    """1 - the mean Dice of whole images at a threshold of 0.5, of the net's input size; the net is trained on after."""
+    side = input_side(params)
+    mean, std = pixel_transform(params)
+    scores = []
+    net.eval()
+    for name, image in selection.images.items():
+        pixels = normalised(resized_whole(image, side)[None], mean, std).to(context.device)
+        truth = resized_whole(selection.masks[name].astype(np.uint8), side)
+        found = (resize(net(pixels)[0].float(), (side, side)).softmax(dim=1)[0, 0] < 0.5).cpu().numpy()
+        positive, valid = (truth > 0) & (truth != IGNORE), truth != IGNORE
+        size = int((found & valid).sum() + positive.sum())
+        scores.append(2 * int((found & positive).sum()) / size if size else 1.0)
+    net.train()
+    return 1 - float(np.mean(scores))
+
+
 def train_segmentation(
     images: Mapping[str, NDArray[np.uint8]],
     masks: Mapping[str, NDArray[np.int8]],
     params: SegmentationParams,
     loss: PixelLoss,
     context: Context,
+    selection: Selection | None = None,
 ) -> dict[str, Tensor]:
-    """Train on masks and return the weights, on the CPU.
+    """Train on masks and return the weights, on the CPU: the last, or with a `selection` the best ones.
 
     Loss = `loss` of the head + `aux_weight` · `loss` of the auxiliary head; logits are brought to the size of the
     labels first. Every BatchNorm is trained (docs/methods/oeem.md, D16).
@@ -148,8 +175,21 @@ def train_segmentation(
             total = total + params.aux_weight * loss(resize(aux, labels.shape[-2:]), labels)
         return total
 
-    half = params.amp != "none"
-    training = Training(STAGE, steps, tiles.batch, batch_loss, _rate(params, steps), save_every=100, half=half)
+    per_epoch = math.ceil(len(tiles) / params.seg_batch)
+    medt = next((module for module in net.modules() if isinstance(module, MedT)), None)
+    training = Training(
+        STAGE,
+        steps,
+        tiles.batch,
+        batch_loss,
+        _rate(params, steps, per_epoch),
+        save_every=100,
+        half=params.amp != "none",
+        validate=None if selection is None else lambda: _one_minus_dice(net, selection, params, context),
+        validate_every=per_epoch,
+        patience=None if selection is None else selection.patience,
+        begin=None if medt is None else lambda step: medt.train_gates(step >= params.gate_epochs * per_epoch),
+    )
     train_steps(net, _optimiser(net, params), training, context)
     return {name: value.detach().cpu() for name, value in net.state_dict().items()}
 
@@ -161,20 +201,27 @@ def read_images(slides: Sequence[Slide]) -> dict[str, NDArray[np.uint8]]:
 
 def training_steps(params: SegmentationParams, tiles: int) -> int:
     """`iterations`, or fewer so that no more than `max_epochs` passes over the tiles are made."""
-    if params.max_epochs is None:
-        return params.iterations
-    return max(1, min(params.iterations, int(params.max_epochs * tiles / params.seg_batch)))
+    limits = [params.iterations] if params.iterations is not None else []
+    if params.max_epochs is not None:
+        limits.append(int(params.max_epochs * tiles / params.seg_batch))
+    return max(1, min(limits))
 
 
 def _optimiser(net: nn.Module, params: SegmentationParams) -> torch.optim.Optimizer:
     if params.seg_optimiser == "adamw":
         return torch.optim.AdamW(net.parameters(), params.seg_lr, weight_decay=params.seg_weight_decay)
+    if params.seg_optimiser == "adam":
+        return torch.optim.Adam(net.parameters(), params.seg_lr, weight_decay=params.seg_weight_decay)
     return torch.optim.SGD(
         net.parameters(), params.seg_lr, momentum=params.seg_momentum, weight_decay=params.seg_weight_decay
     )
 
 
-def _rate(params: SegmentationParams, steps: int) -> Callable[[int], float]:
+def _rate(params: SegmentationParams, steps: int, per_epoch: int) -> Callable[[int], float]:
+    if params.seg_schedule == "constant":
+        return lambda step: params.seg_lr
+    if params.seg_schedule == "cosine-restarts":
+        return lambda step: restarting_rate(step // per_epoch, params.restart_epochs, params.seg_lr, params.seg_min_lr)
     if params.seg_schedule == "one-cycle":
         return lambda step: one_cycle_rate(step, steps, params.seg_lr)
     return lambda step: poly_rate(step, steps, params.seg_lr, params.seg_min_lr)

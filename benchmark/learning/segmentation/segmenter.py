@@ -7,7 +7,7 @@ masks, patch labels, a few fine masks) is the method's own business; the net, it
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -15,7 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.dataset import Split
-from benchmark.learning.segmentation.segmentation_params import SEGMENTATION_FIELDS, SegmentationParams
+from benchmark.learning.segmentation.segmentation_params import (
+    LARGEST,
+    SEGMENTATION_FIELDS,
+    WITH_BACKBONE,
+    SegmentationParams,
+)
 from benchmark.method import Method, Prediction
 from benchmark.supervision import Labels, View
 
@@ -25,12 +30,11 @@ if TYPE_CHECKING:
     from benchmark.context import Context
     from benchmark.dataset import Dataset
     from benchmark.learning.losses import PixelLoss
+    from benchmark.learning.segmentation.mask_training import Selection
     from benchmark.slides import Slide
 
 Masks = Mapping[str, NDArray[np.int8]]
 """Class of every level-0 pixel, H × W, by slide id; negative = ignored."""
-LARGEST = 100_000_000
-"""Pixels of the largest training slide; image and mask are held in memory whole."""
 S = TypeVar("S", bound=SegmentationParams, covariant=True)
 
 
@@ -66,11 +70,17 @@ class Segmenter(Method[S]):
         return None
 
     def encoders(self) -> tuple[str, ...]:
-        """The backbone of the segmentation net."""
+        """The backbone of the segmentation net; of a net without one, the weights that it starts from, if any."""
         from benchmark.learning.encoders.frozen import seen_by
 
         params = self.params
+        if params.seg_net not in WITH_BACKBONE:
+            return () if params.seg_weights is None else (f"{params.seg_net}: {params.seg_weights.name}",)
         return (seen_by(params.seg_backbone, pretrained=params.seg_pretrained, weights=params.seg_weights),)
+
+    def starts_from(self) -> Sequence[str] | None:
+        """None, so that the parameters say it; nothing where the net has no backbone."""
+        return None if self.params.seg_net in WITH_BACKBONE else ()
 
     @abstractmethod
     def mask_source(self, train: View, validation: View, context: Context) -> MaskSource:
@@ -78,9 +88,15 @@ class Segmenter(Method[S]):
 
     def loss(self) -> PixelLoss:
         """What the net minimises on the masks: cross-entropy, every pixel alike."""
+        from functools import partial
+
         from benchmark.learning.losses import mean_cross_entropy
 
-        return mean_cross_entropy
+        return partial(mean_cross_entropy, count_padding=self.params.count_padding)
+
+    def selection(self, validation: View) -> Selection | None:
+        """Images by which the best weights are chosen; None, the default: the last ones are kept."""
+        return None
 
     def fit(self, train: View, validation: View, context: Context) -> None:
         """The stages of the mask source, then "segmentation"."""
@@ -90,7 +106,8 @@ class Segmenter(Method[S]):
 
         def segmentation() -> dict[str, Any]:
             images = read_images(train.slides)
-            return dict(train_segmentation(images, source.masks(), self.params, self.loss(), context))
+            selection = self.selection(validation)
+            return dict(train_segmentation(images, source.masks(), self.params, self.loss(), context, selection))
 
         uses = (*SEGMENTATION_FIELDS, *self.loss_fields)
         self.restore(context.stage("segmentation", segmentation, uses=uses, after=source.after), context)
@@ -107,10 +124,11 @@ class Segmenter(Method[S]):
 
     def restore(self, state: Mapping[str, Any], context: Context) -> None:
         """Build the net around these weights."""
-        from benchmark.learning.segmentation.mask_training import create_net
+        from benchmark.learning.encoders.weights import fit_state
+        from benchmark.learning.segmentation.build_net import create_net
         from benchmark.learning.training import place
 
         net = create_net(self.params, len(context.classes), initialise=False)
-        net.load_state_dict(dict(state))
+        fit_state(net, state, origin=f"the saved state of {self.name!r}")
         place(net, context.device)
         self._net = net.eval()

@@ -97,7 +97,8 @@ def _beside(board: Board, reference: Reference) -> Published:
     # The paper's own parameters where we ran them, else whatever comes closest to them.
     row: Row = min(same, key=lambda row: (row.preset != "paper", bool(row.variant), row.label))
     ours = row.figures[reference.stored].mean
-    return Published(reference, row.label, ours, ours - reference.value)
+    same_protocol = reference.comparable and "protocol=" not in board.settings
+    return Published(reference, row.label, ours, ours - reference.value if same_protocol else None)
 
 
 def _failures(runs: Sequence[StoredRun], finished: Sequence[StoredRun]) -> list[Failure]:

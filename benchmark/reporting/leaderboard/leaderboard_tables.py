@@ -146,7 +146,8 @@ def _published_sheet(board: Board, everything: bool) -> Sheet:
     for number in shown:
         source = f"{number.reference.paper}, {number.reference.source}"
         line = (source, *_beside(number, board.names))
-        groups.setdefault(f"{source}: {number.reference.protocol}", []).append(line)
+        protocol = f"quoted, {number.reference.quoted}" if number.reference.quoted else number.reference.protocol
+        groups.setdefault(f"{source}: {protocol}", []).append(line)
     columns = ("source", "method", "metric", "published", "ours", "gap", "our row")
     left = len(board.published) - len(shown)
     more = (f"{left} published numbers of methods that have no row here: --published shows them",) if left else ()
@@ -160,7 +161,8 @@ def _beside(number: Published, names: Mapping[str, str]) -> tuple[str, ...]:
     printed = (reference.label, reference.stored, f"{reference.value:.{places}f}{spread}")
     if number.ours is None or number.row is None:
         return (*printed, "–", "–", "–")
-    return (*printed, f"{number.ours:.{places}f}", f"{number.gap:+.{places}f}", names[number.row])
+    gap = "other protocol" if number.gap is None else f"{number.gap:+.{places}f}"
+    return (*printed, f"{number.ours:.{places}f}", gap, names[number.row])
 
 
 def _rank_sheet(ranks: MeanRanks, most: int) -> Sheet:

@@ -136,7 +136,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Published:
-    """A published number beside ours: the row of the same method, and ours minus published. None: no such row."""
+    """A published number beside ours: the row of the same method, and ours minus published. None: no such row.
+
+    `gap` is also None where the two were measured differently: the number is quoted, or ours is on other splits.
+    """
 
     reference: Reference
     row: str | None = None

@@ -74,6 +74,7 @@ def _reference(paper: str, table: Table, row: Entry, metric: str) -> Reference:
         interval=value.interval,
         protocol="; ".join(filter(None, (table.protocol, row.protocol))),
         supervision=row.supervision,
+        quoted="" if row.quoted is None else row.quoted.text,
         note="; ".join(filter(None, (table.note, table.metrics[metric].note, row.note, value.note))),
     )
 

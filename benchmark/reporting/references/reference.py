@@ -30,6 +30,13 @@ class Reference:
     protocol: str
     supervision: str | None
     note: str
+    quoted: str = ""
+    """The protocol of the number itself where it is not that of its table: size, split, metric, selection."""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it was measured by the protocol of its table, so that a difference to ours means something."""
+        return not self.quoted
 
     @property
     def stored(self) -> str:

@@ -52,6 +52,24 @@ class Value(_Strict):
         return given if isinstance(given, dict) else {"value": given}
 
 
+class Quoted(_Strict):
+    """The protocol of a number that the paper took over from elsewhere; ours is measured by the table's."""
+
+    origin: Words
+    size: Words
+    """Of the images that were scored."""
+    split: Words
+    metric: Words
+    """What the number is, in spite of the table's heading."""
+    selection: Words
+    """Which weights were scored."""
+
+    @property
+    def text(self) -> str:
+        """One sentence for tables."""
+        return f"{self.origin}: {self.size}; {self.split}; {self.metric}; {self.selection}"
+
+
 class Entry(_Strict):
     """A row: its printed label, our method where it is that method, the track, and numbers by our metric names."""
 
@@ -60,6 +78,8 @@ class Entry(_Strict):
     supervision: str | None = None
     protocol: str = ""
     """What differs from the protocol of the table, as the backbone."""
+    quoted: Quoted | None = None
+    """Given where the row was not measured by the protocol of the table."""
     note: str = ""
     values: dict[str, Value] = Field(min_length=1)
 
