@@ -17,6 +17,7 @@ from benchmark.config import RunFile, RunRequest, RunSpec, Variant
 from benchmark.dataset import Dataset
 from benchmark.errors import ConfigError
 from benchmark.method import Method
+from benchmark.plain_yaml import read_yaml
 from benchmark.registry import datasets, methods
 
 SYNTHETIC_SEED = 0
@@ -130,8 +131,15 @@ def _word(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_word, value))}]"
     text = str(value)
-    unclear = isinstance(value, str) and ("," in text or yaml.safe_load(text) != value)
+    unclear = isinstance(value, str) and ("," in text or not _reads_as(text, value))
     return json.dumps(text) if unclear else text
+
+
+def _reads_as(text: str, value: str) -> bool:
+    try:
+        return bool(read_yaml(text) == value)
+    except yaml.YAMLError:
+        return False
 
 
 def _slides(number: int | None) -> int | None:

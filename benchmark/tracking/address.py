@@ -115,9 +115,3 @@ def on_local_disk(path: Path) -> bool:
     mounts = [part for part in psutil.disk_partitions(all=True) if real.is_relative_to(part.mountpoint)]
     nearest = max(mounts, key=lambda part: len(part.mountpoint), default=None)
     return nearest is not None and nearest.fstype.lower() in LOCAL_DISKS
-
-
-def require_runs(path: Path) -> None:
-    """Raise `TrackingError` when a SQLite store is not there, so that reading does not make an empty one."""
-    if not path.exists():
-        raise TrackingError(f"no runs are stored yet: {path} does not exist", fix=FIRST_RUN)
