@@ -53,5 +53,5 @@ def test_a_killed_synth_leaves_nothing_after_the_next(tmp_path: Path) -> None:
     first.wait()
     left = {path.name for path in tmp_path.iterdir()} - {"cache"}
     assert len(left) == 1 and "made" not in left
-    subprocess.run([*command, "2"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "4"], check=True, stdout=subprocess.DEVNULL)
     assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"made"}
