@@ -1,6 +1,5 @@
 """Layers, validation messages, and a run file that repeats a run."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from benchmark.config import RunRequest, resolve, share_settings
 from benchmark.errors import BenchError, ConfigError, RegistryError
 from benchmark.plain_yaml import short
 from benchmark.registry import datasets, methods
+from benchmark.reporting.run_names import split_settings
 from benchmark.running.plan import label_of, plan
 
 OEEM = {"method": "oeem", "dataset": "glas"}
@@ -184,9 +184,13 @@ def test_a_message_shows_a_value_short() -> None:
     assert len(short("x" * 10_000)) < 300 and len(short([["y" * 900] * 50] * 50)) < 400
 
 
-def test_text_that_is_no_yaml_is_quoted_in_the_name_of_a_run() -> None:
-    class Options(BaseModel):
-        folder: str = ""
+class Folder(BaseModel):
+    folder: Path = Path()
+    name: str = ""
 
-    for text in ("2024-13-45", "[", "!!int abc"):
-        assert label_of(Options(folder=text), Options()) == f"folder={json.dumps(text)}"
+
+@pytest.mark.parametrize("text", ["2024-13-45", "[", "!!int abc", "a b", "/a, b", "x=1 name=2", "it's", "/data/f 1"])
+def test_the_label_of_settings_gives_back_what_was_set(text: str) -> None:
+    label = label_of(Folder(folder=Path(text), name=text), Folder())
+    words = [config.read_grid(f"{name}={value}") for name, value in split_settings(label).items()]
+    assert words == [("folder", [text]), ("name", [text])]

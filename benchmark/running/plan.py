@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -131,8 +132,11 @@ def _word(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_word, value))}]"
     text = str(value)
-    unclear = isinstance(value, str) and ("," in text or not _reads_as(text, value))
-    return json.dumps(text) if unclear else text
+    if not isinstance(value, str | Path):
+        return text
+    if " " in text and "=" in text:  # a blank ends a setting where `name=` follows
+        return json.dumps(text).replace(" ", "\\u0020")
+    return json.dumps(text) if "," in text or not _reads_as(text, text) else text
 
 
 def _reads_as(text: str, value: str) -> bool:
