@@ -386,7 +386,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments and texts")
     options = parser.parse_args()
     random_ = random.Random(options.seed)
-    kills, races, signals = (8, 2, 2) if options.short else (40, 10, 24)
+    kills, races, signals = (8, 1, 1) if options.short else (40, 10, 24)
     done: Counter[str] = Counter()
     seconds: dict[str, float] = defaultdict(float)
     faults: list[tuple[str, str]] = []

@@ -148,8 +148,9 @@ def image_fault(path: Path) -> str | None:
 
     try:
         with Image.open(path) as image:
-            kind, (_, _, _, height), offset, layout = image.tile[0]
-            if kind == "raw" and path.stat().st_size < offset + height * layout[1]:
+            kind, _, offset, layout = image.tile[0]
+            rows = image.height * int(layout[1]) if kind == "raw" and isinstance(layout, tuple) else 0
+            if path.stat().st_size < offset + rows:
                 return f"{path} is cut short"
         if path.suffix.lower() == ".png" and b"IEND" not in path.read_bytes()[-12:]:
             return f"{path} is cut short"
