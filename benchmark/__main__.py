@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.cli import main
+from benchmark.entry import main
 
 if __name__ == "__main__":
     main()

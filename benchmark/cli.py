@@ -5,9 +5,12 @@ Exit codes: 0 success, 1 unexpected error, 2 an error that the user can fix, 130
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -114,10 +117,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except Exception as error:  # anything else is a defect of the program
-        hint = "" if session.debug else "\n  → show the traceback: bench --debug …"
-        _explain(f"unexpected {type(error).__name__}: {error}{hint}", session)
-        raise SystemExit(1) from None
+    except OSError as error:
+        told = _surroundings(error)
+        if told is None:
+            _unexpected(error, session)
+        _explain(f"error: {told}", session)
+        raise SystemExit(2) from None
+    except Exception as error:
+        _unexpected(error, session)
+
+
+def _surroundings(error: OSError) -> BenchError | None:
+    """What is wrong around the program, if this error is due to that."""
+    if isinstance(error, FileNotFoundError):
+        try:
+            Path.cwd()
+        except FileNotFoundError:
+            return BenchError("the working directory has been deleted", fix="cd to a folder that is there")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename or "the output's disk, or that of a temporary file"
+        return BenchError(f"no space left on {where}: {error.strerror}", fix="df -h")
+    return None
+
+
+def _unexpected(error: Exception, session: Session) -> NoReturn:
+    """Tell of a defect of the program."""
+    hint = "" if session.debug else "\n  → show the traceback: bench --debug …"
+    _explain(f"unexpected {type(error).__name__}: {error}{hint}", session)
+    raise SystemExit(1) from None
 
 
 def _explain(message: str, session: Session) -> None:
@@ -132,5 +159,6 @@ def _explain(message: str, session: Session) -> None:
     first, colon, rest = message.partition(":")
     explanation, newline, fix = rest.partition("\n  → ")
     text = Text.assemble((first + colon, "bold red"), explanation, (newline + fix, "cyan"))
-    PlainConsole(stderr=True, soft_wrap=True).print(text)
-    sys.stderr.flush()
+    with suppress(OSError):  # also the disk of standard error may be full
+        PlainConsole(stderr=True, soft_wrap=True).print(text)
+        sys.stderr.flush()

@@ -15,6 +15,8 @@ from benchmark.dataset import Dataset
 from benchmark.describe import legal_range
 from benchmark.errors import ConfigError, RegistryError
 from benchmark.method import Method
+from benchmark.plain_yaml import read_yaml, short
+from benchmark.seeds import MOST_SEED
 
 SYNTHETIC = "synthetic"
 SYNTHETIC_SLIDES, FEWEST_SYNTHETIC = 24, 4
@@ -61,7 +63,7 @@ class RunFile(BaseModel):
     dataset: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     slide: str | None = None
-    seed: int | None = None
+    seed: int | None = Field(None, ge=0, le=MOST_SEED)
     refit: bool = False
     device: str | None = None
     data: str | None = None
@@ -146,10 +148,11 @@ def read_setting(text: str) -> tuple[str, Any]:
         fix = "write it as name=value, for example --set weighting=none"
         raise ConfigError(f"cannot read the setting {text!r}", fix=fix)
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
+        return key.strip(), read_yaml(value)
+    except yaml.YAMLError as error:
         fix = "quote it: --set 'name=\"value\"'"
-        raise ConfigError(f"the value of --set {text!r} is not valid YAML", fix=fix) from None
+        told = f": {problem}" if (problem := getattr(error, "problem", None)) else ""
+        raise ConfigError(f"the value of --set {short(text)} is not valid YAML{told}", fix=fix) from None
 
 
 def read_grid(text: str) -> tuple[str, list[Any]]:
@@ -193,7 +196,7 @@ def read_file(path: Path) -> RunFile:
     if not path.is_file():
         raise ConfigError(f"there is no configuration file {path}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a YAML file: {error}") from None
     if not isinstance(content, dict):
@@ -325,11 +328,11 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         elif name in model.model_fields:
             if mistake["type"] == "value_error":
                 told = mistake["msg"].removeprefix("Value error, ")
-                lines.append(f"{'.'.join(path)} = {mistake['input']!r} is not legal: {told}")
+                lines.append(f"{'.'.join(path)} = {short(mistake['input'])} is not legal: {told}")
                 continue
             allowed = legal_range(model.model_fields[name])
             reason = "" if allowed and mistake["type"] not in _TELLING else f": {mistake['msg']}"
-            lines.append(f"{'.'.join(path)} = {mistake['input']!r} is not legal{reason}; expected {allowed}")
+            lines.append(f"{'.'.join(path)} = {short(mistake['input'])} is not legal{reason}; expected {allowed}")
         else:
             lines.append(mistake["msg"].removeprefix("Value error, "))
     return "; ".join(lines)

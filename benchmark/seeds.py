@@ -6,6 +6,19 @@ import hashlib
 
 import numpy as np
 
+from benchmark.errors import ConfigError
+
+MOST_SEED = 2**63 - 1
+"""The largest seed, wherever one is given; the smallest is 0."""
+
+
+def require_seed(seed: int) -> int:
+    """The seed. Raises `ConfigError` unless it is in 0 … `MOST_SEED`."""
+    if not 0 <= seed <= MOST_SEED:
+        told = f"seed {seed} is negative" if seed < 0 else "the seed is above 2^63 - 1"
+        raise ConfigError(f"{told}; seeds are whole numbers from 0", fix="--seed 0")
+    return seed
+
 
 def seed_of(*axes: str | int) -> int:
     """A 63-bit seed that depends on every axis and on nothing else (SHA-256, no running stream)."""

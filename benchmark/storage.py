@@ -26,6 +26,17 @@ def require_place(out: Path) -> None:
         raise ConfigError(f"cannot write {out}: it is a folder", fix=f"--out {out / 'NAME'}")
 
 
+def require_folder(out: Path) -> None:
+    """Raise `ConfigError` unless `out` is a folder that can be written into, or one can be made there."""
+    there = out.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise ConfigError(f"cannot write into {out}: {there} is not a folder", fix="choose another --out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"cannot write into {out}: {there} cannot be written", fix="choose another --out")
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that replaces it when the block ends without an error."""

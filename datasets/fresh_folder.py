@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.dataset import SYNTHETIC_MARK
 from benchmark.errors import DataError
+from benchmark.workshop import workshop
 
 
 @contextmanager
@@ -23,22 +22,16 @@ def fresh_folder(root: Path, ours: Callable[[str], bool]) -> Iterator[Path]:
     root = root.resolve()
     _refuse_strangers(root, ours)
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
-    except OSError as error:
-        raise DataError(f"cannot write beside {root}: {error.strerror or error}", fix="name another folder") from error
-    try:
-        new, old = workshop / "new", workshop / "old"
-        new.mkdir()
-        yield new
-        if root.exists():
-            _refuse_strangers(root, ours)
-            root.replace(old)
-        new.replace(root)
+        with workshop(root) as folder:
+            new, old = folder / "new", folder / "old"
+            new.mkdir()
+            yield new
+            if root.exists():
+                _refuse_strangers(root, ours)
+                root.replace(old)
+            new.replace(root)
     except OSError as error:
         raise DataError(f"cannot write {root}: {error.strerror or error}", fix="name another folder") from error
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
 
 
 def _refuse_strangers(root: Path, ours: Callable[[str], bool]) -> None:

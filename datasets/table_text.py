@@ -46,7 +46,7 @@ def decode(content: bytes) -> tuple[str, str, tuple[str, ...]]:
     if content.startswith(ARCHIVES):
         raise ValueError("it is a workbook of a spreadsheet program, not text")
     mark, codec, name = next((known for known in MARKS if content.startswith(known[0])), (b"", "", ""))
-    if not codec and b"\0" in content:
+    if not codec and content.count(0) > len(content) // 4:
         codec, name = ("utf-16-le" if content[1::2].count(0) > content[::2].count(0) else "utf-16-be"), "UTF-16"
     notes: tuple[str, ...] = ()
     if codec:
@@ -60,8 +60,12 @@ def decode(content: bytes) -> tuple[str, str, tuple[str, ...]]:
             line = content.count(b"\n", 0, error.start) + 1
             word = _word(content, error.start).decode("cp1252")
             notes = (f"it is not UTF-8 and is read as Windows-1252, such as {word!r} in line {line}",)
-    if "\0" in text:
+    if (count := text.count("\0")) > len(text) // 100 + 1:
         raise ValueError("it holds NUL characters: it is no text")
+    if count:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        notes = (*notes, f"a NUL character in line {line} is read as \ufffd")
+        text = text.replace("\0", "\ufffd")
     return text.replace("\r\n", "\n").replace("\r", "\n"), name, notes
 
 

@@ -1,13 +1,18 @@
 """Layers, validation messages, and a run file that repeats a run."""
 
+from pathlib import Path
+
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from benchmark import config
 from benchmark.config import RunRequest, resolve, share_settings
 from benchmark.errors import BenchError, ConfigError, RegistryError
+from benchmark.plain_yaml import short
 from benchmark.registry import datasets, methods
-from benchmark.running.plan import plan
+from benchmark.reporting.run_names import split_settings
+from benchmark.running.plan import label_of, plan
 
 OEEM = {"method": "oeem", "dataset": "glas"}
 
@@ -131,3 +136,61 @@ def test_a_papers_symbol_names_its_field():
 def test_a_name_that_this_method_lacks_leads_to_those_that_have_it(method, setting, said):
     with pytest.raises(ConfigError, match=said):
         plan(RunRequest(method=method, dataset="paip2019", settings=(setting,)))
+
+
+UNBUILDABLE = {
+    "a number": "!!int abc",
+    "a date": "2024-13-45",
+    "a time": "!!timestamp x",
+    "a boolean": "!!bool x",
+    "5 000 digits": "9" * 5000,
+    "6 000 hexadecimal digits": "0x" + "f" * 6000,
+    "nested by the thousand": "[" * 3000 + "]" * 3000,
+    "open brackets": "[" * 50_000,
+    "too deep": "[" * 60 + "]" * 60,
+    "no UTF-8": "\udcff",
+}
+
+
+@pytest.mark.parametrize("value", UNBUILDABLE.values(), ids=UNBUILDABLE)
+def test_a_yaml_value_that_python_cannot_build_is_a_clear_error(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match="--set 'value=.*is not valid YAML") as caught:
+        config.read_setting(f"value={value}")
+    assert len(str(caught.value)) < 500
+    file = tmp_path / "run.yaml"
+    file.write_bytes(f"method: constant\nparams:\n  value: {value}\n".encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError, match=r"run\.yaml is not a YAML file"):
+        config.read_file(file)
+
+
+def test_every_seed_is_a_whole_number_from_zero_to_the_largest(tmp_path: Path) -> None:
+    from benchmark.commands.run import chosen_seeds
+    from benchmark.seeds import MOST_SEED
+
+    assert chosen_seeds(MOST_SEED, None) == (MOST_SEED,)
+    file = tmp_path / "run.yaml"
+    for seed in (-1, MOST_SEED + 1):
+        with pytest.raises(ConfigError, match="seeds are whole numbers from 0"):
+            chosen_seeds(seed, None)
+        with pytest.raises(ConfigError, match="seeds are whole numbers from 0"):
+            chosen_seeds(None, f"0,{seed}")
+        file.write_text(f"seed: {seed}\n")
+        with pytest.raises(ConfigError, match="seed = "):
+            config.read_file(file)
+
+
+def test_a_message_shows_a_value_short() -> None:
+    assert short(2**9000) == "a number of 9001 bits"
+    assert len(short("x" * 10_000)) < 300 and len(short([["y" * 900] * 50] * 50)) < 400
+
+
+class Folder(BaseModel):
+    folder: Path = Path()
+    name: str = ""
+
+
+@pytest.mark.parametrize("text", ["2024-13-45", "[", "!!int abc", "a b", "/a, b", "x=1 name=2", "it's", "/data/f 1"])
+def test_the_label_of_settings_gives_back_what_was_set(text: str) -> None:
+    label = label_of(Folder(folder=Path(text), name=text), Folder())
+    words = [config.read_grid(f"{name}={value}") for name, value in split_settings(label).items()]
+    assert words == [("folder", [text]), ("name", [text])]

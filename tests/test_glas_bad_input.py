@@ -10,6 +10,7 @@ from PIL import Image
 
 from benchmark.dataset import SYNTHETIC_MARK, Split
 from benchmark.datasets.tiles.glas import Glas, GlasOptions
+from benchmark.digest import content_digest
 from benchmark.errors import DataError
 
 Damage = Callable[[Path], None]
@@ -120,10 +121,11 @@ def test_truncated_files_are_found_and_named(copy: Path, name: str) -> None:
     dataset = Glas(copy, GlasOptions())
     faults = [finding.text for finding in dataset.verify().findings if finding.ok is False]
     assert any(name in fault and "cannot be read" in fault for fault in faults)
-    slide = next(slide for split in Split for slide in dataset.slides(split) if name.startswith(f"{slide.id}"))
-    with pytest.raises(DataError, match=name.split(".")[0]):
-        dataset.truth(slide).labels(dataset.evaluation_grid(slide))
-        slide.read(0, 0, *slide.size)
+    slides = [slide for split in Split for slide in dataset.slides(split) if name.startswith(f"{slide.id}_anno")]
+    for slide in slides:
+        with pytest.raises(DataError, match=name.split(".")[0]):
+            dataset.truth(slide).labels(dataset.evaluation_grid(slide))
+    assert slides or set(dataset.missing(Split.TRAIN)) | set(dataset.missing(Split.VALIDATION)) == {"train_1"}
 
 
 def test_a_label_image_of_another_size_is_found_and_named(copy: Path) -> None:
@@ -156,3 +158,26 @@ def test_a_miniature_without_its_mark_misses_the_official_counts(copy: Path) -> 
     report = Glas(copy, GlasOptions()).verify()
     faults = [finding.text for finding in report.findings if finding.ok is False]
     assert len(faults) == 3 and "official release has 85: 37 and 48" in faults[0]
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("spoil", [_cut, _loop, lambda path: path.write_bytes(b"")], ids=["cut", "loop", "empty"])
+def test_an_image_that_cannot_be_used_is_left_out_with_the_reason(copy: Path, spoil: Callable[[Path], object]) -> None:
+    whole = Glas(copy, GlasOptions())
+    before = {split: [slide.id for slide in whole.slides(split)] for split in Split}
+    name = before[Split.TEST][0]
+    spoil(whole.cases[name].image)
+    dataset = Glas(copy, GlasOptions())
+    (reason,) = dataset.missing(Split.TEST).values()
+    assert str(whole.cases[name].image) in reason and set(dataset.missing(Split.TEST)) == {name}
+    after = {split: [slide.id for slide in dataset.slides(split)] for split in Split}
+    assert after == {**before, Split.TEST: before[Split.TEST][1:]}
+    assert content_digest(dataset.root, dataset.files()) != content_digest(copy, [copy / "Grade.csv"])

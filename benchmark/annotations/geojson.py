@@ -46,7 +46,7 @@ def read_geojson(path: Path, names: ClassNames | None = None) -> Polygons:
     try:
         raw = path.read_bytes()
         content = json.loads(raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5 000 digits
         raise DataError(f"{path} is not JSON: {error}", fix="export the annotation from QuPath again") from None
     drawing = Drawing(path)
     for place, feature in _features(content, path):
@@ -145,8 +145,10 @@ def _read(
     if geometry is None or (isinstance(geometry, dict) and not geometry):
         drawing.count("features without a geometry passed over", place)
         return
-    kind = geometry.get("type") if isinstance(geometry, dict) else type(geometry).__name__
-    listed = geometry.get("geometries" if kind == "GeometryCollection" else "coordinates") if kind else None
+    if not isinstance(geometry, dict):
+        raise DataError(f"{where} has a {type(geometry).__name__} as its geometry, expected a Polygon or MultiPolygon")
+    kind = geometry.get("type")
+    listed = geometry.get("geometries" if kind == "GeometryCollection" else "coordinates")
     if kind not in ("Polygon", "MultiPolygon", "GeometryCollection", "Point", "MultiPoint", *LINES) or depth > DEEPEST:
         raise DataError(f"{where} has a geometry of type {kind!r}, expected Polygon or MultiPolygon")
     if not isinstance(listed, list):

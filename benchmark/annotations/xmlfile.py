@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.annotations.shapes import Points, ring
 from benchmark.errors import DataError
+from benchmark.plain_yaml import short
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -16,6 +18,7 @@ LARGEST = 1 << 29
 CORNERS = frozenset(("Coordinate", "Vertex", "V"))
 """What ASAP, ImageScope and HALO call a corner."""
 BLOCK = 1 << 20
+_ORDER = re.compile(r"-?[0-9]{1,18}")
 Corner = tuple[str | None, str | None, str | None]
 """X, Y and the number in the order, as text."""
 
@@ -65,8 +68,16 @@ class XmlFile:
                 lacking = "X" if x is None else "Y"
                 raise DataError(f"{self.path}: {what} has a corner that lacks the attribute {lacking}")
         if any(order is not None for _, _, order in listed):
-            listed.sort(key=lambda corner: int(corner[2]) if corner[2] and corner[2].isdigit() else 0)
+            listed.sort(key=lambda corner: self._order(corner[2], what))
         return ring(((x, y) for x, y, _ in listed), f"{self.path}: {what}")
+
+    def _order(self, text: str | None, what: str) -> int:
+        """The number of a corner, 0 where it has none. Raises `DataError` for one that is no number."""
+        if not text or not text.strip():
+            return 0
+        if not _ORDER.fullmatch(text.strip()):
+            raise DataError(f"{self.path}: {what} has a corner whose Order is {short(text)}, expected a whole number")
+        return int(text)
 
 
 class _Builder:

@@ -16,7 +16,7 @@ from benchmark.errors import ConfigError, DataError
 from benchmark.file_names import file_name
 from benchmark.reporting.cells import cell_edges
 from benchmark.slides import Grid, ScoreMap
-from benchmark.storage import whole_file
+from benchmark.storage import require_folder, whole_file
 from benchmark.stored import Artifacts, StoredRun, score_maps
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def export_run(
         msg = f"run {run.id[:8]} ({run.name}) has no score maps among its artifacts, so there is nothing to export"
         raise ConfigError(msg, fix="bench ui   # shows the artifacts of every run")
     folder = out or Path(f"annotations-{run.id[:8]}-{kind}")
+    require_folder(folder)
     names = {slide: file_name(slide, SUFFIXES[kind]) for slide in maps}
     known = written_before(folder)
     if not force:

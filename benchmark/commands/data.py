@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
@@ -189,21 +188,24 @@ def synth(
     component = datasets().load(name)
     if slides < 1:
         raise DataError(f"--slides {slides}: a miniature has at least one slide", fix="--slides 24")
+    from benchmark.seeds import require_seed
+
+    require_seed(seed)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise DataError(f"{out} exists and is not an empty folder; nothing is overwritten", fix="choose another --out")
     if side is not None and side < SMALLEST_SIDE:
         raise DataError(f"--side {side}: expected at least {SMALLEST_SIDE} px", fix="--side 5120")
     from benchmark.commands.printing import console
     from benchmark.commands.synth_progress import progress_of
+    from benchmark.workshop import workshop
 
     terminal = console()
     source = _tissue(tissue)
     given = {"tissue": source if fold is None else _folded(source, fold), "side": side}
     asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
-            unfinished = Path(folder) / "data"
+        with workshop(out) as folder:
+            unfinished = folder / "data"
             unfinished.mkdir()
             with progress_of(terminal, slides):
                 component.synthesize(unfinished, slides=slides, seed=seed, **asked)

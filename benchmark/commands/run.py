@@ -134,17 +134,14 @@ def features_setting(folder: Path | None) -> tuple[str, ...]:
 
 def chosen_seeds(seed: int | None, seeds: str | None) -> tuple[int, ...] | None:
     """The seeds of `--seed` or `--seeds`, None without them. Raises `ConfigError` for both, or an invalid seed."""
+    from benchmark.plain_yaml import short
+    from benchmark.seeds import require_seed
+
     if seed is not None and seeds is not None:
         raise ConfigError("both --seed and --seeds are given", fix="use one: --seeds 0,1,2")
     if seeds is None:
-        return None if seed is None else (_not_negative(seed),)
+        return None if seed is None else (require_seed(seed),)
     try:
-        return tuple(dict.fromkeys(_not_negative(int(part)) for part in seeds.split(",")))
+        return tuple(dict.fromkeys(require_seed(int(part)) for part in seeds.split(",")))
     except ValueError:
-        raise ConfigError(f"--seeds {seeds!r} is not a list of whole numbers", fix="--seeds 0,1,2") from None
-
-
-def _not_negative(seed: int) -> int:
-    if seed < 0:
-        raise ConfigError(f"seed {seed} is negative; seeds are whole numbers from 0", fix="--seed 0")
-    return seed
+        raise ConfigError(f"--seeds {short(seeds)} is not a list of whole numbers", fix="--seeds 0,1,2") from None

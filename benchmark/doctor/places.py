@@ -17,11 +17,13 @@ LITTLE_DISK = 2**30
 def check_store(store: str | None = None) -> Check:
     """Whether results can be written into the tracking store."""
     from benchmark.tracking.address import require_file, require_server, shown, sqlite_path, store_uri
+    from benchmark.tracking.sqlite_file import require_kind
 
     uri = store_uri(store)
     path = sqlite_path(uri)
     try:
         if path is not None:
+            require_kind(path)
             require_file(path)
         elif urlsplit(uri).hostname:
             require_server(uri)

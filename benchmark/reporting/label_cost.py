@@ -72,8 +72,10 @@ def read_cost_model(path: Path | None) -> CostModel:
 def _load(path: Path) -> dict[str, Any]:
     import yaml
 
+    from benchmark.plain_yaml import read_yaml
+
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise _refusal(path, f"cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
@@ -97,7 +99,9 @@ def _mistake(found: Any) -> str:
         return f"there is no field {name!r}; there are: {', '.join(model.model_fields)}"
     if found["type"] == "missing":
         return f"{name} is missing"
-    return f"{name} = {found['input']!r} is not legal: {found['msg']}"
+    from benchmark.plain_yaml import short
+
+    return f"{name} = {short(found['input'])} is not legal: {found['msg']}"
 
 
 def _refusal(path: Path, what: str) -> ConfigError:

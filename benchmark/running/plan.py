@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,6 +18,7 @@ from benchmark.config import RunFile, RunRequest, RunSpec, Variant
 from benchmark.dataset import Dataset
 from benchmark.errors import ConfigError
 from benchmark.method import Method
+from benchmark.plain_yaml import read_yaml
 from benchmark.registry import datasets, methods
 
 SYNTHETIC_SEED = 0
@@ -137,8 +139,18 @@ def _word(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_word, value))}]"
     text = str(value)
-    unclear = isinstance(value, str) and ("," in text or yaml.safe_load(text) != value)
-    return json.dumps(text) if unclear else text
+    if not isinstance(value, str | Path):
+        return text
+    if " " in text and "=" in text:  # a blank ends a setting where `name=` follows
+        return json.dumps(text).replace(" ", "\\u0020")
+    return json.dumps(text) if "," in text or not _reads_as(text, text) else text
+
+
+def _reads_as(text: str, value: str) -> bool:
+    try:
+        return bool(read_yaml(text) == value)
+    except yaml.YAMLError:
+        return False
 
 
 def _slides(number: int | None) -> int | None:

@@ -7,8 +7,9 @@ import re
 import shutil
 import socket
 import sqlite3
+import threading
 import urllib.request
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +17,7 @@ import psutil
 
 from benchmark.errors import TrackingError
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 5.0
 LOCAL_FIX = "unset MLFLOW_TRACKING_URI   # keeps runs in ./mlflow.db"
 SHOW_RUNS = "bench ui   # shows every run; its id is on the run's page"
 FIRST_RUN = "bench run --method oeem --dataset glas --data synthetic"
@@ -69,6 +70,22 @@ def require_server(uri: str) -> None:
         start = f"mlflow server --port {port}   # start it there; or: " if is_server(uri) else ""
         msg = f"the tracking server {shown(uri)} cannot be reached: {error.strerror or error}"
         raise TrackingError(msg, fix=start + LOCAL_FIX) from error
+    if is_server(uri) and not _answers(uri):
+        msg = f"the tracking server {shown(uri)} cannot be reached: it takes connections, but does not answer"
+        raise TrackingError(f"{msg} within {ANSWER_SECONDS:g} s", fix=f"start it again; or: {LOCAL_FIX}")
+
+
+def _answers(uri: str) -> bool:
+    """Whether a server says anything to a request in time; errors of any kind are answers, and MLflow's to tell."""
+    asker = threading.Thread(target=_ask, args=(f"{uri.rstrip('/')}/health",), daemon=True)
+    asker.start()
+    asker.join(ANSWER_SECONDS)  # the time of the whole answer: a timeout of the socket is for each piece of it
+    return not asker.is_alive()
+
+
+def _ask(address: str) -> None:
+    with suppress(Exception), urllib.request.urlopen(address) as answer:
+        answer.read(1)
 
 
 def require_file(path: Path) -> None:
@@ -115,9 +132,3 @@ def on_local_disk(path: Path) -> bool:
     mounts = [part for part in psutil.disk_partitions(all=True) if real.is_relative_to(part.mountpoint)]
     nearest = max(mounts, key=lambda part: len(part.mountpoint), default=None)
     return nearest is not None and nearest.fstype.lower() in LOCAL_DISKS
-
-
-def require_runs(path: Path) -> None:
-    """Raise `TrackingError` when a SQLite store is not there, so that reading does not make an empty one."""
-    if not path.exists():
-        raise TrackingError(f"no runs are stored yet: {path} does not exist", fix=FIRST_RUN)

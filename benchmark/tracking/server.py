@@ -14,7 +14,8 @@ from typing import IO
 from benchmark.errors import TrackingError
 from benchmark.guardian import Guardian
 from benchmark.signals import terminable
-from benchmark.tracking.address import FIRST_RUN, is_server, require_server, shown, sqlite_path, store_uri
+from benchmark.tracking.address import is_server, require_server, shown, sqlite_path, store_uri
+from benchmark.tracking.sqlite_file import require_runs
 
 PORTS_TRIED, START_SECONDS, STOP_SECONDS = 50, 90.0, 10.0
 FILTERS = (
@@ -39,8 +40,8 @@ def serve(uri: str | None = None, host: str = "127.0.0.1", port: int = 5000) -> 
         _announce(shown(address), address)
         return 0
     path = sqlite_path(address)
-    if path is not None and not path.exists():
-        raise TrackingError(f"no runs are stored yet: {path} does not exist", fix=FIRST_RUN)
+    if path is not None:
+        require_runs(path)
     chosen = free_port(host, port)
     if chosen != port:
         print(f"port {port} is in use, taking {chosen}")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from benchmark.stored import StoredRun
+from benchmark.tracking.sqlite_file import reading
 
 _BLOCK = 500
 """Keys asked for in one statement; SQLite takes 999 values."""
@@ -31,7 +31,12 @@ def trimmed(run: StoredRun, experiment: str, metrics: Collection[str] | None) ->
 
 
 def read_sqlite(
-    path: Path, *, experiments: Sequence[str] | None, identities: Iterable[str] | None, metrics: Iterable[str] | None
+    path: Path,
+    *,
+    experiments: Sequence[str] | None = None,
+    identities: Iterable[str] | None = None,
+    metrics: Iterable[str] | None = None,
+    beginning: str | None = None,
 ) -> list[StoredRun] | None:
     """The runs of a SQLite store that MLflow made, those that ended last first; None when its tables are unknown.
 
@@ -39,16 +44,21 @@ def read_sqlite(
         path: the database file; it is opened for reading only.
         experiments: names; None for all.
         identities: values of the tag `bench.identity`; None for all runs.
-        metrics: names, or prefixes that end in `/`; None for all. Parameters are not read.
+        metrics: names, or prefixes that end in `/`; None for all.
+        beginning: of the ids of the runs; these are read with all their tags and parameters. None for all runs.
+
+    Raises `TrackingError` when the file cannot be read.
     """
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=60.0)) as store:
+    with reading(path) as store:
         try:
-            runs = _runs(store, experiments)
+            runs = _runs(store, experiments, beginning)
             if identities is not None:
                 chosen = _identified(store, identities)
                 runs = {number: run for number, run in runs.items() if number in chosen}
-            everything = experiments is None and identities is None
-            _fill(store, runs, "tags", "key LIKE 'bench.%'", [], everything)
+            everything = experiments is None and identities is None and beginning is None
+            if beginning is not None:
+                _fill(store, runs, "params", "1", [], everything)
+            _fill(store, runs, "tags", "key LIKE 'bench.%'" if beginning is None else "1", [], everything)
             for where, values in _wanted(metrics):
                 _fill(store, runs, "latest_metrics", where, values, everything)
         except sqlite3.OperationalError as error:
@@ -58,13 +68,15 @@ def read_sqlite(
     return list(runs.values())
 
 
-def _runs(store: sqlite3.Connection, experiments: Sequence[str] | None) -> dict[str, StoredRun]:
+def _runs(store: sqlite3.Connection, experiments: Sequence[str] | None, beginning: str | None) -> dict[str, StoredRun]:
     columns = "r.run_uuid, r.name, r.status, r.artifact_uri, e.name, r.end_time, r.start_time"
     active = "r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
     query = f"SELECT {columns} FROM runs r JOIN experiments e USING (experiment_id) WHERE {active}"
-    values: Sequence[str] = ()
+    values: list[str] = []
     if experiments is not None:
-        query, values = f"{query} AND e.name IN ({_places(experiments)})", experiments
+        query, values = f"{query} AND e.name IN ({_places(experiments)})", [*experiments]
+    if beginning is not None:
+        query, values = f"{query} AND substr(r.run_uuid, 1, ?) = ?", [*values, str(len(beginning)), beginning]
     query += " ORDER BY coalesce(r.end_time, 0) DESC, r.start_time DESC, r.run_uuid"
     found = store.execute(query, values)
     return {
@@ -99,8 +111,9 @@ def _wanted(metrics: Iterable[str] | None) -> list[tuple[str, list[str]]]:
 def _fill(
     store: sqlite3.Connection, runs: dict[str, StoredRun], table: str, where: str, values: Sequence[str], all_: bool
 ) -> None:
-    """Put tags or metrics into `runs`: from the whole table for many runs, run by run for few."""
-    target = {number: (run.tags if table == "tags" else run.metrics) for number, run in runs.items()}
+    """Put tags, parameters or metrics into `runs`: from the whole table for many runs, run by run for few."""
+    field = {"tags": "tags", "params": "params", "latest_metrics": "metrics"}[table]
+    target: dict[str, dict[str, object]] = {number: getattr(run, field) for number, run in runs.items()}
     if all_ or len(runs) > _BLOCK:
         for number, key, value in store.execute(f"SELECT run_uuid, key, value FROM {table} WHERE {where}", values):
             if number in target:

@@ -31,6 +31,7 @@ from benchmark.tracking.mlflow_settings import SETTINGS
 from benchmark.tracking.names import stored_name, stored_params, stored_tags
 from benchmark.tracking.owner import orphaned, owner_tags, user
 from benchmark.tracking.server import serve
+from benchmark.tracking.sqlite_file import known_schema, require_kind, require_runs
 from benchmark.tracking.sqlite_reader import read_sqlite, trimmed
 
 if TYPE_CHECKING:
@@ -103,12 +104,9 @@ class Tracker:
         Raises `TrackingError` when there is no store yet.
         """
         if self._path is not None:
-            address.require_runs(self._path)
-            try:
-                # Not through `_call`: it loads MLflow, which takes longer than the reading.
-                found = read_sqlite(self._path, experiments=experiments, identities=identities, metrics=metrics)
-            except sqlite3.Error as error:
-                raise self._told(error) from error
+            require_runs(self._path)
+            # Not through `_call`: it loads MLflow, which takes longer than the reading.
+            found = read_sqlite(self._path, experiments=experiments, identities=identities, metrics=metrics)
             if found is not None:
                 return found
         names = self.experiments() if experiments is None else experiments
@@ -156,7 +154,8 @@ class Tracker:
         return live
 
     def withdraw(self, run: str) -> None:
-        """Delete a run that should not have been opened; MLflow keeps it among the deleted ones."""
+        """End and delete a run that should not have been opened; MLflow keeps it among the deleted ones."""
+        self._call(self._client.set_terminated, run, "KILLED")
         self._call(self._client.delete_run, run)
 
     def find(self, run: str) -> StoredRun:
@@ -165,26 +164,32 @@ class Tracker:
         Raises `TrackingError` when the store is not there yet, when no run is called so, or when several are.
         """
         if self._path is not None:
-            address.require_runs(self._path)
-        where = [found.experiment_id for found in self._call(self._client.search_experiments)]
+            require_runs(self._path)
         if not re.fullmatch("[0-9a-f]{4,32}", run.lower()):
             msg = f"{run!r} is not a run's id, which has 32 digits and letters a to f; the first 4 or more are enough"
-            raise TrackingError(f"{msg}{self._newest(where)}", fix=address.SHOW_RUNS)
-        named = f"attributes.run_id LIKE '{run.lower()}%'"
-        runs = [stored_run(found) for found in self._call(self._client.search_runs, where, named, max_results=10)]
+            raise TrackingError(f"{msg}{self._newest()}", fix=address.SHOW_RUNS)
+        runs = self._called(run.lower())
         if not runs:
-            msg = f"the tracking store {shown(self.uri)} has no run {run!r}{self._newest(where)}"
+            msg = f"the tracking store {self.shown} has no run {run!r}{self._newest()}"
             raise TrackingError(msg, fix=address.SHOW_RUNS)
         if len(runs) > 1:
-            several = ", ".join(f"{found.id} ({found.name})" for found in runs)
+            several = ", ".join(f"{found.id} ({found.name})" for found in runs[:10])
             raise TrackingError(f"several runs start with {run!r}: {several}", fix="type more of the id")
         return runs[0]
 
-    def _newest(self, experiments: list[str]) -> str:
+    def _called(self, beginning: str) -> list[StoredRun]:
+        """The runs whose id begins so; a SQLite file is only read."""
+        read = read_sqlite(self._path, beginning=beginning) if self._path is not None else None
+        if read is not None:
+            return read
+        where = [found.experiment_id for found in self._call(self._client.search_experiments)]
+        named = f"attributes.run_id LIKE '{beginning}%'"
+        return [stored_run(found) for found in self._call(self._client.search_runs, where, named, max_results=10)]
+
+    def _newest(self) -> str:
         """The finished runs that ended last, to be put behind a message."""
-        done, newest = "attributes.status = 'FINISHED'", ["attributes.end_time DESC"]
-        runs = self._call(self._client.search_runs, experiments, done, max_results=4, order_by=newest)
-        return "; newest: " * bool(runs) + ", ".join(f"{run.info.run_id[:8]} ({run.info.run_name})" for run in runs)
+        done = [run for run in self.stored(metrics=()) if run.status == "FINISHED"][:4]
+        return "; newest: " * bool(done) + ", ".join(f"{run.id[:8]} ({run.name})" for run in done)
 
     def download(self, run: StoredRun, path: str, folder: Path) -> list[Path]:
         """Copy an artifact, a file or a folder, to `folder`/`path`; returns the files, none if the run has none."""
@@ -252,6 +257,7 @@ class Tracker:
             return self._call(_open, self.uri)
         from filelock import FileLock
 
+        require_kind(self._path)
         address.require_file(self._path)
         with FileLock(self._path.with_name(f".{self._path.name}.lock")):
             if not self._path.exists() or not self._path.stat().st_size:
@@ -324,6 +330,9 @@ class Tracker:
         first = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
         kind = _ExistsError if getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS" else TrackingError
         fix = f"mlflow db upgrade {shown(self.uri)}" if "out-of-date database schema" in first else address.LOCAL_FIX
+        version = re.search(r"out-of-date database schema \(found version (\w+)", first)
+        if version is not None and not known_schema(version[1]):
+            first, fix = f"its tables are those of a newer MLflow (version {version[1]})", "pip install -U mlflow"
         return kind(f"the tracking store {shown(self.uri)} failed: {first}", fix=fix)
 
 

@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 
 from benchmark.describe import legal_range
 from benchmark.errors import ConfigError
+from benchmark.plain_yaml import short
 from benchmark.reporting.references.unique import UniqueKeys
 from benchmark.tuning.sweep_file import DimensionSpec, Objective, Pruner, Sampler, SweepFile
 
@@ -99,14 +100,7 @@ def sweep_path(name: str) -> Path:
 
 
 class _Loader(UniqueKeys):
-    """Refuses a repeated key, reads `1e-4` as a number, and gives the line of a value that cannot be read."""
-
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
-        """As the base class, with its ValueError (`2024-99-99`, `!!int abc`) as a YAML error."""
-        try:
-            return super().construct_object(node, deep=deep)
-        except (ValueError, OverflowError) as error:
-            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+    """Refuses a repeated key, reads `1e-4` as a number."""
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_EXPONENT), list("-+.0123456789"))
@@ -209,10 +203,11 @@ def _words(mistake: ErrorDetails) -> str:
     if mistake["type"] == "missing":
         return f"{place} is missing"
     if mistake["type"] == "model_type":
-        return f"{place} = {mistake['input']!r} is not legal; expected {', '.join(_owner((*above, last)).model_fields)}"
+        fields = ", ".join(_owner((*above, last)).model_fields)
+        return f"{place} = {short(mistake['input'])} is not legal; expected {fields}"
     if field is None or mistake["type"] == "value_error":
         return f"{place}: {message}"
-    return f"{place} = {mistake['input']!r} is not legal: {message}; expected {legal_range(field)}"
+    return f"{place} = {short(mistake['input'])} is not legal: {message}; expected {legal_range(field)}"
 
 
 def _owner(keys: tuple[Key, ...]) -> type[BaseModel]:

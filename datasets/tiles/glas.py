@@ -20,7 +20,7 @@ from benchmark.slides import Grid, Slide
 
 from ..folds import patient_folds, validation_patients
 from ..latest import Latest
-from .glas_files import OFFICIAL_FOLDER, TABLE, Case, find_folder, read_cases
+from .glas_files import OFFICIAL_FOLDER, TABLE, Case, find_folder, image_fault, read_cases
 from .glas_numbers import Numbering, numbering
 from .glas_options import GlasOptions
 
@@ -65,10 +65,15 @@ class Glas(Dataset):
         cases, self._table_notes = read_cases(self.root)
         self.cases: Mapping[str, Case] = {case.name: case for case in cases}
         self._truths: Latest[LabelImage] = Latest(KEPT)
-        self._splits = _split(cases, options)
+        dealt = _split(cases, options)
+        self._faulty = {case.name: why for case in cases if (why := image_fault(case.image))}
+        self._missing = {part: [s.id for s in slides if s.id in self._faulty] for part, slides in dealt.items()}
+        self._splits = {part: [s for s in slides if s.id not in self._faulty] for part, slides in dealt.items()}
         for split, part in self._splits.items():
             if not part and split is not Split.VALIDATION:
-                raise DataError(f"{self.root} holds no {split} images under protocol={options.protocol}")
+                some = "; ".join(self._faulty.values()) if self._missing[split] else ""
+                told = f"{self.root} holds no {split} images under protocol={options.protocol}"
+                raise DataError(f"{told} that can be used: {some}" if some else told)
 
     @classmethod
     def unrooted(cls, options: BaseModel) -> Self:
@@ -82,6 +87,10 @@ class Glas(Dataset):
     def slides(self, split: Split) -> Sequence[Slide]:
         """The images of one split: train before testA before testB, by number."""
         return self._splits[split]
+
+    def missing(self, split: Split) -> Mapping[str, str]:
+        """Images that are cut short or cannot be opened, with the reason."""
+        return {name: self._faulty[name] for name in self._missing[split]}
 
     @property
     def objects(self) -> bool:
@@ -155,7 +164,9 @@ class Glas(Dataset):
 
     def files(self) -> Sequence[Path]:
         """`Grade.csv`, then each image and its label image."""
-        return [self.root / TABLE, *(file for case in self.cases.values() for file in (case.image, case.mask))]
+        usable = [case for case in self.cases.values() if case.name not in self._faulty]
+        both = (file for case in usable for file in (case.image, case.mask))
+        return [self.root / TABLE, *(file for file in both if file.is_file())]  # not a link to itself
 
     def verify(self) -> VerifyReport:
         """Decode everything, compare with the official counts, and count patients in both train and test."""

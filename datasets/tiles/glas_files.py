@@ -140,3 +140,21 @@ def _order(name: str) -> tuple[int, int]:
 
 def _some(names: list[str], limit: int = 6) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def image_fault(path: Path) -> str | None:
+    """Why an image cannot be used, seen from its header and length without decoding it; None when it can."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            kind, _, offset, layout = image.tile[0]
+            rows = image.height * int(layout[1]) if kind == "raw" and isinstance(layout, tuple) else 0
+            if path.stat().st_size < offset + rows:
+                return f"{path} is cut short"
+        if path.suffix.lower() == ".png" and b"IEND" not in path.read_bytes()[-12:]:
+            return f"{path} is cut short"
+    except (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError) as error:
+        told = error.strerror if isinstance(error, OSError) else None
+        return f"{path} cannot be read: {told or error}"
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from benchmark.slides.resolution import PLAUSIBLE_MPP
 from ..tables import PARQUET, Row, number, read_table, refuse_rows, whole_number
 from .cases import Case, Index
 from .label_words import read_labels
-from .manifest_paths import ALLOWED, inside, is_id, nfc, on_disk, other_case
+from .manifest_paths import ALLOWED, inside, is_file, is_id, nfc, on_disk, other_case
 
 NAMES = ("manifest.csv", "manifest.parquet")
 SUFFIXES = (".csv", ".tsv", ".txt", PARQUET)
@@ -109,8 +110,8 @@ def _check_labels(rows: Sequence[Row], edit: str) -> None:
 def _entry(root: Path, path: Path, row: Row, positive: bool | None) -> _Entry:
     image, annotation = (_file(root, path, row, column) for column in ("slide", "annotation"))
     assert image is not None
-    there = image.is_file()
-    if annotation is not None and not annotation.is_file():
+    there = is_file(image)
+    if annotation is not None and not is_file(annotation):
         msg = f"{row.where}: the annotation {annotation} does not exist"
         raise DataError(msg, fix=f"edit {path}: name another file, or leave the cell empty")
     case = Case(
@@ -136,7 +137,7 @@ def _file(root: Path, path: Path, row: Row, column: str) -> Path | None:
         msg = f"{row.where}: the {column} {row[column]} lies outside {root}; expected a path inside it"
         raise DataError(msg, fix=f"edit {path}: a link inside {root} to another disk is read")
     file = on_disk(root, file)
-    if not file.is_file() and (near := other_case(root, file)) is not None:
+    if not is_file(file) and (near := other_case(root, file)) is not None:
         msg = f"{row.where}: the {column} {row[column]} does not exist, but {near.relative_to(root)} is"
         raise DataError(msg, fix=f"edit {path}: write upper and lower case as in the name of the file")
     return file
@@ -190,7 +191,7 @@ def _check_once(entries: Sequence[_Entry], path: Path) -> None:
     ids: dict[str, Case] = {}
     for entry in entries:
         case = entry.case
-        twin = files.setdefault(nfc(str(entry.path.resolve())), case)
+        twin = files.setdefault(nfc(os.path.realpath(entry.path)), case)
         if twin is not case:
             msg = f"{case.where}: the slide {entry.path.name} appears twice, also in {twin.where}"
             raise DataError(msg, fix=f"edit {path}: leave one of the two rows")

@@ -54,7 +54,7 @@ def on_disk(root: Path, path: Path) -> Path:
     spelled = root
     for part in path.relative_to(root).parts:
         child = spelled / part
-        spelled = child if child.exists() else spelled / _names(spelled).get(nfc(part), part)
+        spelled = child if _exists(child) else spelled / _names(spelled).get(nfc(part), part)
     return spelled
 
 
@@ -66,7 +66,22 @@ def other_case(root: Path, path: Path) -> Path | None:
         if match is None:
             return None
         spelled /= match
-    return spelled if spelled.is_file() else None
+    return spelled if is_file(spelled) else None
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; no name is too long or too odd to be asked for."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name longer than any file's
+        return False
 
 
 def nfc(text: str) -> str:

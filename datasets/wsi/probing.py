@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import DataError
@@ -60,6 +61,13 @@ def check_scales(slides: Sequence[Slide], name: str) -> None:
     )
 
 
+def _unreadable(annotation: Path) -> str | None:
+    try:
+        return None if annotation.stat().st_size else f"{annotation.name} is empty"
+    except OSError as error:
+        return f"{annotation.name} cannot be read: {error.strerror}"
+
+
 def _probe(case: Case, lack: Callable[[Case], str | None]) -> SlideFacts | str:
     from benchmark.slides.facts import probe, slide_facts
 
@@ -68,8 +76,8 @@ def _probe(case: Case, lack: Callable[[Case], str | None]) -> SlideFacts | str:
         return fault
     if case.image is None:
         return "the slide file does not exist"
-    if case.annotation is not None and case.annotation.stat().st_size == 0:
-        return f"{case.annotation.name} is empty"
+    if case.annotation is not None and (why := _unreadable(case.annotation)) is not None:
+        return why
     fault = probe(Slide(case.id, case.image, case.patient))
     if fault is not None:
         return fault

@@ -7,14 +7,11 @@ from typing import Any
 
 import yaml
 
-try:
-    from yaml import CSafeLoader as _Loader
-except ImportError:  # PyYAML without its C part: ten times slower, the same result
-    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+from benchmark.plain_yaml import PlainLoader
 
 
-class UniqueKeys(_Loader):
-    """The safe loader, refusing a repeated key with its line."""
+class UniqueKeys(PlainLoader):
+    """The plain loader, refusing a repeated key with its line."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """As the base class; raises `ConstructorError` at the second of two equal keys."""
