@@ -121,6 +121,11 @@ def test_a_sqlite_store(tmp_path):
     address = f"sqlite:///{tmp_path / 'a.db'}"
     with sqlite3.connect(tmp_path / "a.db") as database:
         database.execute("CREATE TABLE t (x)")
+    foreign = places.check_store(address)
+    assert foreign.ok is False and "another program's database" in foreign.result
+    with sqlite3.connect(tmp_path / "a.db") as database:
+        database.execute("CREATE TABLE experiments (x)")
+        database.execute("CREATE TABLE runs (x)")
     assert places.check_store(address).ok is True
     (tmp_path / "a.db").write_text("this is not a database, though it is long enough to be looked at as one" * 20)
     check = places.check_store(address)
@@ -130,10 +135,22 @@ def test_a_sqlite_store(tmp_path):
 def test_a_server_store():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        thread = threading.Thread(target=lambda: server.accept()[0].close(), daemon=True)
+
+        def answer():
+            for _ in range(3):
+                try:
+                    caller = server.accept()[0]
+                except OSError:
+                    return
+                if caller.recv(1000):
+                    caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK")
+                caller.close()
+
+        server.settimeout(1.0)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         assert places.check_store(f"http://127.0.0.1:{port}").ok is True
-        thread.join(5)
+        thread.join(10)
     check = places.check_store(f"http://127.0.0.1:{port}")
     assert check.ok is False and str(port) in check.result
     assert places.check_store("http://[oops").ok is False

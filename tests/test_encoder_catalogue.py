@@ -338,7 +338,7 @@ def test_an_entry_of_a_plug_in_that_breaks_its_contract_is_named(distribution):
         assert lines["need its own way"].result.endswith(": fails")
         assert "uni2-h" in lines["need access and a token"].result
         assert "hf auth login" in lines["need access and a token"].fix
-        assert lines["need a file fetched by hand"].result.endswith(": ctranspath")
+        assert lines["need a file fetched by hand"].result.endswith(": ctranspath, simclr-resnet18")
         assert len(lines) <= 6
     finally:
         encoder_names.catalogue.cache_clear()

@@ -346,7 +346,7 @@ def test_what_goes_with_features_made_elsewhere_and_what_does_not(folder, monkey
     for method in ("oeem", "coarse", "dknn,oeem"):
         with pytest.raises(ConfigError, match="does not work on frozen features") as refused:
             plan(RunRequest(**{**vars(asked), "method": method}))
-        assert "dknn, lcmil" in refused.value.fix
+        assert "dknn, dsmil, lcmil" in refused.value.fix
     monkeypatch.chdir(folder.parent)
     relative = RunRequest(method="dknn", dataset="glas", settings=("method.features=features_uni_v1",))
     assert f"features: {folder}" in plan(relative)[0].as_file({})

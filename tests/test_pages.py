@@ -18,7 +18,7 @@ from benchmark.reporting import templating
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = Path(benchmark.reporting.__file__).parent / "templates"
-PARTS = {"base", "macros"}
+PARTS = {"base", "macros", "refined"}  # tests/test_refine.py looks at the page of refined outlines
 EVIL = """</style></script>"><script>alert(1)</script><img src=https://elsewhere.example/a.png onerror='x'>&{{ 7 }}"""
 PICTURE = "data:image/png;base64,AAAA"
 
@@ -29,6 +29,8 @@ def evil(*_):
 
 def summary():
     facts = Facts(
+        confusion=[[1, 2], [3, 4]],
+        classes=(EVIL, EVIL),
         title=EVIL,
         subtitle=EVIL,
         command=EVIL,
@@ -74,7 +76,7 @@ def report():
     test = Facts(metric=EVIL, track=EVIL, one=EVIL, other=EVIL, kind=EVIL, pairs=3, difference=1, p=0.5, refused=EVIL)
     reference = Facts(
         metric=EVIL, subset=EVIL, paper=EVIL, source=EVIL, label=EVIL, supervision=EVIL, value=1, spread=1,
-        interval=(0, 1), protocol=EVIL, note=EVIL,
+        interval=(0, 1), protocol=EVIL, note=EVIL, quoted=EVIL,
     )  # fmt: skip
     shown = Facts(place=EVIL, slide=EVIL, score=EVIL, address=PICTURE, size=(4, 3))
     of = Facts(

@@ -165,7 +165,7 @@ def test_a_third_party_method_is_listed_and_runs(command, miniatures, tmp_path):
     (site / "dark-0.1.dist-info" / "entry_points.txt").write_text("[bench.methods]\ndark = dark_method:Dark\n")
     path = f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     code, output = command("list", PYTHONPATH=path)
-    assert code == 0 and "Darker tissue is more likely a gland" in output, output
+    assert code == 0 and "Darker tissue is more likely" in output, output
     words = ("run", "--method", "dark", "--dataset", "glas", "--data", str(miniatures["glas"]))
     code, output = command(*words, PYTHONPATH=path)
     assert code == 0 and "ok" in output, output

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 import typer
 
 from benchmark.commands import complete, data_init
-from benchmark.errors import BenchError, DataError, RegistryError
+from benchmark.errors import DataError, RegistryError
 from benchmark.registry import datasets
 
 if TYPE_CHECKING:
@@ -263,6 +263,7 @@ def _print_methods(dataset: Dataset) -> None:
     from benchmark.commands.printing import console
     from benchmark.registry import methods
     from benchmark.running.applicable import not_applicable
+    from benchmark.running.states import reason_of
 
     able: list[str] = []
     lacking: dict[str, list[str]] = {}
@@ -271,8 +272,8 @@ def _print_methods(dataset: Dataset) -> None:
         for name in methods().names():
             try:
                 reason = not_applicable(methods().load(name), dataset)
-            except BenchError as error:
-                reason = error.what
+            except Exception as error:  # also of a plug-in that breaks its contract: the report goes on
+                reason = reason_of(error)
             if reason is None:
                 able.append(name)
             else:

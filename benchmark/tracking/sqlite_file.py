@@ -12,7 +12,6 @@ from pathlib import Path
 from benchmark.errors import TrackingError
 from benchmark.tracking.address import FIRST_RUN, LOCAL_FIX
 
-MAGIC = b"SQLite format 3\x00"
 _OURS = frozenset({"experiments", "runs"})
 _JOURNALS = ("-wal", "-journal")
 _PATIENCE = 60.0
@@ -33,12 +32,9 @@ def require_kind(path: Path) -> None:
     if path.is_dir():
         fix = f"--store sqlite:///{path / 'mlflow.db'}"
         raise TrackingError(f"the tracking store {path} is a folder; expected the file of a database", fix=fix)
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:
         return
-    with _told(path), path.open("rb") as file:
-        beginning = file.read(len(MAGIC))
-    if beginning and beginning != MAGIC:
-        raise TrackingError(f"the tracking store {path} is not a database of SQLite", fix=LOCAL_FIX)
+    # Never by a plain `open`: closing it drops the locks that connections of this process hold on the file.
     with reading(path) as store:
         tables = _tables(store)
     if tables and not tables >= _OURS:
@@ -92,6 +88,8 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
+        if "not a database" in str(error):
+            raise TrackingError(f"the tracking store {path} is not a database of SQLite", fix=LOCAL_FIX) from error
         told = (error.strerror if isinstance(error, OSError) else None) or error
         raise TrackingError(f"the tracking store {path} cannot be read: {told}", fix=LOCAL_FIX) from error
 

@@ -114,14 +114,17 @@ def _fill(
     """Put tags, parameters or metrics into `runs`: from the whole table for many runs, run by run for few."""
     field = {"tags": "tags", "params": "params", "latest_metrics": "metrics"}[table]
     target: dict[str, dict[str, object]] = {number: getattr(run, field) for number, run in runs.items()}
+    # MLflow keeps NaN as 0 with a mark beside it; 1e999 − 1e999 cannot be selected, so text stands for it.
+    value_of = "CASE WHEN is_nan THEN 'nan' ELSE value END" if table == "latest_metrics" else "value"
+    read = (lambda value: float(value)) if table == "latest_metrics" else (lambda value: value)
     if all_ or len(runs) > _BLOCK:
-        for number, key, value in store.execute(f"SELECT run_uuid, key, value FROM {table} WHERE {where}", values):
+        for number, key, value in store.execute(f"SELECT run_uuid, key, {value_of} FROM {table} WHERE {where}", values):
             if number in target:
-                target[number][key] = value
+                target[number][key] = read(value)
         return
     for number, found in target.items():
-        query = f"SELECT key, value FROM {table} WHERE run_uuid = ? AND {where}"
-        found.update(store.execute(query, [number, *values]))
+        query = f"SELECT key, {value_of} FROM {table} WHERE run_uuid = ? AND {where}"
+        found.update((key, read(value)) for key, value in store.execute(query, [number, *values]))
 
 
 def _places(values: Sequence[str]) -> str:
