@@ -73,6 +73,7 @@ def tab(served, browser):
 
 def opened_tab(served, browser):
     page = browser.new_page(viewport={"width": 1400, "height": 850})
+    page.set_default_timeout(120_000)  # where several tests share the machine
     page.mistakes = []
     page.on("pageerror", lambda error: page.mistakes.append(str(error)))
     page.on("console", lambda line: page.mistakes.append(line.text) if line.type == "error" else None)
@@ -100,7 +101,7 @@ def settled(served, page):
     while True:
         served.session.wait(60)
         version = served.session.version
-        page.wait_for_function("version => document.body.dataset.version === version", arg=str(version))
+        page.wait_for_function("version => Number(document.body.dataset.version) >= version", arg=int(version))
         if served.session.version == version:
             return
 
