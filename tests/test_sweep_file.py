@@ -166,7 +166,7 @@ BAD_FILES = {
     "trials": ("trials: 0", 3, "≥ 1"),
     "trials in words": ("trials: many", 3, "trials = 'many'"),
     "true trials": ("trials: true", 3, "trials = True"),
-    "seed": ("seed: -1", 3, "≥ 0"),
+    "seed": ("seed: -1", 3, "greater than or equal to 0"),
     "no seeds": ("seeds: []", 3, "a seed or more"),
     "seeds twice": ("seeds: [1, 1]", 3, "twice"),
     "a broken seed": ("seeds:\n- 1\n- -2", 5, "greater than or equal to 0"),

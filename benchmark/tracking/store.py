@@ -360,6 +360,8 @@ def _create(path: Path, cache: Path | None) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from mlflow.version import VERSION
 
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
     # Not by way of a client: that writes the working directory into SQL as it is, so that `a'b` is a syntax error.
     with (
         tempfile.TemporaryDirectory(prefix="mlflow-", ignore_cleanup_errors=True) as plain,
