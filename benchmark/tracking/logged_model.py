@@ -74,10 +74,12 @@ def write_pyfunc(folder: Path, *, run: str, model: str | None) -> None:
 
 def log_model(client: MlflowClient, call: Callable[..., object], run: str, folder: Path) -> str:
     """Make the model a LoggedModel of MLflow 3, the output of its run; returns its id."""
-    from mlflow.entities import LoggedModelOutput
+    from mlflow.entities import LoggedModelOutput, Run
     from mlflow.entities.logged_model import LoggedModel
 
-    experiment = client.get_run(run).info.experiment_id
+    owner = call(client.get_run, run)
+    assert isinstance(owner, Run)
+    experiment = owner.info.experiment_id
     made = call(client.create_logged_model, experiment, MODEL, run)
     assert isinstance(made, LoggedModel)
     number = str(made.model_id)
