@@ -14,6 +14,8 @@ from own_slide_files import write_slide
 
 import benchmark
 from benchmark import storage
+from benchmark.annotations import read_annotation
+from benchmark.applying.annotation_files import SUFFIXES, Format
 from benchmark.applying.given_slides import Given, given_slides
 from benchmark.applying.model_card import CARD, CONFIG, WEIGHTS, ModelCard
 from benchmark.applying.predict_slides import MARK, PredictRequest, predict_slides
@@ -24,7 +26,7 @@ from benchmark.context import SilentReporter
 from benchmark.errors import ConfigError, DataError, RegistryError
 from benchmark.own_slides import stored_model
 from benchmark.running.matrix import run_all
-from benchmark.slides import ScoreMap
+from benchmark.slides import Grid, ScoreMap, Slide, write_pyramid
 from benchmark.stored import score_maps, unit_table
 from benchmark.tracking.artifacts import StoreArtifacts
 from benchmark.tracking.store import DatasetInput, Tracker
@@ -150,13 +152,35 @@ def test_slides_of_another_or_unknown_scale(ran: Ran, tmp_path: Path) -> None:
     coarse = write_slide(tmp_path / "coarse.tif", mpp=2.0)
     with pytest.raises(DataError, match=r"does not state its microns per pixel; the model learnt at"):
         ran.predict(bare, tmp_path / "out")
-    with pytest.raises(DataError, match=r"has 2 µm/px, the model learnt at .* and knows no other scale"):
+    with pytest.raises(DataError, match=r"has 2 µm/px, the model learnt at .*: finer than was scanned"):
         ran.predict(coarse, tmp_path / "out2")
     low, _ = ModelCard.load(ran.model / CARD).mpp or (0.25, 0.25)
     table = tmp_path / "slides.csv"
     table.write_text(f"slide,mpp\nbare.tif,{low}\n")
     assert [row["slide"] for row in ran.predict(table, tmp_path / "out3").rows] == ["bare"]
     assert ran.predict(bare, tmp_path / "out4", mpp=low).rows[0]["notes"].startswith("no resolution stated")
+
+
+@pytest.mark.parametrize("kind", ["geojson", "label-image"])
+def test_a_slide_scanned_finer_is_read_as_the_model_knows_it(ran: Ran, tmp_path: Path, kind: Format) -> None:
+    """Every pixel of a test slide four times over, at half the microns: the same scores, outlines in its own pixels."""
+    low, _ = ModelCard.load(ran.model / CARD).mpp or (0.25, 0.25)
+    slide = Slide("usual", ran.slides[0], "p")
+    width, height = (side // 2 * 2 for side in slide.size)
+    pixels = slide.read(0, 0, width, height)
+    write_pyramid(tmp_path / "usual.tif", [pixels], (width, height), mpp=low)
+    twice = [np.repeat(np.repeat(pixels, 2, axis=0), 2, axis=1)]
+    write_pyramid(tmp_path / "finer.tif", twice, (2 * width, 2 * height), mpp=low / 2)
+    usual, finer = ran.predict([tmp_path / "usual.tif", tmp_path / "finer.tif"], tmp_path / kind, format=kind).rows
+    assert finer["score"] == pytest.approx(usual["score"], abs=0.05)  # JPEG has changed the pixels a little
+    assert finer["positive_share"] == pytest.approx(usual["positive_share"], abs=0.1)
+    assert "scanned at" in finer["notes"] and "scanned at" not in usual["notes"]
+    ending = SUFFIXES[kind]
+    marked = read_annotation(tmp_path / kind / f"finer{ending}", size=(2 * width, 2 * height))
+    grid = Grid.regular((width, height), 64)
+    doubled = Grid.regular((2 * width, 2 * height), 128)
+    one = read_annotation(tmp_path / kind / f"usual{ending}", size=(width, height)).labels(grid)
+    assert (marked.labels(doubled) == one).mean() > 0.9
 
 
 def test_other_classes_are_refused(ran: Ran, tmp_path: Path) -> None:

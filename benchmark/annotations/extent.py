@@ -112,7 +112,8 @@ def check_extent(
     if over > OVER:
         factor = min((f for f in downsamples if f >= over / OVER and f > 1), default=over)
         msg = f"{where}: the annotation reaches to ({right:.0f}, {bottom:.0f}) px, the slide has {size[0]}×{size[1]}"
-        raise DataError(f"{msg}: it was drawn in other pixels", fix=f"divide its coordinates by {factor:.4g}")
+        fix = f"is it the annotation of this slide? then divide its coordinates by {factor:.4g}"
+        raise DataError(f"{msg}: it was drawn in other pixels, or on another slide", fix=fix)
     _check_small(drawn, downsamples, where, tissue)
     beyond = drawn.area - drawn.intersection(shapely.box(0, 0, *size)).area
     if drawn.area and beyond > 1e-9 * drawn.area:

@@ -59,6 +59,16 @@ class Polygons(Annotation):
         ignored = [translate(area, x, y) for area in self.ignored_areas]
         return Polygons(shifted(self.regions), notes=(*self.notes, *notes), ignored=ignored, drawn=shifted(self.drawn))
 
+    def scaled(self, times: float) -> Polygons:
+        """The same annotation with every coordinate multiplied, as in pixels of another size."""
+        from shapely.affinity import scale
+
+        def grown(regions: Sequence[Region]) -> list[Region]:
+            return [Region(scale(region.geometry, times, times, origin=(0, 0)), region.label) for region in regions]
+
+        ignored = [scale(area, times, times, origin=(0, 0)) for area in self.ignored_areas]
+        return Polygons(grown(self.regions), notes=self.notes, ignored=ignored, drawn=grown(self.drawn))
+
     def ignored(self, grid: Grid) -> NDArray[np.bool_]:
         """Cells whose centre lies in an area to ignore, rows × cols: they count nowhere."""
         found = np.zeros(grid.shape, np.int32)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.applying.annotation_files import SUFFIXES, Format, write_annotation
 from benchmark.applying.export_run import outlined_cells
@@ -25,10 +26,14 @@ from benchmark.csv_text import csv_text
 from benchmark.digest import content_digest
 from benchmark.errors import ConfigError, DataError
 from benchmark.file_names import file_name
+from benchmark.slides import Grid, RescaledSlide, Slide
 from benchmark.storage import whole_file
 
 MARK, TABLE, RECORDS = "prediction.json", "predictions.csv", ".done"
 """What the folder belongs to; the table over slides; a record per finished slide, written last."""
+
+FINENESS = 8
+"""Pixels of a label image across a cell of a rescaled slide, at least."""
 
 
 @dataclass(frozen=True)
@@ -182,13 +187,25 @@ def _scored(predictor: Predictor, request: PredictRequest, given: Given) -> dict
     write_score_tiff(request.out / file_name(given.id, ".scores.tif"), done.scores, slide.size, slide.mpp)
     target = request.out / file_name(given.id, SUFFIXES[request.format])
     shown = done.mask & np.isfinite(done.scores.values)
-    write_annotation(target, outlined_cells(shown, grid), request.format, card.classes, slide, grid)
+    _write_outlines(target, slide, shown, grid, request.format, card.classes)
     row = row_of(done, card)
     record = _record(request, given)
     record.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(record) as temporary:
         temporary.write_text(json.dumps({"content": _content(given), "row": row}), encoding="utf-8")
     return row
+
+
+def _write_outlines(
+    target: Path, slide: Slide, shown: NDArray[np.bool_], grid: Grid, kind: Format, classes: tuple[str, ...]
+) -> None:
+    """Outlines in the pixels of the slide's file, also where it was read at a coarser resolution."""
+    outlines = outlined_cells(shown, grid)
+    if isinstance(slide, RescaledSlide):
+        own = Slide(slide.id, slide.path, slide.patient, (slide.mpp or 0) / slide.times or None)
+        step = max(1, int(min(grid.width, grid.height) * slide.times) // FINENESS)
+        outlines, slide, grid = outlines.scaled(slide.times), own, Grid.regular(own.size, 2 ** (step.bit_length() - 1))
+    write_annotation(target, outlines, kind, classes, slide, grid)
 
 
 def _record(request: PredictRequest, given: Given) -> Path:

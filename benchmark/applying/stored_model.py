@@ -23,7 +23,7 @@ from benchmark.registry import datasets, methods
 from benchmark.running.device import choose_device, prepare
 from benchmark.running.evaluate import checked, decision
 from benchmark.seeds import seed_of
-from benchmark.slides import ScoreMap, Slide
+from benchmark.slides import RescaledSlide, ScoreMap, Slide
 from benchmark.supervision import TRANSDUCTIVE, Labels, Ledger
 
 if TYPE_CHECKING:
@@ -32,13 +32,15 @@ if TYPE_CHECKING:
     from benchmark.annotations import Annotation
 
 SCALE = 1.5
-"""Factor by which a slide's resolution may differ from that of the slides a model learnt from."""
+"""Factor by which a slide's resolution may differ from that of the slides a model learnt from, and is read as it is."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a model says of a slide. `score`: the highest of its units' scores; `positive`: it reaches the threshold.
+    """What a model says of a slide.
 
+    `slide`: as it was read, perhaps at a coarser resolution than its own.
+    `score`: the highest of its units' scores; `positive`: it reaches the threshold.
     `scores`: on the evaluation grid; `mask`: the method's own decision there, or score > 0.5.
     """
 
@@ -103,18 +105,25 @@ class StoredModel:
             msg = f"the model of {self.card.run} tells {' from '.join(self.card.classes)}, not {' from '.join(classes)}"
             raise ConfigError(msg, fix="choose a run that was fitted on these classes: bench leaderboard")
 
-    def check_scale(self, slide: Slide) -> None:
-        """Raise `DataError` for a slide of another magnification, or of one that is not known."""
+    def at_scale(self, slide: Slide) -> tuple[Slide, tuple[str, ...]]:
+        """The slide at a resolution that the model knows, and a note where it was scanned finer and is read coarser.
+
+        Raises `DataError` for a slide with coarser pixels, or of a resolution that is not known.
+        """
         known = self.card.mpp
         if known is None:
-            return
+            return slide, ()
         usual = f"{known[0]:.3g}" if known[1] < known[0] * 1.001 else f"{known[0]:.3g} to {known[1]:.3g}"
         if slide.mpp is None:
             msg = f"slide {slide.id!r} ({slide.path}) does not state its microns per pixel; the model learnt at {usual}"
             raise DataError(msg, fix="--mpp 0.25   (usual at 40×; 0.5 at 20×), or a table with the column mpp")
-        if not known[0] / SCALE <= slide.mpp <= known[1] * SCALE:
-            msg = f"slide {slide.id!r} has {slide.mpp:.3g} µm/px, the model learnt at {usual} and knows no other scale"
-            raise DataError(msg, fix="scan or export the slide at that resolution; a wrong one is corrected by --mpp")
+        if slide.mpp > known[1] * SCALE:
+            msg = f"slide {slide.id!r} has {slide.mpp:.3g} µm/px, the model learnt at {usual}: finer than was scanned"
+            raise DataError(msg, fix="scan the slide at that resolution; a wrong one is corrected by --mpp")
+        if slide.mpp >= known[0] / SCALE:
+            return slide, ()
+        note = f"read at {known[0]:.3g} µm/px, at which the model learnt; scanned at {slide.mpp:.3g}"
+        return RescaledSlide.of(slide, known[0]), (note,)
 
 
 class NoLabels:
@@ -160,13 +169,15 @@ class Predictor:
     def predict(self, given: Given, mpp: float | None = None) -> Predicted:
         """Score a slide; `mpp`: its resolution where it states none.
 
-        Raises `DataError` when it cannot be read, or is of another magnification than the model learnt from.
+        A slide with finer pixels than the model learnt from is read at the model's resolution.
+        Raises `DataError` when it cannot be read, has coarser pixels, or does not state its resolution.
         """
-        slide, _, notes = open_slide(given, mpp)
-        self.model.check_scale(slide)
+        slide, _, told = open_slide(given, mpp)
+        slide, rescaled = self.model.at_scale(slide)
+        notes = (*told, *rescaled)
         self._method.check_slides([], [slide])
         method, layout = self._method, self._layout
-        context = self._context(content_digest(slide.path.parent, [slide.path]))
+        context = self._context(content_digest(slide.path.parent, [slide.path]) + slide.arrangement)
         labels = Labels(NoLabels(self.model), [slide], method.supervision, Ledger(), owner=method.name, sealed=True)
         grid = layout.evaluation_grid(slide)
         try:

@@ -8,6 +8,7 @@ from benchmark.slides.grid import Grid
 from benchmark.slides.pasted import PastedSlide, Piece
 from benchmark.slides.patchset import PatchSet
 from benchmark.slides.pyramid import write_pyramid
+from benchmark.slides.rescaled import RescaledSlide
 from benchmark.slides.scoremap import ScoreMap
 from benchmark.slides.slide import Slide
 from benchmark.slides.stream import PatchBatch, stream_patches
@@ -19,6 +20,7 @@ __all__ = [
     "PatchBatch",
     "PatchSet",
     "Piece",
+    "RescaledSlide",
     "ScoreAccumulator",
     "ScoreMap",
     "Slide",

@@ -139,6 +139,8 @@ def _facts(
         "encoder": encoder.digest,
         "precision": encoder.precision,
     }
+    if slide.arrangement and len(slide.files) == 1:
+        facts["arrangement"] = slide.arrangement
     named = {"slide": slide.id, "encoder_name": encoder.name, "dim": encoder.dim, "patch": [grid.width, grid.height]}
     place = {"x": grid.x.tolist(), "y": grid.y.tolist(), "size": list(slide.size)}
     place |= {"mpp": slide.mpp, "file": str(slide.path.absolute())}
