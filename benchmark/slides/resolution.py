@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import struct
@@ -124,6 +125,7 @@ def _is_tiff(path: Path) -> bool:
 def _of_tiff(path: Path) -> Iterator[_Statement]:
     import tifffile
 
+    tifffile.logger().setLevel(logging.CRITICAL)  # of a damaged file it prints; the readers raise
     try:
         with tifffile.TiffFile(path) as tiff:
             yield from _of_ome(tiff)
