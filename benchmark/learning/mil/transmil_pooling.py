@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.learning.mil.pooling import Pooled, Pooling
+from benchmark.learning.mil.ppeg import Ppeg
 
 PINV_STEPS = 6
 RESIDUAL_KERNEL = 33
@@ -155,27 +156,6 @@ class NystromAttention(nn.Module):
         kernel = self.residual.view(self.heads, 1, RESIDUAL_KERNEL, 1)
         convolved = functional.conv2d(value[None], kernel, padding=(RESIDUAL_KERNEL // 2, 0), groups=self.heads)
         return convolved[0]
-
-
-class Ppeg(nn.Module):
-    """Pyramid position encoding: the tokens' square plus its depth-wise convolutions of 7, 5 and 3 cells."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(width, width, size, padding=size // 2, groups=width) for size in (7, 5, 3)
-        )
-
-    def forward(self, tokens: Tensor, side: int) -> Tensor:
-        """Tokens (1 + side²) × width → the same shape; the class token passes unchanged."""
-        square = tokens[1:].view(1, side, side, -1).permute(0, 3, 1, 2)  # channels last: a fifth of the time on a CPU
-        layers: list[nn.Conv2d] = list(self.convolutions)  # type: ignore[arg-type]
-        kernels = [functional.pad(layer.weight, [(7 - layer.kernel_size[0]) // 2] * 4) for layer in layers]
-        kernel = torch.stack(kernels).sum(dim=0)
-        bias = torch.stack([layer.bias for layer in layers if layer.bias is not None]).sum(dim=0)
-        # One convolution with the sum of the kernels is the sum of the three, at a third of the cost.
-        mixed = square + functional.conv2d(square, kernel, bias, padding=3, groups=tokens.shape[1])
-        return torch.cat([tokens[:1], mixed.permute(0, 2, 3, 1).reshape(side * side, -1)])
 
 
 def pseudo_inverse(matrix: Tensor) -> Tensor:
