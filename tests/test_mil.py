@@ -151,6 +151,13 @@ def test_the_first_row_is_that_of_all_rows(size):
     assert torch.allclose(layer(tokens)[0], layer.first(tokens), atol=1e-5)
 
 
+def test_gradients_through_the_landmarks():
+    torch.manual_seed(0)
+    layer = NystromAttention(4, 2, 3, 0.0).double()
+    assert torch.autograd.gradcheck(layer, torch.randn(7, 4, dtype=torch.float64, requires_grad=True))
+    assert torch.autograd.gradcheck(layer.first, torch.randn(7, 4, dtype=torch.float64, requires_grad=True))
+
+
 def test_pseudo_inverse_of_a_softmax():
     matrix = torch.softmax(3 * torch.eye(5).repeat(2, 1, 1), dim=-1)
     assert torch.allclose(pseudo_inverse(matrix) @ matrix, torch.eye(5).repeat(2, 1, 1), atol=1e-2)

@@ -29,8 +29,10 @@ class Ppeg(nn.Module):
         kernels = [functional.pad(layer.weight, [(KERNEL - layer.kernel_size[0]) // 2] * 4) for layer in layers]
         kernel = torch.stack(kernels).sum(dim=0)
         bias = torch.stack([layer.bias for layer in layers if layer.bias is not None]).sum(dim=0)
-        # One convolution with the sum of the kernels is the sum of the three, at a third of the cost.
-        mixed = square + _DepthWise.apply(square, kernel, bias)
+        # One convolution with the sum of the kernels, and 1 at its centre for the square itself, is the sum of all.
+        centre = torch.zeros_like(kernel)
+        centre[:, :, KERNEL // 2, KERNEL // 2] = 1
+        mixed = _DepthWise.apply(square, kernel + centre, bias)
         return torch.cat([tokens[:1], mixed.permute(0, 2, 3, 1).reshape(side * side, -1)])
 
 
