@@ -89,7 +89,8 @@ def bench(
     context.ensure_object(Session).debug = debug
 
 
-app.command(epilog=run.EXAMPLES)(run.run)
+# Words that belong to no option are refused by the verb, which knows the names of methods and data sets.
+app.command(epilog=run.EXAMPLES, context_settings={"allow_extra_args": True})(run.run)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(catalogue.listing, name="list")
 app.command(short_help="Show a method or a dataset with its parameters.")(catalogue.info)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ SYNTHETIC = "synthetic"
 SYNTHETIC_SLIDES, FEWEST_SYNTHETIC = 24, 4
 """Slides of a miniature, unless told; the fewest that fill three splits."""
 DEFAULT_PRESET, PUBLISHED_PRESET = "quick", "paper"
+_REPLACED = ("encoder", "encoder_pretrained", "encoder_weights")
+"""Parameters that features made elsewhere leave without a use."""
 _TELLING = frozenset({"value_error", "path_not_file", "path_not_directory", "multiple_of"})
 """Errors whose own message says more than the legal range."""
 
@@ -221,9 +223,26 @@ def resolve(method: type[Method], preset: str, *layers: Mapping[str, Any]) -> Ba
         raise ConfigError(msg, fix=f"bench info {method.name}")
     given = _by_field(method.Params, _merged(layers))
     if "features" in given and "features" not in method.Params.model_fields:
-        what = f"{method.name} does not work on frozen features, so it takes none that were made elsewhere"
-        raise ConfigError(what, fix=f"methods that do: {', '.join(fields_elsewhere()['features'])}")
-    return validated(method.Params, {**method.presets[preset], **given}, method.name)
+        raise refuse_features([method.name], [])
+    params = validated(method.Params, {**method.presets[preset], **given}, method.name)
+    if given.get("features") is not None:
+        usual = method.Params.model_validate(method.presets[preset])
+        for name in _REPLACED:
+            if name in given and (value := getattr(params, name)) != getattr(usual, name):
+                what = f"{method.name}: {name}={value} has no effect, for features made elsewhere replace the encoder"
+                raise ConfigError(what, fix=f"drop --set {name}=…, or --features")
+    return params
+
+
+def refuse_features(without: Sequence[str], others: Sequence[str]) -> ConfigError:
+    """The error for features made elsewhere where methods `without` a use for them are asked, among `others`."""
+    takers = fields_elsewhere()["features"]
+    named, does = ", ".join(without), "does" if len(without) == 1 else "do"
+    pronoun = "it takes" if len(without) == 1 else "they take"
+    what = f"{named} {does} not work on frozen features, so {pronoun} none that were made elsewhere"
+    if others:
+        return ConfigError(what, fix=f"--method {','.join(others)} (all that do: {', '.join(takers)})")
+    return ConfigError(what, fix=f"methods that do: {', '.join(takers)}")
 
 
 def validated(model: type[BaseModel], values: Mapping[str, Any], owner: str) -> BaseModel:

@@ -245,6 +245,22 @@ def test_run_refuses_bad_seeds(bench, requests, words, text):
     assert code == 2 and text in err and not requests.all
 
 
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        (("--method", "abmil", "dsmil", "--dataset", "glas"), "--method abmil,dsmil\n"),
+        (
+            ("--method", "abmil,", "dsmil:lr=1", "--dataset", "glas", "bach"),
+            "--method abmil,dsmil:lr=1 --dataset glas,bach",
+        ),
+        (("--method", "abmil", "nothing"), "lists are written as a,b,c"),
+    ],
+)
+def test_names_with_blanks_between_them(bench, requests, words, fix):
+    code, _, err = bench("run", *words)
+    assert code == 2 and "belongs to no option" in err and fix in err and not requests.all
+
+
 def test_mistakes_defects_and_interrupts(bench, requests):
     requests.error = DataError("the slide [a] is missing", fix="bench data verify x")
     code, out, err = bench("run")

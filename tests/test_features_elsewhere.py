@@ -347,6 +347,16 @@ def test_what_goes_with_features_made_elsewhere_and_what_does_not(folder, monkey
         with pytest.raises(ConfigError, match="does not work on frozen features") as refused:
             plan(RunRequest(**{**vars(asked), "method": method}))
         assert "dknn, dsmil, lcmil" in refused.value.fix
+    with pytest.raises(ConfigError, match="^coarse, oeem do not work on frozen features") as refused:
+        plan(RunRequest(**{**vars(asked), "method": "coarse,dknn,oeem"}))
+    assert refused.value.fix.startswith("--method dknn (")
+    with pytest.raises(ConfigError, match="encoder=uni has no effect") as refused:
+        plan(RunRequest(method="abmil", dataset="glas", settings=(*asked.settings, "encoder=uni")))
+    assert refused.value.fix == "drop --set encoder=…, or --features"
+    (again := folder.parent / "run.yaml").write_text(
+        plan(RunRequest(**{**vars(asked), "method": "abmil"}))[0].as_file({})
+    )
+    assert plan(RunRequest(config=again))[0].params.features == folder, "what a run writes repeats it"
     monkeypatch.chdir(folder.parent)
     relative = RunRequest(method="dknn", dataset="glas", settings=("method.features=features_uni_v1",))
     assert f"features: {folder}" in plan(relative)[0].as_file({})

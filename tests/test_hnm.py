@@ -238,6 +238,31 @@ def test_one_class_only(camelyon, tmp_path, label):
         trained(Its2clr, camelyon, tmp_path, slides=slides)
 
 
+def test_validation_slides_of_one_class(camelyon, tmp_path):
+    method, _, _ = trained(Hnm, camelyon, tmp_path, validation=some(camelyon, Split.VALIDATION, labels=(1,)))
+    told = "validation slides are of one class: every round was accepted, and the last one predicts"
+    assert told in method.state()["notes"]
+
+
+@pytest.mark.parametrize("kind", [Its2clr, Hnm])
+def test_slides_of_glass(camelyon, tmp_path, monkeypatch, kind):
+    """One among the training slides adds nothing; one that is scored has 0, which its note says."""
+    slides, tissue = some(camelyon), camelyon.tissue
+    glass = next(slide for slide in camelyon.slides(Split.TRAIN) if slide not in slides)
+    alone, _, _ = trained(kind, camelyon, tmp_path / "alone", slides=slides)
+    monkeypatch.setattr(
+        camelyon,
+        "tissue",
+        lambda slide, grid: np.zeros(grid.shape, np.bool_) if slide.id == glass.id else tissue(slide, grid),
+    )
+    method, context, _ = trained(kind, camelyon, tmp_path / "glass", slides=[*slides, glass])
+    for name, tensor in alone.state()["network"].items():
+        torch.testing.assert_close(method.state()["network"][name], tensor, rtol=0, atol=0)
+    prediction = predicted(method, camelyon, context, glass)
+    assert prediction.units.tolist() == [[0.0]] and np.isnan(prediction.scores.values).all()
+    assert prediction.notes[0] == "no tissue patch in 1 of 1 units: scored 0"
+
+
 def test_features_that_are_not_finite(glas, tmp_path, monkeypatch):
     from benchmark.learning.encoders.frozen import FrozenEncoder
 

@@ -21,7 +21,8 @@ from benchmark.learning.mil.lattice import Lattice
 from benchmark.learning.mil.mil_losses import bag_loss, ranking_loss, smooth_svm
 from benchmark.learning.mil.mil_training import MilSettings, rate_at, score_bag, step_loss, steps_of, train_mil
 from benchmark.learning.mil.pooling import AttentionPooling, MaxPooling, Pooled
-from benchmark.learning.mil.transmil_pooling import NystromAttention, Ppeg, pseudo_inverse
+from benchmark.learning.mil.ppeg import Ppeg
+from benchmark.learning.mil.transmil_pooling import NystromAttention, pseudo_inverse
 from benchmark.registry import datasets, methods
 from benchmark.slides import Grid
 from benchmark.supervision import Ledger
@@ -150,18 +151,33 @@ def test_the_first_row_is_that_of_all_rows(size):
     assert torch.allclose(layer(tokens)[0], layer.first(tokens), atol=1e-5)
 
 
+def test_gradients_through_the_landmarks():
+    torch.manual_seed(0)
+    layer = NystromAttention(4, 2, 3, 0.0).double()
+    assert torch.autograd.gradcheck(layer, torch.randn(7, 4, dtype=torch.float64, requires_grad=True))
+    assert torch.autograd.gradcheck(layer.first, torch.randn(7, 4, dtype=torch.float64, requires_grad=True))
+
+
 def test_pseudo_inverse_of_a_softmax():
     matrix = torch.softmax(3 * torch.eye(5).repeat(2, 1, 1), dim=-1)
     assert torch.allclose(pseudo_inverse(matrix) @ matrix, torch.eye(5).repeat(2, 1, 1), atol=1e-2)
 
 
-def test_position_by_one_convolution_is_that_by_three():
+@pytest.mark.parametrize("block", [1, 2**19])
+def test_position_by_one_convolution_is_that_by_three(block, monkeypatch):
+    """Values and all gradients, whether the kernel's is summed row by row or at once."""
+    monkeypatch.setattr("benchmark.learning.mil.ppeg.BLOCK", block)
     torch.manual_seed(0)
-    layer, tokens = Ppeg(6), torch.randn(1 + 16, 6)
+    layer, tokens = Ppeg(6).double(), torch.randn(1 + 16, 6, dtype=torch.float64, requires_grad=True)
     square = tokens[1:].T.reshape(1, 6, 4, 4)
-    expected = square + sum(convolution(square) for convolution in layer.convolutions)
-    assert torch.allclose(layer(tokens, 4)[1:], expected[0].flatten(1).T, atol=1e-5)
-    assert torch.equal(layer(tokens, 4)[0], tokens[0])
+    plain = square + sum(convolution(square) for convolution in layer.convolutions)
+    expected, mixed = torch.cat([tokens[:1], plain[0].flatten(1).T]), layer(tokens, 4)
+    torch.testing.assert_close(mixed, expected)
+    assert torch.equal(mixed[0], tokens[0])
+    learnt, outer = [tokens, *layer.parameters()], torch.randn(17, 6, dtype=torch.float64)
+    gradients = [torch.autograd.grad(result, learnt, outer) for result in (mixed, expected)]
+    for its, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(its, plain)
 
 
 # The loop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -96,6 +97,7 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Repeat finished runs.")] = False,
 ) -> None:
     """Train and test methods on datasets; results go to MLflow."""
+    refuse_loose_words(context.args, method, dataset)
     # Read once, when PyTorch is loaded: threads that spin while they wait slow every neighbour down several times.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from benchmark.config import RunRequest
@@ -123,6 +125,24 @@ def run(
         debug=context.ensure_object(Session).debug,
     )
     raise typer.Exit(run_all(request))
+
+
+def refuse_loose_words(words: Sequence[str], method: str | None, dataset: str | None) -> None:
+    """Raise `ConfigError` for words that belong to no option: most often names with blanks where commas belong."""
+    if not words:
+        return
+    from benchmark.plain_yaml import short
+    from benchmark.registry import datasets, methods
+
+    loose = [name for word in words for name in word.split(",") if name]
+    joined, known = [], 0
+    for option, given, names in (("method", method, methods().names()), ("dataset", dataset, datasets().names())):
+        own = [name for name in loose if name.partition(":")[0] in names]
+        known += len(own)
+        if own:
+            joined.append(f"--{option} {','.join([*filter(None, [(given or '').strip(',')]), *own])}")
+    fix = f"join names with commas: {' '.join(joined)}" if known == len(loose) > 0 else "lists are written as a,b,c"
+    raise ConfigError(f"{short(' '.join(words))} belongs to no option", fix=fix)
 
 
 def features_setting(folder: Path | None) -> tuple[str, ...]:

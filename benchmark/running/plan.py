@@ -36,6 +36,7 @@ def plan(request: RunRequest) -> list[RunSpec]:
         for one in chosen_methods
     ]
     _refuse_unknown(grid, pairs)
+    _refuse_features(grid, file, pairs)
     _check_device(request.device or file.device or "auto")
     seeds = request.seeds or ((file.seed,) if file.seed is not None else (0,))
     points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
@@ -75,6 +76,18 @@ def _refuse_unknown(
     if unknown:
         models = {owner.name: model for _, method, _, dataset in pairs for owner, model in _models(method, dataset)}
         raise config.refuse_unknown(sorted(unknown)[0], models)
+
+
+def _refuse_features(
+    grid: Mapping[str, Any], file: RunFile, pairs: list[tuple[Variant, type[Method], Variant, type[Dataset]]]
+) -> None:
+    """Name all methods at once that cannot use features made elsewhere, and those of the request that can."""
+    if "method.features" not in grid and "features" not in file.params:
+        return
+    takes = {one.label: "features" in method.Params.model_fields for one, method, _, _ in pairs}
+    without = [label for label, able in takes.items() if not able]
+    if without:
+        raise config.refuse_features(without, [label for label, able in takes.items() if able])
 
 
 def _models(method: type[Method], dataset: type[Dataset]) -> list[tuple[Any, Any]]:

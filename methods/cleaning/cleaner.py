@@ -205,40 +205,20 @@ class Cleaner(Method[K]):
 
     def _pretrained(self, train: View, context: Context) -> dict[str, Any]:
         """Self-supervised weights from tissue patches of the training slides, evenly over slides; no labels."""
-        from benchmark.learning.encoders.patch_file import PatchFile
-        from benchmark.learning.encoders.selfsupervised import pretrain
+        from benchmark.learning.encoders.pretraining import pretrained_on
+
+        side = round(self.params.input_side * WIDER)
+        return dict(pretrained_on(self._patches(train, side, context), side, self.params, context))
+
+    def _patches(self, train: View, side: int, context: Context) -> Iterator[NDArray[np.uint8]]:
+        """Tissue patches drawn evenly from the slides, batch after batch."""
+        from benchmark.learning.encoders.pretraining import patches_of_slide
 
         params = self.params
-        place = context.checkpoint.scratch("patches.raw")
-        try:
-            patches = PatchFile.write(place, round(params.input_side * WIDER), self._patches(train, context))
-            if not len(patches):
-                raise DataError("there is no training tissue to train an encoder on", fix="--set encoder_training=none")
-            return pretrain(
-                patches,
-                context,
-                architecture=params.encoder,
-                side=params.input_side,
-                steps=params.encoder_steps,
-                batch=params.encoder_batch,
-                lr=params.encoder_lr,
-                name="encoder",
-                pretrained=params.encoder_pretrained,
-                weights=params.encoder_weights,
-            )
-        finally:
-            place.unlink(missing_ok=True)
-
-    def _patches(self, train: View, context: Context) -> Iterator[NDArray[np.uint8]]:
-        """Tissue patches drawn evenly from the slides, a little wider than the encoder's input, batch after batch."""
-        params = self.params
-        side, share = round(params.input_side * WIDER), max(1, params.encoder_patches // max(1, len(train)))
         for slide in context.track(train.slides, "patches for the encoder", len(train)):
             cells = Cells.of(slide, context, params.cell)
-            numbers = np.flatnonzero(cells.tissue)
-            chosen = context.generator("encoder patches", slide.id).permutation(numbers)[:share]
             where = np.zeros(cells.grid.shape, np.bool_)
-            where.ravel()[chosen] = True
+            where.ravel()[patches_of_slide(slide.id, np.flatnonzero(cells.tissue), len(train), params, context)] = True
             for part in stream_patches(slide, cells.patches(params.patch), where, side=side):
                 yield part.pixels
 

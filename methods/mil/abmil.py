@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from benchmark.method import MethodCard, param
 
 from .bag_mil import BagMil
-from .mil_params import MIL_QUICK, MIL_SMOKE, MilParams
+from .mil_params import MIL_QUICK, MIL_SMOKE, FineMilParams
 
 if TYPE_CHECKING:
     from benchmark.learning.mil.pooling import Pooling
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PAPER = "paper, histopathology"
 
 
-class AbmilParams(MilParams):
+class AbmilParams(FineMilParams):
     """ABMIL."""
 
     gated: bool = param(True, "gate the attention (Eq. 9); false: plain (Eq. 8)", source="paper")

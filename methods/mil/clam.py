@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from benchmark.method import MethodCard, param
 
 from .bag_mil import BagMil
-from .mil_params import CODE, MIL_QUICK, MIL_SMOKE, MilParams
+from .mil_params import CODE, MIL_QUICK, MIL_SMOKE, FineMilParams
 
 if TYPE_CHECKING:
     from benchmark.learning.mil.mil_training import MilSettings
     from benchmark.learning.mil.pooling import Pooling
 
 
-class ClamParams(MilParams):
+class ClamParams(FineMilParams):
     """CLAM."""
 
     attention: int = param(256, "units of the gated attention", source=CODE, ge=1)

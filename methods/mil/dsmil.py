@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from benchmark.learning.encoders.encoder_names import EncoderName
 from benchmark.learning.mil.mil_training import Schedule, Selection
 from benchmark.method import MethodCard, param
 
@@ -21,30 +20,8 @@ CODE = "code of HNM"
 
 
 class DsmilParams(MilParams):
-    """DSMIL. The defaults are those of the copy."""
+    """DSMIL. The defaults are those of the copy; instances are those of its paper at 5×."""
 
-    patch: int = param(
-        224,
-        "side of an instance; where units are smaller, the largest multiple of 32 that fits",
-        symbol="P",
-        unit="px",
-        source=CODE,
-        ge=32,
-        multiple_of=32,
-        given=True,
-    )
-    mpp: float | None = param(
-        2.0,
-        "resolution of an instance; finer slides are scaled down, coarser ones are read as they are",
-        unit="µm",
-        source="paper of ItS2CLR (5×)",
-        gt=0.0,
-    )
-    encoder: EncoderName = param(
-        "resnet18",
-        "frozen encoder: one of the catalogue (bench list encoders), or a timm model",
-        source="paper, whose weights are from SimCLR on the slides: --set encoder_weights=FILE",
-    )
     variant: Literal["copy", "repository"] = param(
         "copy",
         "'copy': as ItS2CLR and HNM have it; 'repository': as its authors' repository has it today",

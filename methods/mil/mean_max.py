@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from benchmark.method import MethodCard, param
 
 from .bag_mil import BagMil
-from .mil_params import MIL_QUICK, MIL_SMOKE, MilParams
+from .mil_params import MIL_QUICK, MIL_SMOKE, FineMilParams
 
 if TYPE_CHECKING:
     from benchmark.learning.mil.pooling import Pooling
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ILSE = "Ilse, Tomczak, Welling: Attention-based Deep Multiple Instance Learning. ICML 2018"
 
 
-class MeanMaxParams(MilParams):
+class MeanMaxParams(FineMilParams):
     """Mean and maximum pooling. Neither has attention: the score map is the instances' own probabilities."""
 
     score_map: Literal["instance"] = param("instance", "the cells of the score map: each instance's own probability")

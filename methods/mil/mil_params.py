@@ -15,30 +15,8 @@ CODE = "CLAM's released code"
 
 
 class MilParams(BagParams, FeatureParams):
-    """Bags and their training. The defaults are those of CLAM (Lu et al. 2021), on which later papers build."""
+    """Bags and their training; the defaults of the training are those of CLAM (Lu et al. 2021)."""
 
-    patch: int = param(
-        256,
-        "side of an instance; where units are smaller, the largest multiple of 32 that fits",
-        symbol="P",
-        unit="px",
-        source=CODE,
-        ge=32,
-        multiple_of=32,
-        given=True,
-    )
-    mpp: float | None = param(
-        0.5,
-        "resolution of an instance; finer slides are scaled down, coarser ones are read as they are",
-        unit="µm",
-        source="paper (20×)",
-        gt=0.0,
-    )
-    encoder: EncoderName = param(
-        "imagenet-resnet50",
-        "frozen encoder: one of the catalogue (bench list encoders), or a timm model",
-        source="paper, which takes its third block (1024 numbers); here the last, pooled (2048)",
-    )
     width: int = param(512, "units of the layer between features and pooling", source=CODE, ge=1)
     dropout: float = param(0.25, "dropout in the layers before the pooling", source=CODE, ge=0.0, lt=1.0)
     epochs: int = param(200, "most passes over the training bags", source=CODE, ge=1)
@@ -65,6 +43,33 @@ class MilParams(BagParams, FeatureParams):
         source="Ilse et al. 2018 for the rescaling",
     )
     bag_cache: float = param(2.0, "most memory for features while training", unit="GiB", ge=0.0)
+
+
+class FineMilParams(MilParams):
+    """Instances as CLAM has them (Lu et al. 2021), on which later papers build."""
+
+    patch: int = param(
+        256,
+        "side of an instance; where units are smaller, the largest multiple of 32 that fits",
+        symbol="P",
+        unit="px",
+        source=CODE,
+        ge=32,
+        multiple_of=32,
+        given=True,
+    )
+    mpp: float | None = param(
+        0.5,
+        "resolution of an instance; finer slides are scaled down, coarser ones are read as they are",
+        unit="µm",
+        source="paper (20×)",
+        gt=0.0,
+    )
+    encoder: EncoderName = param(
+        "imagenet-resnet50",
+        "frozen encoder: one of the catalogue (bench list encoders), or a timm model",
+        source="paper, which takes its third block (1024 numbers); here the last, pooled (2048)",
+    )
 
 
 MIL_QUICK: Mapping[str, Any] = {**BAG_QUICK, "mpp": 0.97, "width": 128, "epochs": 60, "lr": 5e-4, "least_epochs": 20}

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from benchmark.errors import DataError
 from benchmark.learning.encoders.encoder_names import catalogue_entry
 from benchmark.learning.encoders.frozen import FrozenEncoder
-from benchmark.learning.encoders.patch_file import PatchFile
-from benchmark.learning.encoders.selfsupervised import build, pretrain
+from benchmark.learning.encoders.pretraining import patches_of_slide, pretrained_on
+from benchmark.learning.encoders.selfsupervised import build
 from benchmark.learning.training import seed_torch
 
 from .finetuning import ContrastiveNet
@@ -46,31 +45,13 @@ def started(instances: Instances, params: FinetuningParams, context: Context) ->
             weights=params.encoder_weights,
         )
         return {name: tensor.detach().cpu() for name, tensor in start.module.state_dict().items()}
-    share = max(1, params.encoder_patches // max(1, len(instances.slides)))
     chosen = [
-        start + context.generator("encoder patches", part.slide.id).permutation(stop - start)[:share]
+        patches_of_slide(part.slide.id, np.arange(start, stop), len(instances.slides), params, context)
         for part, start, stop in zip(instances.slides, instances.starts[:-1], instances.starts[1:], strict=True)
     ]
     numbers = np.sort(np.concatenate(chosen))
-    if not numbers.size:
-        raise DataError("there is no training tissue to train an encoder on", fix="--set encoder_training=none")
-    place = context.checkpoint.scratch("patches.raw")
-    parts = np.array_split(numbers, -(-numbers.size // WRITTEN))
-    try:
-        return pretrain(
-            PatchFile.write(place, instances.side, instances.batches(parts)),
-            context,
-            architecture=params.encoder,
-            side=params.input_side,
-            steps=params.encoder_steps,
-            batch=params.encoder_batch,
-            lr=params.encoder_lr,
-            name="encoder",
-            pretrained=params.encoder_pretrained,
-            weights=params.encoder_weights,
-        )
-    finally:
-        place.unlink(missing_ok=True)
+    batches = (numbers[first : first + WRITTEN] for first in range(0, numbers.size, WRITTEN))
+    return pretrained_on(instances.batches(batches), instances.side, params, context)
 
 
 def frozen_round(number: int, weights: Mapping[str, Any], params: FinetuningParams, device: str) -> FrozenEncoder:

@@ -11,14 +11,14 @@ from pydantic import model_validator
 from benchmark.method import MethodCard, param
 
 from .bag_mil import BagMil
-from .mil_params import MIL_QUICK, MIL_SMOKE, MilParams
+from .mil_params import MIL_QUICK, MIL_SMOKE, FineMilParams
 
 if TYPE_CHECKING:
     from benchmark.learning.mil.mil_training import MilSettings
     from benchmark.learning.mil.pooling import Pooling
 
 
-class TransmilParams(MilParams):
+class TransmilParams(FineMilParams):
     """TransMIL."""
 
     heads: int = param(8, "heads of the attention", source="released code", ge=1)

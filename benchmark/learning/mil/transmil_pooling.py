@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.learning.mil.pooling import Pooled, Pooling
+from benchmark.learning.mil.ppeg import Ppeg
 
 PINV_STEPS = 6
 RESIDUAL_KERNEL = 33
@@ -93,26 +95,29 @@ class NystromAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens n × width → n × width."""
-        query, key, value = (self._heads(part) for part in self.qkv(tokens).chunk(3, dim=1))
-        keys = self._landmarks(key)
-        summary = self._summary(self._landmarks(query), keys, key, value)
+        # one projection after the other: their gradients need not lie side by side
+        query, key, value = (self._heads(functional.linear(tokens, part)) for part in self.qkv.weight.chunk(3))
+        queries, keys = self._landmarks(tokens)
+        summary = self._summary(queries, keys, key, value)
         mixed = _attend(query, keys, summary) + self._convolved(value)
         attended: Tensor = self.output(mixed.transpose(0, 1).flatten(1))
         return attended
 
     def first(self, tokens: Tensor) -> Tensor:
-        """The first row of `forward`: width. Landmarks are linear in the tokens, so few queries are needed."""
-        query, queries, key, value = self._first(tokens)
-        keys = self._landmarks(key)
+        """The first row of `forward`: width."""
+        query, key, value = self._first(tokens)
+        queries, keys = self._landmarks(tokens)
         mixed = _attend(query, keys, self._summary(queries, keys, key, value))
-        mixed = mixed + self._convolved(value[:, : RESIDUAL_KERNEL // 2 + 1])[:, :1]
+        # values of its own for the convolution: the gradient of a slice would be as large as all of them
+        near = self._heads(functional.linear(tokens[: RESIDUAL_KERNEL // 2 + 1], self.qkv.weight.chunk(3)[2]))
+        mixed = mixed + self._convolved(near)[:, :1]
         attended: Tensor = self.output(mixed.flatten())
         return attended
 
     def row(self, tokens: Tensor) -> Tensor:
         """The first row of the attention matrix, mean over heads: n."""
-        query, queries, key, _ = self._first(tokens)
-        keys = self._landmarks(key)
+        query, key, _ = self._first(tokens)
+        queries, keys = self._landmarks(tokens)
         scale = _scale(query)
         inverse = pseudo_inverse(torch.softmax(scale * queries @ keys.transpose(1, 2), dim=-1))
         weights = torch.softmax(scale * query @ keys.transpose(1, 2), dim=-1) @ inverse
@@ -121,14 +126,11 @@ class NystromAttention(nn.Module):
             total += (weights[head] @ torch.softmax(scale * queries[head] @ key[head].T, dim=-1)).squeeze(0)
         return total / self.heads
 
-    def _first(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The first token's query, the landmarks' queries, all keys and all values."""
-        width = tokens.shape[1]
-        weights = self.qkv.weight
-        query = self._heads(functional.linear(tokens[:1], weights[:width]))
-        queries = self._heads(functional.linear(self._landmarks(tokens[None])[0], weights[:width]))
-        key, value = functional.linear(tokens, weights[width:]).chunk(2, dim=1)
-        return query, queries, self._heads(key), self._heads(value)
+    def _first(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The first token's query, all keys and all values."""
+        parts = zip((tokens[:1], tokens, tokens), self.qkv.weight.chunk(3), strict=True)
+        query, key, value = (self._heads(functional.linear(*part)) for part in parts)
+        return query, key, value
 
     def _heads(self, values: Tensor) -> Tensor:
         """Values n × width → heads × n × width of a head."""
@@ -136,46 +138,27 @@ class NystromAttention(nn.Module):
 
     def _summary(self, queries: Tensor, keys: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """What the landmarks hold: pinv(softmax(Q̃ K̃ᵀ)) softmax(Q̃ Kᵀ) V, heads × m × d."""
-        inverse = pseudo_inverse(torch.softmax(_scale(queries) * queries @ keys.transpose(1, 2), dim=-1))
+        landmarks = torch.softmax(_scale(queries) * queries @ keys.transpose(1, 2), dim=-1)
+        inverse: Tensor = _PseudoInverse.apply(landmarks)
         return inverse @ _attend(queries, key, value)
 
-    def _landmarks(self, values: Tensor) -> Tensor:
-        """Means of segments: heads × n × d → heads × m × d."""
-        heads, n, width = values.shape
+    def _landmarks(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys of the segments, heads × m × d each: those of their mean tokens, which is the same."""
+        n, width = tokens.shape
         length = math.ceil(n / self.landmarks)
-        segments = math.ceil(n / length)
-        padded = functional.pad(values, (0, 0, 0, segments * length - n))
-        sums = padded.reshape(heads, segments, length, width).sum(dim=2)
-        counts = sums.new_full((segments, 1), length)
-        counts[-1] = n - (segments - 1) * length
-        return sums / counts
+        square = tokens.view(1, n, 1, width).permute(0, 3, 1, 2)
+        means = functional.avg_pool2d(
+            square, (length, 1), ceil_mode=True, count_include_pad=False
+        )  # the last may be short
+        flat = means.permute(0, 2, 3, 1).reshape(-1, width)
+        of_query, of_key, _ = self.qkv.weight.chunk(3)
+        return self._heads(functional.linear(flat, of_query)), self._heads(functional.linear(flat, of_key))
 
     def _convolved(self, value: Tensor) -> Tensor:
         """Each head's values convolved along the sequence with the head's own kernel."""
         kernel = self.residual.view(self.heads, 1, RESIDUAL_KERNEL, 1)
         convolved = functional.conv2d(value[None], kernel, padding=(RESIDUAL_KERNEL // 2, 0), groups=self.heads)
         return convolved[0]
-
-
-class Ppeg(nn.Module):
-    """Pyramid position encoding: the tokens' square plus its depth-wise convolutions of 7, 5 and 3 cells."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(width, width, size, padding=size // 2, groups=width) for size in (7, 5, 3)
-        )
-
-    def forward(self, tokens: Tensor, side: int) -> Tensor:
-        """Tokens (1 + side²) × width → the same shape; the class token passes unchanged."""
-        square = tokens[1:].view(1, side, side, -1).permute(0, 3, 1, 2)  # channels last: a fifth of the time on a CPU
-        layers: list[nn.Conv2d] = list(self.convolutions)  # type: ignore[arg-type]
-        kernels = [functional.pad(layer.weight, [(7 - layer.kernel_size[0]) // 2] * 4) for layer in layers]
-        kernel = torch.stack(kernels).sum(dim=0)
-        bias = torch.stack([layer.bias for layer in layers if layer.bias is not None]).sum(dim=0)
-        # One convolution with the sum of the kernels is the sum of the three, at a third of the cost.
-        mixed = square + functional.conv2d(square, kernel, bias, padding=3, groups=tokens.shape[1])
-        return torch.cat([tokens[:1], mixed.permute(0, 2, 3, 1).reshape(side * side, -1)])
 
 
 def pseudo_inverse(matrix: Tensor) -> Tensor:
@@ -187,6 +170,22 @@ def pseudo_inverse(matrix: Tensor) -> Tensor:
         product = matrix @ inverse
         inverse = 0.25 * inverse @ (13 * eye - product @ (15 * eye - product @ (7 * eye - product)))
     return inverse
+
+
+class _PseudoInverse(torch.autograd.Function):
+    """`pseudo_inverse`, its steps done again in the backward pass: kept, they would hold as much as 20 000 tokens."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor) -> Tensor:
+        ctx.save_for_backward(matrix)
+        return pseudo_inverse(matrix)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Tensor:
+        matrix = ctx.saved_tensors[0].detach().requires_grad_()
+        with torch.enable_grad():
+            inverse = pseudo_inverse(matrix)
+        return torch.autograd.grad(inverse, matrix, outer[0])[0]
 
 
 def _scale(query: Tensor) -> float:
