@@ -197,7 +197,7 @@ class AdvCam(CamPipeline[AdvCamParams]):
     Params = AdvCamParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {**NET_QUICK, **SEG_QUICK, "cls_input": 56, "adv_steps": 3, "examine_cam": False},
+        "quick": {**NET_QUICK, **SEG_QUICK, "cls_input": 48, "adv_steps": 3, "examine_cam": False},
         "smoke": {**NET_SMOKE, **SEG_SMOKE, "adv_steps": 2, "examine_cam": False},
     }
 
