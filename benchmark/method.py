@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast, get_args, get_origin
 
@@ -48,6 +49,15 @@ def param(
     known = {"symbol": symbol, "unit": unit, "source": source, "given": given}
     notes: dict[str, Any] = {key: value for key, value in known.items() if value}
     return Field(default, description=about, json_schema_extra=notes, **limits)
+
+
+def with_default(params: type[BaseModel], name: str, default: Any, source: str) -> Any:
+    """The parameter `name` of another class, to be declared again with another default, and where that stands."""
+    info = copy(params.model_fields[name])
+    info.default = default
+    notes = info.json_schema_extra
+    info.json_schema_extra = {**(notes if isinstance(notes, dict) else {}), "source": source}
+    return info
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import create_model, model_validator
 
 from benchmark.learning.segmentation.segmentation_params import UCTRANSNET, SegmentationParams
 from benchmark.learning.segmentation.segmenter import Masks, MaskSource, Segmenter
-from benchmark.method import param
+from benchmark.method import param, with_default
 from benchmark.slides import Grid
 from benchmark.supervision import Supervision, View
 
@@ -57,14 +56,10 @@ def with_defaults(name: str, module: str, source: str, **defaults: Any) -> type[
 
     Runs are started in processes of their own, so `module` has to hold the class under this `name`.
     """
-    fields: dict[str, Any] = {}
-    for field, default in defaults.items():
-        known = SupervisedParams.model_fields[field]
-        info = copy(known)
-        info.default = default
-        notes = known.json_schema_extra
-        info.json_schema_extra = {**(notes if isinstance(notes, dict) else {}), "source": source}
-        fields[field] = (known.annotation, info)
+    fields: dict[str, Any] = {
+        field: (SupervisedParams.model_fields[field].annotation, with_default(SupervisedParams, field, default, source))
+        for field, default in defaults.items()
+    }
     made: type[SupervisedParams] = create_model(name, __base__=SupervisedParams, __module__=module, **fields)
     return made
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.learning.nets.heads import resize
+from benchmark.learning.nets.patch_net import PatchNet
 from benchmark.learning.segmentation.segmenter import Masks
 from benchmark.learning.training import autocast, place
 from benchmark.slides import Grid, Slide
 
 from .cam_source import CamSource
-from .classifier import CamNet, create_classifier, train_classifier
-from .classifier_params import CAM_FIELDS, CLASSIFIER_FIELDS, ClassifierParams
+from .classifier import create_classifier, train_classifier
+from .classifier_params import CAM_FIELDS, CLASSIFIER_FIELDS, PatchNetParams, TrainedParams
 from .merging import Merger, Place, refined
 from .patches import Pixels, cut, patch_grid, read_whole, resized, standardised
 
@@ -37,13 +38,15 @@ class Patch(Place):
 class ClassifierCam(CamSource):
     """The paper's: a classifier of patches is trained, and its linear layer, at every position, is the CAM."""
 
-    learns_from: ClassVar[tuple[str, ...]] = ("cam_from", *CLASSIFIER_FIELDS)
+    learns_from: ClassVar[tuple[str, ...]] = CLASSIFIER_FIELDS
     masks_from: ClassVar[tuple[str, ...]] = CAM_FIELDS
 
-    def __init__(self, params: ClassifierParams) -> None:
+    def __init__(self, params: TrainedParams) -> None:
         self._params = params
 
-    def learn(self, train: View, validation: View, context: Context) -> dict[str, Any]:
+    def learn(
+        self, train: View, validation: View, context: Context, earlier: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The classifier's weights."""
         return dict(train_classifier(train, validation, self._params, context))
 
@@ -55,16 +58,23 @@ class ClassifierCam(CamSource):
 
 
 def pseudo_masks(
-    net: CamNet, train: View, params: ClassifierParams, context: Context, *, refine: bool
+    net: PatchNet, train: View, params: PatchNetParams, context: Context, *, refine: bool
+) -> dict[str, NDArray[np.int8]]:
+    """`merged_masks` of the net's multi-scale CAM."""
+    place(net, context.device)
+    net.eval()
+    return merged_masks(lambda patches: evidence(net, patches, params, context.device), train, params, context, refine)
+
+
+def merged_masks(
+    score: Callable[[Sequence[Patch]], Tensor], train: View, params: PatchNetParams, context: Context, refine: bool
 ) -> dict[str, NDArray[np.int8]]:
     """Class per pixel of every slide, by id: H × W. With `refine` the patch labels exclude absent classes.
 
     Without `refine` this is the "CAM" of the paper's Table 2 and no label is asked for; with it, the "pseudo-mask".
-    Patches of all slides share forward passes; those with a single label need none. The votes of no more than the
-    slides that share a forward pass are in memory.
+    `score` gives E, N × K × p × p, of `cam_batch` patches, whatever their slides; patches with a single label need
+    none. The votes of no more than the slides that share a batch are in memory.
     """
-    place(net, context.device)
-    net.eval()
     merger = Merger(params, len(context.classes))
     waiting: list[Patch] = []
     masks: dict[str, NDArray[np.int8]] = {}
@@ -76,17 +86,37 @@ def pseudo_masks(
             else:
                 waiting.append(patch)
             if len(waiting) == params.cam_batch:
-                merger.scored(waiting, evidence(net, waiting, params, context.device))
+                merger.scored(waiting, score(waiting))
                 waiting = []
         masks |= merger.finish(keep={patch.slide for patch in waiting})
     if waiting:
-        merger.scored(waiting, evidence(net, waiting, params, context.device))
+        merger.scored(waiting, score(waiting))
     masks |= merger.finish()
     return {slide.id: masks[slide.id] for slide in train}
 
 
 @torch.inference_mode()
-def evidence(net: CamNet, patches: Sequence[Patch], params: ClassifierParams, device: str) -> Tensor:
+def whole_evidence(
+    net: PatchNet, patches: Sequence[Patch], params: PatchNetParams, device: str, *, scales: Sequence[float], flip: bool
+) -> Tensor:
+    """E of whole patches instead of windows: score maps summed over scales of the input side, and mirror images.
+
+    N × K × p × p, float32, with -inf where the label excludes a class.
+    """
+    side = params.patch_side
+    total = torch.zeros(1, device=device)
+    for scale in scales:
+        images = standardised(resized(stacked(patches), int(params.cls_input * scale)), params, device)
+        with autocast(device, params.amp == "all"):
+            maps = net.score_maps(images)
+            if flip:
+                maps = maps + net.score_maps(images.flip(-1)).flip(-1)
+        total = total + resize(maps.float().contiguous(), (side, side))
+    return refined(total, [patch.present for patch in patches])
+
+
+@torch.inference_mode()
+def evidence(net: PatchNet, patches: Sequence[Patch], params: PatchNetParams, device: str) -> Tensor:
     """E: score maps summed over the scales r, with -inf where the label excludes a class. N × K × p × p, float32.
 
     At scale r a patch is enlarged to p·r (bicubic) and cut into windows of side p; each window is brought to
@@ -94,7 +124,7 @@ def evidence(net: CamNet, patches: Sequence[Patch], params: ClassifierParams, de
     patches share each window position, so a forward pass has N windows; sums are kept on the device.
     """
     side = params.patch_side
-    pixels = torch.from_numpy(np.stack([patch.pixels for patch in patches])).permute(0, 3, 1, 2)
+    pixels = stacked(patches)
     total = torch.zeros(1, device=device)
     for scale in params.cam_scales:
         enlarged = int(side * scale)
@@ -115,7 +145,12 @@ def evidence(net: CamNet, patches: Sequence[Patch], params: ClassifierParams, de
     return refined(total, [patch.present for patch in patches])
 
 
-def _patches(slide: Slide, labelled: View | None, params: ClassifierParams) -> Iterator[Patch]:
+def stacked(patches: Sequence[Patch]) -> Tensor:
+    """Their pixels, uint8 N × 3 × p × p."""
+    return torch.from_numpy(np.stack([patch.pixels for patch in patches])).permute(0, 3, 1, 2)
+
+
+def _patches(slide: Slide, labelled: View | None, params: PatchNetParams) -> Iterator[Patch]:
     grid = patch_grid(slide, params)
     present = None if labelled is None else labelled.labels.patch(slide, grid, params.presence)
     for (row, col, x, y), pixels in zip(grid.patches(), cut(read_whole(slide, params), grid), strict=True):

@@ -6,7 +6,9 @@ net. `cam-seg` minimises plain cross-entropy on the masks; `oeem` and `ohem` wei
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -18,7 +20,7 @@ from benchmark.method import MethodCard, param
 from benchmark.supervision import Supervision, View
 
 from .cam_source import CamSource
-from .classifier_params import CLASSIFIER_QUICK, CLASSIFIER_SMOKE, ClassifierParams
+from .classifier_params import CLASSIFIER_QUICK, CLASSIFIER_SMOKE, ClassifierParams, PatchNetParams
 
 if TYPE_CHECKING:
     from benchmark.context import Context
@@ -31,8 +33,8 @@ CITATION = (
 PAPER = "https://arxiv.org/abs/2206.06665"
 
 
-class CamSegParams(SegmentationParams, ClassifierParams):
-    """The whole weakly supervised pipeline, with plain cross-entropy."""
+class PipelineParams(SegmentationParams, PatchNetParams):
+    """The whole weakly supervised pipeline, whatever makes the masks."""
 
     examine_cam: bool = param(
         True,
@@ -41,19 +43,28 @@ class CamSegParams(SegmentationParams, ClassifierParams):
     )
 
 
+class CamSegParams(PipelineParams, ClassifierParams):
+    """The pipeline with the CAM of a classifier, and plain cross-entropy."""
+
+
 QUICK: Mapping[str, Any] = {**CLASSIFIER_QUICK, **SEG_QUICK}
 SMOKE: Mapping[str, Any] = {**CLASSIFIER_SMOKE, **SEG_SMOKE}
+P = TypeVar("P", bound=PipelineParams, covariant=True)
 C = TypeVar("C", bound=CamSegParams, covariant=True)
 
 
-class CamPipeline(Segmenter[C]):
-    """What `cam-seg`, `oeem` and `ohem` share: everything but the loss of the segmentation net."""
+class CamPipeline(Segmenter[P]):
+    """What all methods of the family share: a mask source, which they name, and the segmentation stage behind it."""
 
     supervision: ClassVar[frozenset[Supervision]] = frozenset({Supervision.PATCH})
 
+    @abstractmethod
+    def cam_source(self) -> CamSource:
+        """What turns patch labels into masks."""
+
     def refits(self) -> bool:
-        """The paper trains on all of them; only a classifier with `cls_select=best` selects by validation slides."""
-        return self.params.cls_select == "last" or self.params.cam_from != "classifier"
+        """Nothing is selected by validation slides."""
+        return True
 
     def encoders(self) -> tuple[str, ...]:
         """The backbones of the classifier and of the segmentation net."""
@@ -70,6 +81,38 @@ class CamPipeline(Segmenter[C]):
             return None
         return (params.cls_backbone,) if params.cls_pretrained and params.cls_weights is None else ()
 
+    def mask_source(self, train: View, validation: View, context: Context) -> MaskSource:
+        """The stages "round_0" … (of a source with rounds), "classifier", "cam" (if examined) and "pseudo_masks"."""
+        source = self.cam_source()
+        state: dict[str, Any] | None = None
+        after: tuple[str, ...] = ()
+        for number in reversed(range(source.rounds)):
+            stage = f"round_{source.rounds - 1 - number}" if number else "classifier"
+            learn = partial(source.learn, train, validation, context, state)
+            state = context.stage(stage, learn, uses=source.learns_from, after=after, code=source.learner)
+            after = (stage,)
+        kept = state or {}
+
+        def masks(stage: str, *, refine: bool) -> Masks:
+            def made() -> Masks:
+                return source.masks(kept, train, context, refine=refine)
+
+            return context.stage(stage, made, uses=source.masks_from, after=("classifier",), code=type(source))
+
+        if self.params.examine_cam:
+            context.examine("cam", _each(train, masks("cam", refine=False)))
+        pseudo = masks("pseudo_masks", refine=True)
+        context.examine("pseudo_mask", _each(train, pseudo))
+        return MaskSource(lambda: pseudo, after=("pseudo_masks",))
+
+
+class ClassifierPipeline(CamPipeline[C]):
+    """What `cam-seg`, `oeem` and `ohem` share: everything but the loss of the segmentation net."""
+
+    def refits(self) -> bool:
+        """The paper trains on all of them; only a classifier with `cls_select=best` selects by validation slides."""
+        return self.params.cls_select == "last" or self.params.cam_from != "classifier"
+
     def cam_source(self) -> CamSource:
         """What turns patch labels into masks, as `cam_from` says."""
         if self.params.cam_from == "frozen-stages":
@@ -80,28 +123,8 @@ class CamPipeline(Segmenter[C]):
 
         return ClassifierCam(self.params)
 
-    def mask_source(self, train: View, validation: View, context: Context) -> MaskSource:
-        """The stages "classifier", "cam" (if examined) and "pseudo_masks"."""
-        source = self.cam_source()
 
-        def learn() -> dict[str, Any]:
-            return source.learn(train, validation, context)
-
-        def masks(stage: str, *, refine: bool) -> Masks:
-            def made() -> Masks:
-                return source.masks(state, train, context, refine=refine)
-
-            return context.stage(stage, made, uses=source.masks_from, after=("classifier",), code=CamPipeline)
-
-        state = context.stage("classifier", learn, uses=source.learns_from, code=CamPipeline)
-        if self.params.examine_cam:
-            context.examine("cam", _each(train, masks("cam", refine=False)))
-        pseudo = masks("pseudo_masks", refine=True)
-        context.examine("pseudo_mask", _each(train, pseudo))
-        return MaskSource(lambda: pseudo, after=("pseudo_masks",))
-
-
-class CamSeg(CamPipeline[CamSegParams]):
+class CamSeg(ClassifierPipeline[CamSegParams]):
     """The weakly supervised pipeline without example mining: "ours w/o OEEM"."""
 
     name = "cam-seg"

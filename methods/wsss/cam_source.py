@@ -1,7 +1,7 @@
 """The seam of the family: patch labels in, masks of the training slides out; segmentation behind it is shared.
 
-`ClassifierCam` (the paper's, cam.py) and `FrozenStages` (frozen_stages.py) are two of them. A rival that replaces the
-paper's first stage is a third, and a method of a few lines that returns it from `CamPipeline.cam_source`.
+`ClassifierCam` (the paper's, cam.py) and `FrozenStages` (frozen_stages.py) are two of them; `seam.py`, `sc_cam.py`,
+`adv_cam.py` and `hamil.py` have one each, beside the method that returns it from `CamPipeline.cam_source`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,24 @@ class CamSource(ABC):
     learns_from: ClassVar[tuple[str, ...]]
     masks_from: ClassVar[tuple[str, ...]]
 
+    @property
+    def learner(self) -> type[CamSource]:
+        """The class whose code decides what is learnt; another one's where a source learns just as that one does."""
+        return type(self)
+
+    @property
+    def rounds(self) -> int:
+        """How often `learn` is called, each time with what it returned before; each call is a stage."""
+        return 1
+
     @abstractmethod
-    def learn(self, train: View, validation: View, context: Context) -> dict[str, Any]:
-        """What the masks are made with: tensors, arrays, numbers. `validation` is for selection and may be empty."""
+    def learn(
+        self, train: View, validation: View, context: Context, earlier: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """What the masks are made with: tensors, arrays, numbers. `validation` is for selection and may be empty.
+
+        `earlier`: what the round before returned; None in the first.
+        """
 
     @abstractmethod
     def masks(self, state: Mapping[str, Any], train: View, context: Context, *, refine: bool) -> Masks:

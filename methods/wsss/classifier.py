@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.errors import ConfigError
-from benchmark.learning.encoders.weights import freeze_batchnorm
-from benchmark.learning.nets.backbones import Backbone, create_backbone
+from benchmark.learning.nets.backbones import Backbone
+from benchmark.learning.nets.patch_net import PatchNet
 from benchmark.learning.training import Training, autocast, place, poly_rate, seed_torch, train_steps
 
-from .classifier_params import ClassifierParams
-from .patches import PatchSet, augmented, resized, standardised
+from .classifier_params import PatchNetParams, TrainedParams
+from .patch_training import backbone_of, epoch_steps, keeps_norms, patch_batches, training_patches
+from .patches import PatchSet, resized, standardised
 
 if TYPE_CHECKING:
     from benchmark.context import Context
@@ -27,20 +28,15 @@ RELEASED_MOMENTUM = 1e-4
 """The released optimiser takes weight decay for momentum, and has no decay (D1)."""
 
 
-class CamNet(nn.Module):
+class CamNet(PatchNet):
     """Backbone, fused feature F (its three maps side by side), linear layer: z_k = b_k + Σ_c W_kc · mean F_c.
 
     With `frozen`, the first convolution and every BatchNorm stay as they were loaded (D16).
     """
 
     def __init__(self, backbone: Backbone, classes: int, *, frozen: bool = False) -> None:
-        super().__init__()
-        self.backbone = backbone
+        super().__init__(backbone, frozen=frozen)
         self.linear = nn.Linear(sum(backbone.channels), classes)
-        self.frozen = frozen
-        if frozen:
-            backbone.stem.requires_grad_(False)
-        self.train()
 
     def fused(self, images: Tensor) -> Tensor:
         """B × 3 × H × W → B × C × H/8 × W/8 (D13: plain concatenation, all maps have stride 8)."""
@@ -55,35 +51,20 @@ class CamNet(nn.Module):
         """The CAM, B × K × h × w: weights and bias at every position, no ReLU, no normalisation (D14)."""
         return functional.conv2d(self.fused(images), self.linear.weight[:, :, None, None], self.linear.bias)
 
-    def train(self, mode: bool = True) -> CamNet:
-        """Training or evaluation mode; frozen norms stay in evaluation mode."""
-        super().train(mode)
-        if self.frozen:
-            freeze_batchnorm(self)
-        return self
 
-
-def create_classifier(params: ClassifierParams, classes: int, *, initialise: bool) -> CamNet:
+def create_classifier(params: PatchNetParams, classes: int, *, initialise: bool) -> CamNet:
     """The net with initial weights as the parameters say, or at random when trained ones will be loaded."""
-    backbone = create_backbone(
-        params.cls_backbone,
-        pretrained=initialise and params.cls_pretrained,
-        weights=params.cls_weights if initialise else None,
-        purpose="cam",
-        b7_dilation=params.cls_b7_dilation,
-    )
-    return CamNet(backbone, classes, frozen=initialise and _frozen(params))
+    backbone = backbone_of(params, initialise=initialise)
+    return CamNet(backbone, classes, frozen=initialise and keeps_norms(params))
 
 
-def train_classifier(train: View, validation: View, params: ClassifierParams, context: Context) -> dict[str, Tensor]:
+def train_classifier(train: View, validation: View, params: TrainedParams, context: Context) -> dict[str, Tensor]:
     """Train on patch labels and return the weights, on the CPU: binary cross-entropy per class, SGD.
 
     `cls_select` "best" compares the epochs by the loss on the patch labels of `validation`, never on masks or test
     slides (D20). Raises `ConfigError` when there is nothing to train on or to select by.
     """
-    patches = PatchSet.of(train, params)
-    if not len(patches):
-        raise ConfigError("the classifier has no training slides", fix="bench data info DATASET")
+    patches = training_patches(train, params, context.classes)
     steps = epoch_steps(params, len(patches))
     seed_torch(context, STAGE, "weights")
     net = create_classifier(params, len(context.classes), initialise=True)
@@ -92,7 +73,7 @@ def train_classifier(train: View, validation: View, params: ClassifierParams, co
     training = Training(
         STAGE,
         steps * params.cls_epochs,
-        batch=_batches(patches, steps, params, context),
+        batch=patch_batches(STAGE, patches.pixels, patches.present, steps, params, context),
         loss=lambda batch: _loss(net(standardised(batch[0], params, context.device)), batch[1]),
         rate=_rate(params, steps),
         save_every=steps,
@@ -104,55 +85,30 @@ def train_classifier(train: View, validation: View, params: ClassifierParams, co
     return {name: value.detach().cpu() for name, value in net.state_dict().items()}
 
 
-def epoch_steps(params: ClassifierParams, patches: int) -> int:
-    """Steps per epoch: whole batches only, at most `cls_steps`, at least one."""
-    whole = max(1, patches // params.cls_batch)
-    return whole if params.cls_steps is None else min(whole, params.cls_steps)
-
-
 def released_rate(step: int, epochs: int, base: float) -> float:
     """The rate of the released code (D1): poly 0.9 over as many steps as there are epochs, then constant."""
     return poly_rate(min(step, epochs - 1), epochs, base)
 
 
-def _rate(params: ClassifierParams, steps: int) -> Callable[[int], float]:
+def _rate(params: TrainedParams, steps: int) -> Callable[[int], float]:
     epochs, base = params.cls_epochs, params.cls_lr
     if params.cls_schedule == "released":
         return lambda step: released_rate(step, epochs, base)
     return lambda step: poly_rate(step, steps * epochs, base)
 
 
-def _optimiser(net: CamNet, params: ClassifierParams) -> torch.optim.SGD:
+def _optimiser(net: CamNet, params: TrainedParams) -> torch.optim.SGD:
     trained = [weight for weight in net.parameters() if weight.requires_grad]
     if params.cls_schedule == "released":
         return torch.optim.SGD(trained, params.cls_lr, momentum=RELEASED_MOMENTUM, weight_decay=0.0)
     return torch.optim.SGD(trained, params.cls_lr, momentum=params.cls_momentum, weight_decay=params.cls_weight_decay)
 
 
-def _frozen(params: ClassifierParams) -> bool:
-    if params.cls_freeze_bn == "auto":
-        return params.cls_pretrained or params.cls_weights is not None
-    return params.cls_freeze_bn == "yes"
-
-
 def _loss(logits: Tensor, present: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits.float(), present.to(logits.device))
 
 
-def _batches(
-    patches: PatchSet, steps: int, params: ClassifierParams, context: Context
-) -> Callable[[int, np.random.Generator], tuple[Tensor, Tensor]]:
-    def batch(step: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        epoch, index = divmod(step, steps)
-        order = context.generator(STAGE, "order", epoch).permutation(len(patches))
-        chosen = order[index * params.cls_batch : (index + 1) * params.cls_batch]
-        images = torch.stack([augmented(patches.pixels[number], params, rng) for number in chosen])
-        return images, torch.from_numpy(patches.present[chosen]).float()
-
-    return batch
-
-
-def _validation(net: CamNet, validation: View, params: ClassifierParams, context: Context) -> Callable[[], float]:
+def _validation(net: CamNet, validation: View, params: TrainedParams, context: Context) -> Callable[[], float]:
     if not len(validation):
         raise ConfigError("cls_select 'best' needs validation slides, and there are none", fix="--set cls_select=last")
     held_out = PatchSet.of(validation, params)
@@ -160,7 +116,7 @@ def _validation(net: CamNet, validation: View, params: ClassifierParams, context
 
 
 @torch.inference_mode()
-def validation_loss(net: CamNet, patches: PatchSet, params: ClassifierParams, context: Context) -> float:
+def validation_loss(net: CamNet, patches: PatchSet, params: TrainedParams, context: Context) -> float:
     """Mean binary cross-entropy on whole patches, without augmentation. The net is left in training mode."""
     net.eval()
     total = 0.0

@@ -47,7 +47,9 @@ class FrozenStages(CamSource):
     def __init__(self, params: ClassifierParams) -> None:
         self._params = params
 
-    def learn(self, train: View, validation: View, context: Context) -> dict[str, Any]:
+    def learn(
+        self, train: View, validation: View, context: Context, earlier: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Means of the patches for the fit, then the score maps, of maps that are kept meanwhile as far as they fit.
 
         Nothing is selected on `validation`. Raises `ConfigError` without training slides, and when a class is in all

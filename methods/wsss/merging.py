@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmark.slides import Slide
 
-from .classifier_params import ClassifierParams
+from .classifier_params import PatchNetParams
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Merger:
     lowest wins.
     """
 
-    params: ClassifierParams
+    params: PatchNetParams
     classes: int
     sums: dict[str, NDArray[Any]] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)

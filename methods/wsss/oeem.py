@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from benchmark.method import MethodCard, param
 
-from .cam_seg import CITATION, PAPER, QUICK, SMOKE, CamPipeline, CamSegParams
+from .cam_seg import CITATION, PAPER, QUICK, SMOKE, CamSegParams, ClassifierPipeline
 
 if TYPE_CHECKING:
     from benchmark.learning.losses import PixelLoss
@@ -27,7 +27,7 @@ class OeemParams(CamSegParams):
     normalise_weights: bool = param(False, "divide c_max, c_diff and lc_mix by their mean", source="D18")
 
 
-class Oeem(CamPipeline[OeemParams]):
+class Oeem(ClassifierPipeline[OeemParams]):
     """Online easy example mining: pixels on which net and pseudo-mask agree weigh more."""
 
     name = "oeem"

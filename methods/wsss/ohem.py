@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.method import MethodCard, param
 
-from .cam_seg import CITATION, PAPER, QUICK, SMOKE, CamPipeline, CamSegParams
+from .cam_seg import CITATION, PAPER, QUICK, SMOKE, CamSegParams, ClassifierPipeline
 
 if TYPE_CHECKING:
     from benchmark.learning.losses import PixelLoss
@@ -31,7 +31,7 @@ class OhemParams(CamSegParams):
     )
 
 
-class Ohem(CamPipeline[OhemParams]):
+class Ohem(ClassifierPipeline[OhemParams]):
     """Online hard example mining, the opposite: it trusts the pseudo-masks where the net does not."""
 
     name = "ohem"

@@ -14,7 +14,7 @@ from torch.nn import functional
 from benchmark.slides import Grid, Slide
 from benchmark.supervision import View
 
-from .classifier_params import ClassifierParams
+from .classifier_params import PatchNetParams
 
 Pixels = NDArray[np.uint8]
 
@@ -31,7 +31,7 @@ class PatchSet:
         return len(self.pixels)
 
     @classmethod
-    def of(cls, view: View, params: ClassifierParams) -> PatchSet:
+    def of(cls, view: View, params: PatchNetParams) -> PatchSet:
         """Cut every slide and ask for the patch labels."""
         pixels: list[Pixels] = []
         present: list[NDArray[np.bool_]] = [np.zeros((0, 0), np.bool_)]
@@ -43,12 +43,12 @@ class PatchSet:
         return cls(pixels, np.concatenate(present[1:] or present))
 
 
-def patch_grid(slide: Slide, params: ClassifierParams) -> Grid:
+def patch_grid(slide: Slide, params: PatchNetParams) -> Grid:
     """Windows of side p at stride s, the last ones at the very end (released code)."""
     return Grid.windows(slide.size, params.patch_side, params.patch_stride)
 
 
-def read_whole(slide: Slide, params: ClassifierParams) -> Pixels:
+def read_whole(slide: Slide, params: PatchNetParams) -> Pixels:
     """All pixels of a slide; one smaller than a patch gets black margins."""
     width, height = slide.size
     return slide.read(0, 0, max(width, params.patch_side), max(height, params.patch_side))
@@ -66,13 +66,13 @@ def resized(images: Tensor, side: int, mode: str = "bilinear") -> Tensor:
     return functional.interpolate(images, size=(side, side), mode=mode, antialias=True, align_corners=False)
 
 
-def standardised(images: Tensor, params: ClassifierParams, device: str) -> Tensor:
+def standardised(images: Tensor, params: PatchNetParams, device: str) -> Tensor:
     """uint8 in [0, 255] → (x / 255 - mean) / std as float32 on the device."""
     mean, std = (torch.tensor(value, device=device)[:, None, None] for value in (params.cls_mean, params.cls_std))
     return (images.to(device, non_blocking=True).float() / 255 - mean) / std
 
 
-def augmented(patch: Pixels, params: ClassifierParams, rng: np.random.Generator) -> Tensor:
+def augmented(patch: Pixels, params: PatchNetParams, rng: np.random.Generator) -> Tensor:
     """A random resized crop of one patch, flipped at random both ways: uint8 3 × S × S."""
     top, left, height, width = crop_box(patch.shape[0], patch.shape[1], params.cls_area_min, rng)
     region = torch.from_numpy(patch[top : top + height, left : left + width]).permute(2, 0, 1)

@@ -49,10 +49,11 @@ def create_backbone(
     weights: Path | None,
     purpose: Literal["cam", "segmentation"],
     b7_dilation: int | None = None,
+    dilated: bool = True,
 ) -> Backbone:
     """The encoder `name`: "resnet38" (the wide ResNet-38), a convolutional encoder of the catalogue or of timm.
 
-    They are dilated to output stride 8 where they can be. `weights`, a local file, wins over
+    They are dilated to output stride 8 where they can be, unless `dilated` is false. `weights`, a local file, wins over
     `pretrained`, which downloads timm's own weights; with neither, weights are random. `purpose` sets the
     dilation of ResNet-38's last block, `b7_dilation` overrules it.
 
@@ -63,7 +64,7 @@ def create_backbone(
         dilation = B7_DILATION[purpose] if b7_dilation is None else b7_dilation
         return Backbone(_resnet38(dilation, pretrained=pretrained, weights=weights, purpose=purpose), CHANNELS)
     fix = weights_fix(purpose, f"{name}.safetensors")
-    body = create_net(name, pretrained=pretrained, weights=weights, fix=fix, **_stages(name))
+    body = create_net(name, pretrained=pretrained, weights=weights, fix=fix, **_stages(name, dilated=dilated))
     first, second, third = body.feature_info.channels()  # type: ignore[union-attr, operator]
     return Backbone(body, (first, second, third))
 
@@ -85,9 +86,12 @@ def _on_grid(stage: Tensor, size: list[int]) -> Tensor:
     return functional.interpolate(stage, size=size, mode="bilinear", align_corners=False)
 
 
-def _stages(name: str) -> dict[str, Any]:
+def _stages(name: str, *, dilated: bool) -> dict[str, Any]:
     """What timm is asked for, to get the model's last three stages: at output stride 8 where it can be dilated."""
     options: dict[str, Any] = {"out_indices": OUT}
+    if not dilated:
+        strides_of(name, **options)
+        return {"features_only": True, **options}
     try:
         strides_of(name, output_stride=STRIDE, **options)
         options["output_stride"] = STRIDE

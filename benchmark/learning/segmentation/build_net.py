@@ -45,6 +45,12 @@ def create_net(params: SegmentationParams, classes: int, *, initialise: bool) ->
         from benchmark.learning.nets.encoder_unet import EncoderUnet
 
         return PlainNet(EncoderUnet(_stages(params, 5, initialise=initialise), classes))
+    if params.seg_net == "deeplab":
+        from benchmark.learning.nets.deeplab_net import deeplab_net
+
+        fix = weights_fix("segmentation", f"{params.seg_backbone}.safetensors")
+        pretrained, weights = initialise and params.seg_pretrained, params.seg_weights if initialise else None
+        return PlainNet(deeplab_net(params.seg_backbone, classes, pretrained=pretrained, weights=weights, fix=fix))
     if params.seg_net == "fpn":
         stages = _stages(params, params.seg_stages, initialise=initialise)
         fpn = FpnNet(stages, classes, channels=params.head_channels, dropout=params.head_dropout)

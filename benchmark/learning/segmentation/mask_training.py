@@ -30,6 +30,7 @@ from benchmark.learning.segmentation.build_net import create_net
 from benchmark.learning.segmentation.segmentation_params import SegmentationParams, input_side
 from benchmark.learning.training import (
     Training,
+    dropping_rate,
     one_cycle_rate,
     place,
     poly_rate,
@@ -153,17 +154,19 @@ def train_segmentation(
     loss: PixelLoss,
     context: Context,
     selection: Selection | None = None,
+    make: Callable[[], nn.Module] | None = None,
 ) -> dict[str, Tensor]:
     """Train on masks and return the weights, on the CPU: the last, or with a `selection` the best ones.
 
     Loss = `loss` of the head + `aux_weight` · `loss` of the auxiliary head; logits are brought to the size of the
-    labels first. Every BatchNorm is trained (docs/methods/oeem.md, D16).
+    labels first. Every BatchNorm is trained (docs/methods/oeem.md, D16). `make`: the net with its initial weights, by
+    default what the parameters name.
     """
     classes = len(context.classes)
     tiles = Tiles(images, masks, params, context)
     steps = training_steps(params, len(tiles))
     seed_torch(context, STAGE, "weights")
-    net = create_net(params, classes, initialise=True)
+    net = create_net(params, classes, initialise=True) if make is None else make()
     place(net, context.device)
     net.train()
 
@@ -213,13 +216,19 @@ def _optimiser(net: nn.Module, params: SegmentationParams) -> torch.optim.Optimi
     if params.seg_optimiser == "adam":
         return torch.optim.Adam(net.parameters(), params.seg_lr, weight_decay=params.seg_weight_decay)
     return torch.optim.SGD(
-        net.parameters(), params.seg_lr, momentum=params.seg_momentum, weight_decay=params.seg_weight_decay
+        net.parameters(),
+        params.seg_lr,
+        momentum=params.seg_momentum,
+        weight_decay=params.seg_weight_decay,
+        nesterov=params.seg_optimiser == "nesterov",
     )
 
 
 def _rate(params: SegmentationParams, steps: int, per_epoch: int) -> Callable[[int], float]:
     if params.seg_schedule == "constant":
         return lambda step: params.seg_lr
+    if params.seg_schedule == "steps":
+        return lambda step: dropping_rate(step, steps, params.seg_lr)
     if params.seg_schedule == "cosine-restarts":
         return lambda step: restarting_rate(step // per_epoch, params.restart_epochs, params.seg_lr, params.seg_min_lr)
     if params.seg_schedule == "one-cycle":

@@ -21,6 +21,7 @@ NET_STRIDES: Mapping[str, int] = {
     "pspnet": 1,
     "fpn": 1,
     "encoder-unet": 1,
+    "deeplab": 1,
     "unet": 16,
     "res-unet": 16,
     "kiu-net": 8,
@@ -30,14 +31,16 @@ NET_STRIDES: Mapping[str, int] = {
 """Net → what the sides of its input are multiples of."""
 ONE_SIDE = ("uctransnet", "medt")
 """Nets that are built for one side of the input, to which their learned positions belong."""
-WITH_BACKBONE = ("pspnet", "fpn", "encoder-unet")
+WITH_BACKBONE = ("pspnet", "fpn", "encoder-unet", "deeplab")
 """Nets on a backbone; the others start at random, or from `seg_weights`."""
 UCTRANSNET = "UCTransNet's released code"
 TtaScale = Annotated[float, Field(ge=0.125, le=8.0)]
 PoolScale = Annotated[int, Field(ge=1)]
 
 
-SegNet = Literal["pspnet", "fpn", "encoder-unet", "unet", "res-unet", "medt", "kiu-net", "uctransnet"]
+SegNet = Literal["pspnet", "fpn", "encoder-unet", "deeplab", "unet", "res-unet", "medt", "kiu-net", "uctransnet"]
+SegOptimiser = Literal["sgd", "nesterov", "adam", "adamw"]
+SegSchedule = Literal["poly", "one-cycle", "cosine-restarts", "steps", "constant"]
 
 
 class SegmentationParams(PrecisionParams):
@@ -102,8 +105,8 @@ class SegmentationParams(PrecisionParams):
     seg_net: SegNet = param(
         "pspnet",
         "'pspnet': backbone dilated to output stride 8, pyramid pooling; 'fpn': backbone not dilated, lateral and"
-        " top-down connections, which costs a CPU a fraction; 'encoder-unet': a U-Net's decoder on the backbone; the"
-        " others have no backbone and start at random",
+        " top-down connections, which costs a CPU a fraction; 'encoder-unet': a U-Net's decoder on the backbone;"
+        " 'deeplab': DeepLabv3+ with group norm; the others have no backbone and start at random",
         source="paper §3.1; the others are options",
     )
     net_width: int | None = param(
@@ -174,11 +177,14 @@ class SegmentationParams(PrecisionParams):
         "most passes over the training tiles; fewer steps shorten the schedule too; none: no limit",
         gt=0.0,
     )
-    seg_optimiser: Literal["sgd", "adam", "adamw"] = param("sgd", "optimiser", source="paper §3.1")
-    seg_schedule: Literal["poly", "one-cycle", "cosine-restarts", "constant"] = param(
+    seg_optimiser: SegOptimiser = param(
+        "sgd", "optimiser; 'nesterov': SGD with Nesterov's momentum", source="paper §3.1"
+    )
+    seg_schedule: SegSchedule = param(
         "poly",
         "'poly': from seg_lr down to seg_min_lr; 'one-cycle': up to seg_lr over 30 % of the steps, then to nothing;"
-        " 'cosine-restarts': down to seg_min_lr along a cosine, epoch by epoch, and anew after restart_epochs",
+        " 'cosine-restarts': down to seg_min_lr along a cosine, epoch by epoch, and anew after restart_epochs;"
+        " 'steps': a tenth of it after 40 % of the steps, and again after 80 %",
         source="paper §3.1",
     )
     restart_epochs: int = param(10, "epochs between two restarts", source=UCTRANSNET, ge=1)
@@ -288,6 +294,8 @@ def _net_fits(params: SegmentationParams) -> None:
         raise ValueError(f"{name} {side} is not a multiple of {NET_STRIDES[net]}, as seg_net {net!r} needs")
     if net in ONE_SIDE and params.whole_side is None and params.window != side:
         raise ValueError(f"seg_net {net!r} takes images of one side: window {params.window} must equal crop {side}")
+    if net == "deeplab" and params.seg_batch < 2:
+        raise ValueError("seg_batch 1: deeplab needs 2")
     if net != "pspnet":
         return
     positions, finest = side // STRIDE, max(params.pool_scales)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -88,8 +89,6 @@ class Segmenter(Method[S]):
 
     def loss(self) -> PixelLoss:
         """What the net minimises on the masks: cross-entropy, every pixel alike."""
-        from functools import partial
-
         from benchmark.learning.losses import mean_cross_entropy
 
         return partial(mean_cross_entropy, count_padding=self.params.count_padding)
@@ -97,6 +96,15 @@ class Segmenter(Method[S]):
     def selection(self, validation: View) -> Selection | None:
         """Images by which the best weights are chosen; None, the default: the last ones are kept."""
         return None
+
+    def create(self, classes: int, *, initialise: bool) -> nn.Module:
+        """The net, with initial weights as the parameters say, or at random when trained ones will be loaded.
+
+        Images B × 3 × H × W → logits and those of an auxiliary head, or None; see `create_net`.
+        """
+        from benchmark.learning.segmentation.build_net import create_net
+
+        return create_net(self.params, classes, initialise=initialise)
 
     def fit(self, train: View, validation: View, context: Context) -> None:
         """The stages of the mask source, then "segmentation"."""
@@ -107,7 +115,9 @@ class Segmenter(Method[S]):
         def segmentation() -> dict[str, Any]:
             images = read_images(train.slides)
             selection = self.selection(validation)
-            return dict(train_segmentation(images, source.masks(), self.params, self.loss(), context, selection))
+            make = partial(self.create, len(context.classes), initialise=True)
+            masks = source.masks()
+            return dict(train_segmentation(images, masks, self.params, self.loss(), context, selection, make))
 
         uses = (*SEGMENTATION_FIELDS, *self.loss_fields)
         self.restore(context.stage("segmentation", segmentation, uses=uses, after=source.after), context)
@@ -125,10 +135,9 @@ class Segmenter(Method[S]):
     def restore(self, state: Mapping[str, Any], context: Context) -> None:
         """Build the net around these weights."""
         from benchmark.learning.encoders.weights import fit_state
-        from benchmark.learning.segmentation.build_net import create_net
         from benchmark.learning.training import place
 
-        net = create_net(self.params, len(context.classes), initialise=False)
+        net = self.create(len(context.classes), initialise=False)
         fit_state(net, state, origin=f"the saved state of {self.name!r}")
         place(net, context.device)
         self._net = net.eval()
