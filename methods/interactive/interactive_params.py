@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import FilePath, model_validator
 
 from benchmark.learning.encoders.encoder_names import EncoderName
 from benchmark.method import Params, param
@@ -64,7 +63,7 @@ class InteractiveParams(Params):
     expert_seconds: float = param(
         0.0, "what an answer of the simulated expert takes", unit="s", source=DOCS, ge=0.0, given=True
     )
-    expert_answers: Path | None = param(
+    expert_answers: FilePath | None = param(
         None, "file of answers (JSON lines) to replay instead of the truth", source=DOCS, given=True
     )
     cell: int | None = param(
@@ -75,7 +74,7 @@ class InteractiveParams(Params):
     )
     encoder: EncoderName = param("resnet18", "encoder, of the catalogue or of timm", source=PAPER)
     encoder_pretrained: bool = param(True, "start from the encoder's published weights", source=PAPER, given=True)
-    encoder_weights: Path | None = param(None, "local file with the encoder's weights", source=DOCS, given=True)
+    encoder_weights: FilePath | None = param(None, "local file with the encoder's weights", source=DOCS, given=True)
     input_side: int = param(
         224, "side of a patch as the encoder sees it", unit="px", source=PAPER, ge=32, multiple_of=32
     )
