@@ -213,6 +213,16 @@ def test_several_slides_are_searched_together(world, tmp_path):
     assert len(reviewed) > 2 and reviewed <= {slide.id for slide in slides.slides(Split.TRAIN)}
 
 
+def test_across_slides_the_slide_of_the_queries_is_not_searched(world, tmp_path):
+    slides = world("camelyon16")
+    trial = Trial(slides, tmp_path, reviews=500, rounds=1, queries=2, query_slides=1)
+    asked = [slide for _, slide, _ in trial.ledger.answers]
+    assert asked[0] == asked[1] and asked[0] not in asked[2:], "two queries of one slide, then the others alone"
+    assert len(set(asked)) == len(slides.slides(Split.TRAIN)), "all of them"
+    with pytest.raises(ConfigError, match="it belongs to search=train"):
+        Trial(slides, tmp_path, search="slide", query_slides=1, fit=False)
+
+
 def test_strategies_that_share_a_cache_share_no_result(world, tmp_path):
     trials = [Trial(world("pcam"), tmp_path, name) for name in ("random", "top-k", "coreset")]
     assert len({tuple(trial.ledger.answers) for trial in trials}) == 3

@@ -30,6 +30,13 @@ class InteractiveParams(Params):
     rounds: int = param(5, "rounds of a session", symbol="r", source=PAPER, ge=1, given=True)
     reviews: int = param(10, "reviews of a round", symbol="K", source=PAPER, ge=1, given=True)
     queries: int = param(10, "queries that the expert looks up, per class", source=PAPER, ge=1, given=True)
+    query_slides: int | None = param(
+        None,
+        "slides that queries come from and that are then not searched (the paper across slides: 1); none: any slide",
+        source=DOCS,
+        ge=1,
+        given=True,
+    )
     budget: int | None = param(
         None,
         "most answers of the expert, queries included, per slide with search=slide; none: all sessions",
@@ -116,6 +123,8 @@ class InteractiveParams(Params):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.query_slides is not None and self.search == "slide":
+            raise ValueError("query_slides sets slides apart to search others: it belongs to search=train")
         if self._errs_on_record:
             raise ValueError("expert_answers replays a file: expert_error and expert_fatigue belong to the simulation")
         return self

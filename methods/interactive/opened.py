@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.errors import BlankSlideError, BudgetError
 from benchmark.slides import stream_patches
@@ -74,23 +75,31 @@ def look_up(
 ) -> list[Query]:
     """The queries: `queries` of each wanted label, the labels taking turns; fewer where there are no more.
 
-    Over several slides in random order, evenly. None at all where the budget allows none.
+    Over several slides in random order, evenly; with `query_slides` over the first so many that have the label. None
+    at all where the budget allows none.
     """
     drawn = [part for part in base.parts if labels.reviewable(part.slide)]
     rng = context.generator("queries", base.parts[0].slide.id)
     order = rng.permutation(len(drawn)).tolist()
+    most, sources = params.query_slides or len(order), set[int]()
     by_label: list[list[Query]] = []
     for label in rng.permutation(coding.wanted).tolist():
         queries: list[Query] = []
+        asked = 0
         for place, number in enumerate(order):
+            if number not in sources and len(sources) == most:
+                continue
             part, left = drawn[number], params.queries - len(queries)
-            quota = -(-left // (len(order) - place))
+            quota = -(-left // min(len(order) - place, max(1, most - asked)))
             try:
                 cells = labels.examples(
                     part.slide, part.grid, coding.index(label), quota, rng, where=part.tissue, share=params.share
                 )
             except BudgetError:
                 cells = []
+            if cells and params.query_slides is not None:
+                asked += 1
+                sources.add(number)
             queries += [Query(base.number(part.slide.id, row, col), label) for row, col in cells]
         by_label.append(queries)
     longest = max(map(len, by_label), default=0)
@@ -135,8 +144,14 @@ class Opened:
         return TwoNets(self.encoder, self.params, self.coding.size, self.context.device)
 
     def loop(self, strategy: str, queries: Sequence[Query], seed: int) -> Loop:
-        """A loop over these slides, for whoever has the expert's answers."""
-        return Loop(self.base, queries, self.nets(), STRATEGIES[strategy], self.params, seed)
+        """A loop over these slides, for whoever has the expert's answers.
+
+        With `query_slides` the slides that queries come from are not searched.
+        """
+        closed: list[NDArray[np.int64]] = []
+        if self.params.query_slides is not None:
+            closed = [self.base.items_beside(query.item) for query in queries]
+        return Loop(self.base, queries, self.nets(), STRATEGIES[strategy], self.params, seed, closed)
 
     def begin(self, strategy: str, labels: Labels, alone: Slide | None = None) -> Loop:
         """A loop whose queries the expert has looked up. `alone`: the slide that is annotated by itself."""

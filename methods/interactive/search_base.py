@@ -82,6 +82,11 @@ class SearchBase:
         row, col = self.parts[part].places[number - self.starts[part]].tolist()
         return self.parts[part], row, col
 
+    def items_beside(self, number: int) -> Numbers:
+        """All items of the slide that an item is on."""
+        part = int(np.searchsorted(self.starts, number, side="right")) - 1
+        return np.arange(self.starts[part], self.starts[part + 1])
+
     def number(self, slide: str, row: int, col: int) -> int:
         """The item at a cell. Raises `ConfigError` where there is none: no such slide, or no tissue."""
         for start, part in zip(self.starts.tolist(), self.parts, strict=False):
