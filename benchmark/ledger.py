@@ -37,6 +37,9 @@ COUNTERS: Mapping[Supervision, str] = {
 }
 """What the ledger counts for each kind."""
 
+TILES = "tiles"
+"""Beginning of the items that are classes of tiles, not drawn: whatever their kind, they count as patch labels."""
+
 TRANSDUCTIVE = frozenset({Supervision.COARSE, Supervision.REVIEW})
 """The kinds that may be asked for on test slides."""
 
@@ -96,8 +99,9 @@ class Ledger:
     def totals(self) -> dict[str, int]:
         """Every counter of `COUNTERS`, zero where nothing of the kind was used."""
         totals = dict.fromkeys(COUNTERS.values(), 0)
-        for (kind, _, _), amount in self.entries.items():
-            totals[COUNTERS[Supervision(kind)]] += amount
+        for (kind, _, item), amount in self.entries.items():
+            counted = Supervision.PATCH if item.startswith(TILES) else Supervision(kind)
+            totals[COUNTERS[counted]] += amount
         return totals
 
     @property

@@ -227,6 +227,9 @@ class Method(ABC, Generic[P]):
         """Why this method cannot run on that dataset, or None when it can."""
         return None
 
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Raise `BenchError`, while a run is planned, for parameters that do not fit the data's classes."""
+
     def check_slides(self, train: Sequence[Slide], scored: Sequence[Slide]) -> None:
         """Raise `BenchError`, while a run is planned, for slides that lack what the method needs besides pixels.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.errors import BudgetError, SupervisionError
 from benchmark.expert import Expert, Question, SimulatedExpert, Wanted
-from benchmark.ledger import COUNTERS, TRANSDUCTIVE, Budget, Ledger, Supervision
+from benchmark.ledger import COUNTERS, TILES, TRANSDUCTIVE, Budget, Ledger, Supervision
 
 if TYPE_CHECKING:
     from benchmark.annotations import Annotation
@@ -96,15 +96,19 @@ class Labels:
         return present
 
     def pixel(self, slide: Slide, x: int, y: int, width: int, height: int) -> NDArray[np.int8]:
-        """Class of every pixel of one patch (level-0 corner and size), height × width."""
+        """Class of every pixel of one patch (level-0 corner and size), height × width.
+
+        Of a patch set, the tiles it touches count as patch labels, here as in `full` and `coarse`.
+        """
         self.__check(Supervision.PIXEL, slide)
-        item = f"{x},{y},{width},{height}"
+        tiles = _tiles(slide, x, y, width, height)
+        item = f"{x},{y},{width},{height}" if tiles is None else f"{TILES}:{x},{y},{width},{height}"
         if (str(Supervision.PIXEL), slide.id, item) not in self.__ledger.entries:
             self.__spend(Supervision.PIXEL, slide)
         from benchmark.slides import Grid
 
         window = Grid.pixels((width, height), origin=(x, y))
-        self.__ledger.record(Supervision.PIXEL, slide.id, item, width * height)
+        self.__ledger.record(Supervision.PIXEL, slide.id, item, width * height if tiles is None else tiles)
         return self.__source.truth(slide).labels(window)
 
     def chosen(
@@ -144,15 +148,17 @@ class Labels:
     def full(self, slide: Slide) -> Annotation:
         """The whole fine annotation of a training slide."""
         self.__check(Supervision.FULL, slide)
-        width, height = slide.size
-        self.__ledger.record(Supervision.FULL, slide.id, "mask", width * height)
+        tiles, (width, height) = _tiles(slide), slide.size
+        item, amount = ("mask", width * height) if tiles is None else (TILES, tiles)
+        self.__ledger.record(Supervision.FULL, slide.id, item, amount)
         return self.__source.truth(slide)
 
     def coarse(self, slide: Slide) -> Annotation:
         """The coarse annotation, also of test slides: refiners are transductive."""
         self.__check(Supervision.COARSE, slide)
-        annotation = self.__source.coarse(slide)
-        self.__ledger.record(Supervision.COARSE, slide.id, "coarse", annotation.count())
+        annotation, tiles = self.__source.coarse(slide), _tiles(slide)
+        item, amount = ("coarse", annotation.count()) if tiles is None else (TILES, tiles)
+        self.__ledger.record(Supervision.COARSE, slide.id, item, amount)
         return annotation
 
     def review(self, slide: Slide, grid: Grid, row: int, col: int, *, share: float | None = None) -> int:
@@ -215,6 +221,19 @@ class Labels:
         if limit.per_slide is not None and self.__ledger.count(kind, slide.id) >= limit.per_slide:
             what = f"{self.__owner} asked for more than its {limit.per_slide} {kind} labels of slide {slide.id!r}"
             raise BudgetError(what)
+
+
+def _tiles(slide: Slide, x: int = 0, y: int = 0, width: int | None = None, height: int | None = None) -> int | None:
+    """How many tiles a region of a patch set touches, by default all of it; None for a slide that is no patch set."""
+    from benchmark.slides import PatchSet
+
+    if not isinstance(slide, PatchSet):
+        return None
+    spans = []
+    for start, length, most in ((x, width, slide.size[0]), (y, height, slide.size[1])):
+        end = most if length is None else min(most, start + length)
+        spans.append(max(0, -(-end // slide.side) - max(0, start) // slide.side))
+    return spans[0] * spans[1]
 
 
 @dataclass(frozen=True)

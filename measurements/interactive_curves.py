@@ -1,33 +1,45 @@
 """Strategies of interactive annotation against one another: curves over reviews, and reviews to 95 % of the ceiling.
 
-    python measurements/interactive_curves.py --dataset pcam --data ROOT [--seeds 0,1,2,3,4] [--jobs 2]
-        [--method cnfp,entropy,random,…] [--preset quick] [--set search=slide …] [--part held_out]
+    python measurements/interactive_curves.py --dataset pcam --data ROOT [--seeds 0,1,2,3,4] [--cache DIR]
+        [--method cnfp,entropy,random,…] [--preset quick] [--set reviews=10 …] [--part held_out]
+        [--classes NORM,STR,TUM] [--plot FILE.png]
 
-Runs every strategy with every seed (finished runs are not run again), and the ceiling: the same nets tuned once on the
-class of every searched cell (`--set reviews=100000`, one round). Prints macro F1 at some numbers of reviews as
-mean ± 95 % t-interval over seeds, area, reviews to 95 % of the ceiling, and from when on CNFP is above the others for
-good: the mean of the differences paired by seed.
+Every strategy annotates with every seed as in `bench run`, in this process and without a store; its stage is kept in
+the cache, so that a second call, or one after a kill, goes on. The ceiling of held-out cells: the same nets tuned once
+on the class of every searched cell. That of `delivered` is 1: all cells reviewed. Prints macro F1 (over `--classes`,
+by default all) at some numbers of reviews as mean ± 95 % t-interval over seeds, area, reviews to 95 % of the ceiling,
+and from when on CNFP is above the others for good: the mean of the differences paired by seed.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from benchmark.effort import Curve, area, reviews_to
-from benchmark.notebook import results
-from benchmark.stored import MissingError, effort_curves
-from benchmark.tracking.artifacts import StoreArtifacts
-from benchmark.tracking.store import Tracker
+from benchmark.config import RunRequest
+from benchmark.context import SilentReporter
+from benchmark.datahome import cache_home
+from benchmark.dataset import Split
+from benchmark.effort import Curve, area, logged_curves, mean_over_slides, reviews_to
+from benchmark.running.appraise import Appraiser
+from benchmark.running.attempt import context_of
+from benchmark.running.device import prepare
+from benchmark.running.evaluate import Examination
+from benchmark.running.job import open_job
+from benchmark.running.plan import plan
+from benchmark.seeds import seed_of
+from benchmark.supervision import Ledger
 
 STRATEGIES = "cnfp,entropy,random,margin,top-k,front-mid-end,cnfp-fme,coreset"
-CEILING = ("sessions=1", "rounds=1", "reviews=100000", "max_steps=400", "evaluate_every=0")
-SHOWN = (10, 25, 50, 100, 150, 200, 250)
+CEILING = {"sessions": "1", "rounds": "1", "reviews": "100000", "max_steps": "400", "evaluate_every": "0"}
+SHOWN = (10, 20, 50, 100, 150, 200, 250)
+
+Seeds = Mapping[int, Curve]
 
 
 def parsed() -> argparse.Namespace:
@@ -39,39 +51,45 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--set", action="append", default=[], dest="settings")
-    parser.add_argument("--jobs", default="2")
     parser.add_argument("--part", default="held_out", choices=["held_out", "unreviewed", "delivered"])
-    parser.add_argument("--only-show", action="store_true", help="run nothing, show what the store has")
+    parser.add_argument("--classes", help="classes over which F1 is averaged, where the data lack some")
+    parser.add_argument("--cache", type=Path, default=cache_home())
+    parser.add_argument("--plot", type=Path, help="also draw the curves into this file")
     return parser.parse_args()
 
 
-def run(options: argparse.Namespace, method: str, settings: Iterable[str]) -> None:
-    """One matrix of runs."""
-    command = [sys.executable, "-m", "benchmark", "run", "--method", method, "--dataset", options.dataset]
-    command += ["--data", options.data, "--preset", options.preset, "--seeds", options.seeds, "--jobs", options.jobs]
-    subprocess.run([*command, *(part for each in settings for part in ("--set", each))], check=True)
+def curve(options: argparse.Namespace, method: str, seed: int, settings: Mapping[str, str]) -> Curve:
+    """Macro F1 over reviews of one annotation."""
+    began = time.perf_counter()
+    request = RunRequest(
+        method=method,
+        dataset=options.dataset,
+        data=options.data,
+        preset=options.preset,
+        settings=tuple(f"{key}={value}" for key, value in settings.items()),
+        seeds=(seed,),
+        device="cpu",
+    )
+    (spec,) = plan(request)
+    job = open_job(spec, options.cache)
+    prepare("cpu", seed_of("run", seed))
+    ledger, reporter, slides = Ledger(), SilentReporter(), job.slides(Split.TEST)
+    appraiser = Appraiser(job.seen, slides)
+    context = context_of(job, ledger, reporter, "cpu", Examination(job.seen), appraiser)
+    job.method.fit(job.view(Split.TRAIN, ledger), job.view(Split.VALIDATION, ledger), context)
+    if job.method.transductive():
+        for slide in slides:
+            job.method.predict(slide, job.labels(Split.TEST, ledger), context)
+    logs = [*reporter.history, *mean_over_slides(reporter.history, [slide.id for slide in slides])]
+    curves = logged_curves(logs)
+    names = [f"f1_{name}" for name in options.classes.split(",")] if options.classes else ["f1_macro"]
+    parts = [dict(curves[f"{options.part}/{name}"]) for name in names]
+    took = time.perf_counter() - began
+    print(f"  {method} seed {seed}: {ledger.totals()['reviews']} answers, {took:.0f} s", flush=True)
+    return [(reviews, float(np.mean([part[reviews] for part in parts]))) for reviews in sorted(parts[0])]
 
 
-def curves(options: argparse.Namespace) -> dict[tuple[str, bool], dict[int, Curve]]:
-    """(method, whether it is the ceiling) → seed → macro F1 over reviews, of the runs in the store."""
-    tracker = Tracker()
-    frame = results(dataset=options.dataset, method=options.method.split(","))
-    frame = frame[(frame.state == "ok") & (frame.preset == options.preset) & ~frame.synthetic]
-    ours, full = set(options.settings), {*options.settings, *CEILING}
-    kept: dict[tuple[str, bool], dict[int, Curve]] = {}
-    with StoreArtifacts(tracker) as artifacts:
-        for run_id, row in frame.iterrows():
-            if set(row.variant.split()) not in (ours, full):
-                continue
-            try:
-                curve = effort_curves(artifacts, tracker.find(str(run_id)))[f"{options.part}/f1_macro"]
-            except (MissingError, KeyError):
-                continue
-            kept.setdefault((row.method, set(row.variant.split()) == full), {}).setdefault(int(row.seed), curve)
-    return kept
-
-
-def interval(values: list[float]) -> str:
+def interval(values: Sequence[float]) -> str:
     """`mean ± half` of the 95 % t-interval."""
     if len(values) < 2:
         return f"{values[0]:.3f}" if values else "–"
@@ -79,39 +97,57 @@ def interval(values: list[float]) -> str:
     return f"{np.mean(values):.3f} ± {half:.3f}"
 
 
-def from_when_on(ours: dict[int, Curve], theirs: dict[int, Curve]) -> str:
+def from_when_on(ours: Seeds, theirs: Seeds) -> str:
     """From how many reviews on the mean difference, paired by seed, stays above 0."""
-    seeds = sorted(ours.keys() & theirs.keys())
-    steps = sorted(set.intersection(*({x for x, _ in curve[seed]} for curve in (ours, theirs) for seed in seeds)))
-    mean = [np.mean([dict(ours[seed])[step] - dict(theirs[seed])[step] for seed in seeds]) for step in steps]
+    steps = sorted(set.intersection(*({x for x, _ in curves[seed]} for curves in (ours, theirs) for seed in curves)))
+    mean = [np.mean([dict(ours[seed])[step] - dict(theirs[seed])[step] for seed in ours]) for step in steps]
     above = [step for number, step in enumerate(steps) if min(mean[number:]) > 0]
-    areas = [area(ours[seed]) - area(theirs[seed]) for seed in seeds]
     when = f"from {above[0]} reviews on" if above else "never for good"
-    return f"{when}; area {interval(areas)}"
+    return f"{when}; area {interval([area(ours[seed]) - area(theirs[seed]) for seed in ours])}"
+
+
+def draw(path: Path, by_method: Mapping[str, Seeds], goal: float | None) -> None:
+    """Mean curves of all strategies."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for method, seeds in by_method.items():
+        steps = sorted(set.intersection(*({x for x, _ in each} for each in seeds.values())))
+        axes.plot(steps, [np.mean([dict(each)[step] for each in seeds.values()]) for step in steps], label=method)
+    if goal is not None:
+        axes.axhline(goal, color="grey", linestyle="--")
+    axes.set(xlabel="reviews", ylabel="macro F1")
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=120)
 
 
 def main() -> None:
-    """Run, then print the table."""
+    """Annotate, then print the tables."""
     options = parsed()
-    if not options.only_show:
-        run(options, "random", [*options.settings, *CEILING])
-        run(options, options.method, options.settings)
-    kept = curves(options)
-    full = [curve[-1][1] for curve in kept.pop(("random", True), {}).values()]
-    goal = 0.95 * float(np.mean(full)) if full else None
-    ceiling = "no run" if goal is None else interval(full)
-    print(f"ceiling (all cells labelled): macro F1 {ceiling}, {options.part}")
+    settings = dict(each.split("=", 1) for each in options.settings)
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    full: list[float] = [1.0] if options.part == "delivered" else []
+    by_method: dict[str, dict[int, Curve]] = {method: {} for method in options.method.split(",")}
+    for seed in seeds:
+        if options.part != "delivered":
+            full.append(curve(options, "random", seed, {**settings, **CEILING})[-1][1])
+        for method, curves in by_method.items():
+            curves[seed] = curve(options, method, seed, settings)
+    goal = 0.95 * float(np.mean(full))
+    print(f"\nceiling (all cells labelled): macro F1 {interval(full)}, {options.part}; 95 % of it: {goal:.3f}")
     print("| strategy | seeds |", " | ".join(f"{n} reviews" for n in SHOWN), "| area | reviews to 95 % of it |")
     print("|---|---|" + "---|" * (len(SHOWN) + 2))
-    for (method, _), by_seed in kept.items():
-        cells = [interval([dict(curve)[n] for curve in by_seed.values() if n in dict(curve)]) for n in SHOWN]
-        needed = [None if goal is None else reviews_to(curve, goal) for _, curve in sorted(by_seed.items())]
+    for method, curves in by_method.items():
+        cells = [interval([dict(each)[n] for each in curves.values() if n in dict(each)]) for n in SHOWN]
+        needed = [reviews_to(each, goal) for each in curves.values()]
         told = ", ".join("not reached" if each is None else str(each) for each in needed)
-        areas = interval([area(curve) for curve in by_seed.values()])
-        print(f"| {method} | {len(by_seed)} |", " | ".join(cells), f"| {areas} | {told} |")
-    for (method, _), by_seed in kept.items():
-        if method != "cnfp" and ("cnfp", False) in kept:
-            print(f"cnfp above {method}: {from_when_on(kept['cnfp', False], by_seed)}")
+        print(f"| {method} | {len(curves)} |", " | ".join(cells), end="")
+        print(f" | {interval([area(each) for each in curves.values()])} | {told} |")
+    for method, curves in by_method.items():
+        if "cnfp" in by_method and method != "cnfp":
+            print(f"cnfp above {method}: {from_when_on(by_method['cnfp'], curves)}")
+    if options.plot:
+        draw(options.plot, by_method, goal)
 
 
 if __name__ == "__main__":

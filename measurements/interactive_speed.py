@@ -17,7 +17,6 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,12 +78,6 @@ class MapsOnDisk:
         import torch
 
         return torch.from_numpy(np.asarray(self.values[numbers])).view(len(numbers), *self.shape)
-
-    def stream(self, numbers: NDArray[np.int64], size: int = 512) -> Iterator[tuple[slice, Tensor]]:
-        """The maps of many items in pieces."""
-        for start in range(0, len(numbers), size):
-            part = numbers[start : start + size]
-            yield slice(start, start + len(part)), self.maps(part)
 
 
 def peak_mib() -> float:

@@ -116,6 +116,8 @@ def begun(served, page):
 
 
 def test_keys_undo_reload_and_two_tabs(served, browser, tab):
+    shapes = tab.eval_on_selector_all("#grid button", "all => all.map(one => one.offsetHeight / one.offsetWidth)")
+    assert len(shapes) > 9 and shapes == pytest.approx([1] * len(shapes), abs=0.05), "patches are shown whole"
     begun(served, tab)
     assert len(served.session.record.examples) == 2
     first = current(tab)

@@ -10,7 +10,7 @@ import pytest
 from fitting import Reporter
 from scipy import stats
 
-from benchmark.config import resolve
+from benchmark.config import RunRequest, resolve
 from benchmark.context import ClassMap, Context
 from benchmark.dataset import Split
 from benchmark.effort import area, logged_curves, mean_over_slides, reviews_to, summary_of
@@ -20,6 +20,8 @@ from benchmark.registry import datasets, methods
 from benchmark.reporting.report.effort_chart import Band, shown_part
 from benchmark.reporting.report.looks import look
 from benchmark.running.appraise import Appraiser, class_metrics
+from benchmark.running.job import open_job
+from benchmark.running.plan import plan
 from benchmark.supervision import Labels, Ledger, View
 
 SMALL = {"sessions": 1, "rounds": 2, "reviews": 2, "queries": 1, "epochs": 1}
@@ -180,10 +182,20 @@ def test_a_slide_without_tissue_is_blank(world, tmp_path, monkeypatch):
         Trial(slides, tmp_path)
 
 
-def test_an_unknown_class_is_refused_before_anything_is_computed(world, tmp_path):
-    with pytest.raises(ConfigError, match="unknown class 'TUMOR'"):
-        Trial(world("crc"), tmp_path, query_class="TUMOR")
-    assert not list(tmp_path.rglob("values.npy"))
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("query_class=TUMOR", "unknown class 'TUMOR'"),
+        ("feedback=relevant", "feedback=relevant would mix 9 classes"),
+        ("expert_answers=nowhere.jsonl", "expert_answers"),
+    ],
+)
+def test_settings_that_cannot_be_met_are_refused_while_the_run_is_planned(world, tmp_path, setting, message):
+    asked = ("random", "crc", "smoke", (setting,))
+    request = RunRequest(*asked, data=str(world("crc").root), device="cpu", store=f"sqlite:///{tmp_path}/store.db")
+    with pytest.raises(ConfigError, match=message):
+        open_job(plan(request)[0], tmp_path)
+    assert not list(tmp_path.iterdir()), "nothing was computed or stored"
 
 
 def test_relevant_or_not_tells_one_class_from_the_others(world, tmp_path):
@@ -199,6 +211,16 @@ def test_several_slides_are_searched_together(world, tmp_path):
     trial = Trial(slides, tmp_path, "random", reviews=12, queries=2)
     reviewed = {slide for _, slide, _ in trial.ledger.answers}
     assert len(reviewed) > 2 and reviewed <= {slide.id for slide in slides.slides(Split.TRAIN)}
+
+
+def test_across_slides_the_slide_of_the_queries_is_not_searched(world, tmp_path):
+    slides = world("camelyon16")
+    trial = Trial(slides, tmp_path, reviews=500, rounds=1, queries=2, query_slides=1)
+    asked = [slide for _, slide, _ in trial.ledger.answers]
+    assert asked[0] == asked[1] and asked[0] not in asked[2:], "two queries of one slide, then the others alone"
+    assert len(set(asked)) == len(slides.slides(Split.TRAIN)), "all of them"
+    with pytest.raises(ConfigError, match="it belongs to search=train"):
+        Trial(slides, tmp_path, search="slide", query_slides=1, fit=False)
 
 
 def test_strategies_that_share_a_cache_share_no_result(world, tmp_path):

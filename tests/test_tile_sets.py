@@ -14,6 +14,7 @@ from benchmark.datasets.tiles.crc import OFFICIAL, TISSUES, Crc, CrcOptions
 from benchmark.datasets.tiles.pcam import Pcam, PcamOptions
 from benchmark.errors import DataError
 from benchmark.slides import PatchSet
+from benchmark.supervision import Labels, Ledger, Supervision
 
 TRAIN, TEST = "NCT-CRC-HE-100K", "CRC-VAL-HE-7K"
 
@@ -47,6 +48,35 @@ def test_a_split_is_one_set_whose_cells_have_the_class_of_their_folder(miniature
     assert len(names) == sum(len(crc.slides(split)[0].tiles) for split in Split)
     assert {Path(name).suffix for name in names} == {".tif", ".png"}
     assert "patients are not named" in " ".join(crc.reading_notes(crc.slides(Split.TRAIN)[0]))
+
+
+@pytest.mark.parametrize("kind", [Supervision.FULL, Supervision.COARSE, Supervision.PATCH, Supervision.REVIEW])
+def test_the_class_of_a_tile_counts_as_one_label_and_no_pixels(miniatures, kind) -> None:
+    crc, ledger = Crc(miniatures["crc"], CrcOptions()), Ledger()
+    (slide,) = crc.slides(Split.TRAIN)
+    labels = Labels(crc, [slide], {kind}, ledger)
+    for _ in range(2):
+        if kind is Supervision.FULL:
+            labels.full(slide)
+        elif kind is Supervision.COARSE:
+            labels.coarse(slide)
+        elif kind is Supervision.PATCH:
+            labels.patch(slide, slide.grid)
+        else:
+            [labels.review(slide, slide.grid, *cell) for cell in np.ndindex(slide.shape)]
+    counter = "reviews" if kind is Supervision.REVIEW else "patch_labels"
+    assert {name: count for name, count in ledger.totals().items() if count} == {counter: len(slide.tiles)}
+
+
+def test_a_fine_mask_of_tiles_counts_the_tiles_it_touches(miniatures) -> None:
+    crc, ledger = Crc(miniatures["crc"], CrcOptions()), Ledger()
+    (slide,) = crc.slides(Split.TRAIN)
+    labels, side = Labels(crc, [slide], {Supervision.PIXEL}, ledger), crc.side
+    labels.pixel(slide, side, side, side, side)
+    assert ledger.totals()["patch_labels"] == 1
+    labels.pixel(slide, -5, side // 2, side + 6, side)
+    assert ledger.totals()["patch_labels"] == 1 + 2 * 2 and not ledger.totals()["mask_pixels"]
+    assert ledger.count(Supervision.PIXEL) == 2, "budgets count patches"
 
 
 def test_virtual_slides_are_negative_without_tumour(miniatures) -> None:

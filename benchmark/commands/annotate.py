@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.commands import complete
-from benchmark.commands.service import Store
+from benchmark.commands.options import Cache, DataRoot, Device, Settings, Store
 from benchmark.commands.session import Session
 
 if TYPE_CHECKING:
@@ -44,10 +44,7 @@ def annotate(
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Parameters of the method.", autocompletion=complete.preset)
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A parameter or dataset option (bench info NAME); repeatable."),
-    ] = None,
+    settings: Settings = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Outlines to begin with: GeoJSON, ASAP or ImageScope XML.")
     ] = None,
@@ -56,16 +53,10 @@ def annotate(
     port: Annotated[int, typer.Option(metavar="N", help="Port of the page; 0: any that is free.")] = 0,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     seed: Annotated[int, typer.Option(metavar="INT", min=0, help="Seed.")] = 0,
-    device: Annotated[
-        str | None, typer.Option(metavar="DEV", help="auto, cpu, cuda or cuda:N.", autocompletion=complete.device)
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="ROOT", help="Folder of the data, or: synthetic. Default: BENCH_DATA, ./data.")
-    ] = None,
+    device: Device = None,
+    data: DataRoot = None,
     store: Store = None,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
-    ] = None,
+    cache: Cache = None,
 ) -> None:
     """Review the patches that a method asks about, in the browser; what comes of it is a run."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.commands import complete
+from benchmark.commands.options import DataRoot
 from benchmark.registry import datasets, methods
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ def audit(
             metavar="DATASET", help="A dataset (bench list datasets).", autocompletion=complete.dataset_name
         ),
     ],
-    data: Annotated[
-        str | None, typer.Option(metavar="ROOT", help="Folder of the data, or: synthetic. Default: BENCH_DATA, ./data.")
-    ] = None,
+    data: DataRoot = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A dataset option, or a parameter of --method; repeatable."),

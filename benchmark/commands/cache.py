@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.commands.options import Cache
 from benchmark.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Show the cache, delete parts of it, export its features.",
 )
-
-Cache = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
-]
 
 PRUNE = """\
 Examples:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.commands.service import Store
+from benchmark.commands.options import Store
 
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset

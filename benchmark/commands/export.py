@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands.service import Store
+from benchmark.commands.options import Store
 
 EXAMPLES = """\
 Examples:

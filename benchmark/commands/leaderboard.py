@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.commands import complete
-from benchmark.commands.service import Store
+from benchmark.commands.options import Store
 from benchmark.errors import ConfigError
 
 if TYPE_CHECKING:

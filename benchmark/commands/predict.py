@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.commands import complete
-from benchmark.commands.service import Store
+from benchmark.commands.options import Cache, Store
 
 EXAMPLES = """\
 Examples:
@@ -47,9 +47,7 @@ def predict(
     ] = "auto",
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Slides at a time.")] = 1,
     store: Store = None,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
-    ] = None,
+    cache: Cache = None,
     force: Annotated[bool, typer.Option("--force", help="Repeat what is done; write into any folder.")] = False,
 ) -> None:
     """Score new slides with the model of a run."""

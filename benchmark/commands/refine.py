@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.commands import complete
-from benchmark.commands.service import Store
+from benchmark.commands.options import Cache, Store
 
 EXAMPLES = """\
 Examples:
@@ -56,9 +56,7 @@ def refine(
     ] = "auto",
     store: Store = None,
     track: Annotated[bool, typer.Option("--track/--no-track", help="Keep the run in MLflow.")] = True,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
-    ] = None,
+    cache: Cache = None,
     force: Annotated[bool, typer.Option("--force", help="Also write into a folder that is not empty.")] = False,
 ) -> None:
     """Refine a rough outline of your own slides."""

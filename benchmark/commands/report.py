@@ -17,7 +17,7 @@ from benchmark.commands.leaderboard import (
     Tags,
     chosen,
 )
-from benchmark.commands.service import Store
+from benchmark.commands.options import Store
 
 EXAMPLES = """\
 Examples:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from benchmark.commands import complete
+from benchmark.commands.options import Cache, DataRoot, Device, Settings, Store
 from benchmark.commands.session import Session
 from benchmark.errors import ConfigError
 
@@ -49,10 +50,7 @@ def run(
         str | None,
         typer.Option(metavar="NAME", help="Parameters: quick (default), paper, smoke.", autocompletion=complete.preset),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A parameter or dataset option (bench info NAME); repeatable."),
-    ] = None,
+    settings: Settings = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML file of a run; command-line options override it.")
     ] = None,
@@ -69,21 +67,13 @@ def run(
     ] = False,
     seed: Annotated[int | None, typer.Option(metavar="INT", help="Seed (default 0).")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Several seeds: 0,1,2.")] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="DEV", help="auto, cpu, cuda or cuda:N.", autocompletion=complete.device)
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="ROOT", help="Folder of the data, or: synthetic. Default: BENCH_DATA, ./data.")
-    ] = None,
+    device: Device = None,
+    data: DataRoot = None,
     synthetic_slides: Annotated[
         int | None, typer.Option(metavar="N", help="Slides of the miniature with --data synthetic.")
     ] = None,
-    store: Annotated[
-        str | None, typer.Option(metavar="URI", help="MLflow store. Default: MLFLOW_TRACKING_URI, sqlite:///mlflow.db.")
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
-    ] = None,
+    store: Store = None,
+    cache: Cache = None,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", metavar="N", help="Runs in parallel; 0: in this process, for a debugger.")
     ] = 1,

@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-Store = Annotated[
-    str | None, typer.Option(metavar="URI", help="MLflow store. Default: MLFLOW_TRACKING_URI, sqlite:///mlflow.db.")
-]
+from benchmark.commands.options import Store
 
 
 def ui(

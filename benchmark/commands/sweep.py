@@ -11,8 +11,8 @@ import typer
 from typer.core import TyperGroup
 
 from benchmark.commands import complete
+from benchmark.commands.options import Cache, Device, Store
 from benchmark.commands.run import Features, chosen_seeds, features_setting
-from benchmark.commands.service import Store
 from benchmark.commands.session import Session
 from benchmark.errors import ConfigError
 
@@ -95,17 +95,13 @@ def run(
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Seeds of the closing test: 0,1,2.")] = None,
     test: Annotated[bool, typer.Option("--test/--no-test", help="Test the winner once the trials are done.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the search space, run nothing.")] = False,
-    device: Annotated[
-        str | None, typer.Option(metavar="DEV", help="auto, cpu, cuda or cuda:N.", autocompletion=complete.device)
-    ] = None,
+    device: Device = None,
     data: Annotated[str | None, typer.Option(metavar="ROOT", help="Folder of the data, or: synthetic.")] = None,
     synthetic_slides: Annotated[
         int | None, typer.Option(metavar="N", help="Slides of the miniature with --data synthetic.")
     ] = None,
     store: Store = None,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
-    ] = None,
+    cache: Cache = None,
 ) -> None:
     """Tune a method on validation slides, or resume a study, and test the winner once."""
     from benchmark.config import RunRequest

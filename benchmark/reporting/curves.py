@@ -26,6 +26,7 @@ from benchmark.reporting.unit_square import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 Entry = tuple[str, float, int | None]
 """What `Context.log` takes: name, value, step."""
@@ -127,17 +128,18 @@ def effort(by_reviews: Mapping[str, Sequence[tuple[int, float]]], *, title: str)
     """
     shown = [name for name in EFFORT_METRICS if any(key.endswith(f"/{name}") for key in by_reviews)]
     parts = list(dict.fromkeys(key.rpartition("/")[0] for key in by_reviews))
-    drawn = figure(max(4.6, 3.4 * len(shown)), 2.9)
+    drawn = figure(max(4.6, 3.4 * len(shown)), 3.1)
     drawn.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK, fontweight="bold")
+    lines: dict[str, Line2D] = {}
     for number, metric in enumerate(shown, start=1):
         axes = drawn.add_subplot(1, len(shown), number)
         plain(axes, title=EFFORT_METRICS[metric], x="reviews")
         for colour, part in zip(CYCLE, parts, strict=False):
             if f"{part}/{metric}" in by_reviews:
                 reviews, values = zip(*by_reviews[f"{part}/{metric}"], strict=True)
-                axes.plot(reviews, values, color=colour, linewidth=1.8, label=part.replace("_", " "))
-        if number == 1:
-            axes.legend(loc="lower right", fontsize=8, frameon=False, labelcolor=INK)
+                (lines[part.replace("_", " ")],) = axes.plot(reviews, values, color=colour, linewidth=1.8)
+    # Below the panels, where no curve can run.
+    drawn.legend(lines.values(), lines, loc="outside lower left", ncols=3, fontsize=8, frameon=False, labelcolor=INK)
     return drawn
 
 

@@ -220,5 +220,6 @@ def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:
         }
     )
     job = Job(spec, method, data.dataset, data.content, data.identity, identity, cache)
+    method.check_classes(job.seen.classes)
     method.check_slides(*job.learnt_and_scored)
     return job

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,92 +10,18 @@ from numpy.typing import NDArray
 
 from benchmark.context import ClassMap
 from benchmark.errors import BudgetError
-from benchmark.slides import Grid, stream_patches
-
-from .coding import Coding
-from .loop import Loop, Query
-from .search_base import Cells, SearchBase
-from .strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from benchmark.context import Context
-    from benchmark.learning.encoders.cut import CutEncoder
     from benchmark.slides import Slide
     from benchmark.supervision import Labels
 
+    from .coding import Coding
     from .interactive_params import InteractiveParams
-    from .two_nets import TwoNets
+    from .loop import Loop
+    from .search_base import SearchBase
 
-Normalisation = tuple[list[float], list[float]]
-"""Mean and standard deviation per channel of pixels in [0, 1]."""
 Maps = dict[str, list[NDArray[np.int8]]]
-
-
-def searched_cells(slides: Sequence[Slide], params: InteractiveParams, context: Context) -> list[Cells]:
-    """The cells of some slides."""
-    return [Cells.of(slide, context, cell=params.cell, patch=params.patch) for slide in slides]
-
-
-def channel_statistics(parts: Sequence[Cells], params: InteractiveParams, context: Context) -> Normalisation | None:
-    """Mean and deviation of the searched patches as the encoder sees them; None for the encoder's own.
-
-    Sums of whole numbers, so their order does not matter.
-    """
-    if params.normalisation == "encoder" or not any(part.number for part in parts):
-        return None
-    total, squares, pixels = np.zeros(3, np.int64), np.zeros(3, np.int64), 0
-    for part in context.track(parts, "mean colour of the patches", len(parts)):
-        for batch in stream_patches(part.slide, part.patches, part.tissue, side=params.input_side):
-            values = batch.pixels.reshape(-1, 3).astype(np.int64)
-            total, squares, pixels = total + values.sum(axis=0), squares + (values**2).sum(axis=0), pixels + len(values)
-    mean = total / pixels
-    deviation = np.sqrt(np.maximum(squares / pixels - mean**2, 1.0))
-    return (mean / 255).tolist(), (deviation / 255).tolist()
-
-
-def cut(params: InteractiveParams, normalisation: Normalisation | None, context: Context) -> CutEncoder:
-    """The encoder of the parameters, cut."""
-    from benchmark.learning.encoders.cut import cut_encoder
-
-    mean, std = normalisation or (None, None)
-    return cut_encoder(
-        params.encoder,
-        trainable_from=params.trainable_from,
-        pretrained=params.encoder_pretrained,
-        weights=params.encoder_weights,
-        side=params.input_side,
-        device=context.device,
-        mean=None if mean is None else tuple(mean),
-        std=None if std is None else tuple(std),
-    )
-
-
-def look_up(
-    base: SearchBase, labels: Labels, coding: Coding, params: InteractiveParams, context: Context
-) -> list[Query]:
-    """The queries: `queries` of each wanted label, the labels taking turns; fewer where there are no more.
-
-    Over several slides in random order, evenly. None at all where the budget allows none.
-    """
-    drawn = [part for part in base.parts if labels.reviewable(part.slide)]
-    rng = context.generator("queries", base.parts[0].slide.id)
-    order = rng.permutation(len(drawn)).tolist()
-    by_label: list[list[Query]] = []
-    for label in rng.permutation(coding.wanted).tolist():
-        queries: list[Query] = []
-        for place, number in enumerate(order):
-            part, left = drawn[number], params.queries - len(queries)
-            quota = -(-left // (len(order) - place))
-            try:
-                cells = labels.examples(
-                    part.slide, part.grid, coding.index(label), quota, rng, where=part.tissue, share=params.share
-                )
-            except BudgetError:
-                cells = []
-            queries += [Query(base.number(part.slide.id, row, col), label) for row, col in cells]
-        by_label.append(queries)
-    longest = max(map(len, by_label), default=0)
-    return [queries[turn] for turn in range(longest) for queries in by_label if turn < len(queries)]
 
 
 @dataclass
@@ -200,42 +124,3 @@ class Annotation:
         codes = self.coding.indices(p.argmax(axis=1).astype(np.int64))
         for cells, classes in zip(base.parts, base.spread(codes, -1), strict=True):
             maps.setdefault(cells.slide.id, []).append(classes)
-
-
-@dataclass(frozen=True, eq=False)
-class Opened:
-    """Slides with their base and nets, ready to search."""
-
-    parts: list[Cells]
-    normalisation: Normalisation | None
-    encoder: CutEncoder
-    params: InteractiveParams
-    coding: Coding
-    context: Context
-
-    @classmethod
-    def of(cls, slides: Sequence[Slide], params: InteractiveParams, coding: Coding, context: Context) -> Opened:
-        """Some slides, normalised by their own patches where the parameters say so."""
-        parts = searched_cells(slides, params, context)
-        normalisation = channel_statistics(parts, params, context)
-        return cls(parts, normalisation, cut(params, normalisation, context), params, coding, context)
-
-    @cached_property
-    def base(self) -> SearchBase:
-        """The search base of these slides."""
-        return SearchBase(self.parts, self.encoder, self.context)
-
-    def nets(self) -> TwoNets:
-        """Two fresh nets."""
-        from .two_nets import TwoNets
-
-        return TwoNets(self.encoder, self.params, self.coding.size, self.context.device)
-
-    def loop(self, strategy: str, queries: Sequence[Query], seed: int) -> Loop:
-        """A loop over these slides, for whoever has the expert's answers."""
-        return Loop(self.base, queries, self.nets(), STRATEGIES[strategy], self.params, seed)
-
-
-def spread_map(base: SearchBase, values: NDArray[np.float32], part: int = 0) -> tuple[Grid, NDArray[np.float32]]:
-    """The values of one slide's items on its grid, NaN without tissue."""
-    return base.parts[part].grid, np.asarray(base.spread(values, np.nan)[part], np.float32)

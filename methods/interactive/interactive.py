@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmark.context import Context
     from benchmark.slides import Slide
 
-    from .annotate import Normalisation, Opened
+    from .opened import Normalisation, Opened
     from .search_base import SearchBase
     from .stepwise import Stepwise
     from .two_nets import TwoNets
@@ -79,9 +79,12 @@ class Interactive(Method[InteractiveParams]):
         params = self.params
         return (seen_by(params.encoder, pretrained=params.encoder_pretrained, weights=params.encoder_weights),)
 
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Refuse a query of an unknown class, and feedback that would mix classes."""
+        Coding.of(self.params, tuple(classes))
+
     def fit(self, train: View, validation: View, context: Context) -> None:
         """With search=train, the stage "annotate": all sessions on the training slides."""
-        Coding.of(self.params, context.classes)  # settings that cannot be met are refused before anything is computed
         if not self.transductive():
             self._learnt = context.stage(self._stage(), lambda: self._cohort(train, context), uses=FIELDS)
             self._ready = None
@@ -115,7 +118,7 @@ class Interactive(Method[InteractiveParams]):
 
     def _cohort(self, train: View, context: Context) -> dict[str, Any]:
         """All sessions on the training slides; curves are watched on test slides."""
-        from .annotate import Opened
+        from .opened import Opened
 
         coding = Coding.of(self.params, context.classes)
         slides = [slide for slide in train if train.labels.reviewable(slide)]
@@ -131,42 +134,38 @@ class Interactive(Method[InteractiveParams]):
 
     def _alone(self, slide: Slide, labels: Labels, context: Context) -> dict[str, Any]:
         """All sessions on one slide."""
-        from .annotate import Opened
+        from .opened import Opened
 
-        opened = Opened.of([slide], self.params, Coding.of(self.params, context.classes), context)
-        if not len(opened.base):
-            raise BlankSlideError(f"slide {slide.id!r} has no tissue cell to review")
+        opened = Opened.alone(slide, self.params, context)
         return self._sessions(opened, labels, context, alone=slide, held_out=None)
 
     def _sessions(
         self, opened: Opened, labels: Labels, context: Context, *, alone: Slide | None, held_out: SearchBase | None
     ) -> dict[str, Any]:
-        from .annotate import Annotation, look_up
+        from .annotate import Annotation
 
-        coding, params = opened.coding, self.params
-        queries = look_up(opened.base, labels, coding, params, context)
-        loop = opened.loop(self.name, queries, context.seed_for("interactive", *([alone.id] if alone else [])))
-        annotation = Annotation(loop, labels, coding, params, context, alone, held_out)
-        result = annotation.run() if queries else {"maps": {}, "stopped": NO_QUERY}
+        coding, loop = opened.coding, opened.begin(self.name, labels, alone)
+        annotation = Annotation(loop, labels, coding, self.params, context, alone, held_out)
+        result = annotation.run() if loop.queries else {"maps": {}, "stopped": NO_QUERY}
         probabilities = None
         if alone is not None:
             nothing = np.zeros((len(opened.base), coding.size), np.float32)
             nothing[:, 0] = 1.0
-            probabilities = loop.probabilities() if queries else nothing
+            probabilities = loop.probabilities() if loop.queries else nothing
         nets = loop.nets.state() if loop.trained and alone is None else None
         normalisation = None if opened.normalisation is None else list(opened.normalisation)
         return {**result, "probabilities": probabilities, "nets": nets, "normalisation": normalisation}
 
     def _base(self, slides: Sequence[Slide], opened: Opened, context: Context) -> SearchBase:
         """Other slides, normalised like those searched."""
-        from .annotate import searched_cells
+        from .opened import searched_cells
         from .search_base import SearchBase
 
         return SearchBase(searched_cells(slides, self.params, context), opened.encoder, context)
 
     def _restored(self, context: Context) -> tuple[Opened, TwoNets]:
         """Encoder and nets as `fit` left them."""
-        from .annotate import Opened, cut
+        from .opened import Opened, cut
 
         assert self._learnt is not None
         if self._ready is None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import FilePath, model_validator
 
 from benchmark.learning.encoders.encoder_names import EncoderName
 from benchmark.method import Params, param
@@ -31,6 +30,13 @@ class InteractiveParams(Params):
     rounds: int = param(5, "rounds of a session", symbol="r", source=PAPER, ge=1, given=True)
     reviews: int = param(10, "reviews of a round", symbol="K", source=PAPER, ge=1, given=True)
     queries: int = param(10, "queries that the expert looks up, per class", source=PAPER, ge=1, given=True)
+    query_slides: int | None = param(
+        None,
+        "slides that queries come from and that are then not searched (the paper across slides: 1); none: any slide",
+        source=DOCS,
+        ge=1,
+        given=True,
+    )
     budget: int | None = param(
         None,
         "most answers of the expert, queries included, per slide with search=slide; none: all sessions",
@@ -64,7 +70,7 @@ class InteractiveParams(Params):
     expert_seconds: float = param(
         0.0, "what an answer of the simulated expert takes", unit="s", source=DOCS, ge=0.0, given=True
     )
-    expert_answers: Path | None = param(
+    expert_answers: FilePath | None = param(
         None, "file of answers (JSON lines) to replay instead of the truth", source=DOCS, given=True
     )
     cell: int | None = param(
@@ -75,7 +81,7 @@ class InteractiveParams(Params):
     )
     encoder: EncoderName = param("resnet18", "encoder, of the catalogue or of timm", source=PAPER)
     encoder_pretrained: bool = param(True, "start from the encoder's published weights", source=PAPER, given=True)
-    encoder_weights: Path | None = param(None, "local file with the encoder's weights", source=DOCS, given=True)
+    encoder_weights: FilePath | None = param(None, "local file with the encoder's weights", source=DOCS, given=True)
     input_side: int = param(
         224, "side of a patch as the encoder sees it", unit="px", source=PAPER, ge=32, multiple_of=32
     )
@@ -117,6 +123,8 @@ class InteractiveParams(Params):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.query_slides is not None and self.search == "slide":
+            raise ValueError("query_slides sets slides apart to search others: it belongs to search=train")
         if self._errs_on_record:
             raise ValueError("expert_answers replays a file: expert_error and expert_fatigue belong to the simulation")
         return self

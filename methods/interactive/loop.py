@@ -70,7 +70,12 @@ class Loop:
         strategy: Strategy,
         params: InteractiveParams,
         seed: int,
+        closed: Sequence[Numbers] = (),
     ) -> None:
+        """`closed`: items that are never proposed."""
+        self._open = np.ones(len(base), np.bool_)
+        for items in closed:
+            self._open[items] = False
         self.base, self.queries, self.nets = base, list(queries), nets
         self._strategy, self._params, self._seed = strategy, params, seed
         self.session, self.round = 0, 0
@@ -98,9 +103,9 @@ class Loop:
 
     @property
     def unreviewed(self) -> Numbers:
-        """The set S: items that are neither queries nor reviewed, ascending."""
+        """The set S: items that are neither queries, reviewed nor closed, ascending."""
         known = [query.item for query in self.queries]
-        left = np.ones(len(self.base), np.bool_)
+        left = self._open.copy()
         left[[*known, *self.reviewed]] = False
         return np.flatnonzero(left).astype(np.int64)
 

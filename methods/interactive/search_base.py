@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 FINE, DEFAULT_CELL = 16, 32
 """A data set whose evaluation grid is finer than `FINE` px gets cells of `DEFAULT_CELL` px."""
-STREAMED = 512
-"""Maps that are read from disk at a time."""
 
 Numbers = NDArray[np.int64]
 T = TypeVar("T", bound=np.generic)
@@ -84,6 +82,11 @@ class SearchBase:
         row, col = self.parts[part].places[number - self.starts[part]].tolist()
         return self.parts[part], row, col
 
+    def items_beside(self, number: int) -> Numbers:
+        """All items of the slide that an item is on."""
+        part = int(np.searchsorted(self.starts, number, side="right")) - 1
+        return np.arange(self.starts[part], self.starts[part + 1])
+
     def number(self, slide: str, row: int, col: int) -> int:
         """The item at a cell. Raises `ConfigError` where there is none: no such slide, or no tissue."""
         for start, part in zip(self.starts.tolist(), self.parts, strict=False):
@@ -97,12 +100,6 @@ class SearchBase:
         import torch
 
         return torch.from_numpy(self.rows.take(numbers)).view(len(numbers), *self._encoder.shape)
-
-    def stream(self, numbers: Numbers, size: int = STREAMED) -> Iterator[tuple[slice, torch.Tensor]]:
-        """The maps of many items in pieces; memory is bounded by `size`."""
-        for start in range(0, len(numbers), size):
-            part = numbers[start : start + size]
-            yield slice(start, start + len(part)), self.maps(part)
 
     def spread(self, values: NDArray[T], missing: float) -> list[NDArray[T]]:
         """One value per item → rows × cols per slide, `missing` where there is no tissue."""

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import BlankSlideError
-
-from .annotate import Opened, look_up
-from .coding import Coding
-from .loop import Loop
+from .opened import Opened
 
 if TYPE_CHECKING:
     from benchmark.context import Context
@@ -20,18 +16,16 @@ if TYPE_CHECKING:
     from benchmark.supervision import Labels
 
     from .interactive_params import InteractiveParams
+    from .loop import Loop
 
 
 class Stepwise:
     """See `benchmark.annotating.steps.Steps`. Raises `BlankSlideError` for a slide without tissue."""
 
     def __init__(self, strategy: str, params: InteractiveParams, slide: Slide, context: Context) -> None:
-        self._strategy, self._params, self._context, self._slide = strategy, params, context, slide
-        self._coding = Coding.of(params, context.classes)
-        self._opened = Opened.of([slide], params, self._coding, context)
-        self._base = self._opened.base
-        if not len(self._base):
-            raise BlankSlideError(f"slide {slide.id!r} has no tissue cell to review", fix="choose another: --slide ID")
+        self._strategy, self._params, self._slide = strategy, params, slide
+        self._opened = Opened.alone(slide, params, context)
+        self._coding, self._base = self._opened.coding, self._opened.base
         self._cells = self._base.parts[0]
         self._loop: Loop | None = None
 
@@ -80,11 +74,9 @@ class Stepwise:
 
     def begin(self, labels: Labels) -> int:
         """Look up the examples, in the order of a run, and open the first batch; returns how many there are."""
-        queries = look_up(self._base, labels, self._coding, self._params, self._context)
-        seed = self._context.seed_for("interactive", self._slide.id)
-        self._loop = self._opened.loop(self._strategy, queries, seed)
+        self._loop = self._opened.begin(self._strategy, labels, self._slide)
         self._loop.look_ahead = 2 * self._params.reviews
-        return len(queries)
+        return len(self._loop.queries)
 
     @property
     def place(self) -> tuple[int, int]:

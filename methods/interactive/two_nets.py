@@ -25,20 +25,23 @@ Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 State = dict[str, Any]
 
+SHOWN, SHOWN_TO_GPU = 32, 512
+"""Maps that a net is shown at once to embed or classify them."""
+
 
 class MapSource(Protocol):
     """Stored maps under numbers, see `search_base.SearchBase`."""
 
-    def stream(self, numbers: Numbers) -> Iterator[tuple[slice, Tensor]]:
-        """The maps of some items in pieces, each with its place among `numbers`."""
+    def maps(self, numbers: Numbers) -> Tensor:
+        """The maps of some items, n × shape."""
         ...
 
 
 class TwoNets:
     """f_ret: maps → embeddings n × d. f_cl: maps → logits n × C. Normalisation layers stay in evaluation mode.
 
-    So the embedding of a patch does not depend on the batch it is in. `seen`: the classes f_cl has learnt; the others
-    are never predicted.
+    Maps are embedded and classified in batches of one shape, so on the CPU the result for a patch has the same bits
+    whatever its neighbours. `seen`: the classes f_cl has learnt; the others are never predicted.
     """
 
     def __init__(self, encoder: CutEncoder, params: InteractiveParams, classes: int, device: str) -> None:
@@ -143,10 +146,15 @@ class TwoNets:
         return np.asarray(torch.softmax(logits, dim=1).numpy(), np.float32)
 
     def _outputs(self, net: nn.Module, base: MapSource, numbers: Numbers, width: int) -> Floats:
+        # The kernels of convolutions and products are chosen by the shape of the batch, and round differently.
+        size = SHOWN if self.device.type == "cpu" else SHOWN_TO_GPU
         outputs = np.empty((len(numbers), width), np.float32)
         with torch.inference_mode():
-            for place, maps in base.stream(numbers):
-                outputs[place] = net(maps.to(self.device)).cpu().numpy()
+            for start in range(0, len(numbers), size):
+                maps = base.maps(numbers[start : start + size])
+                shown = torch.zeros(size, *maps.shape[1:], device=self.device)
+                shown[: len(maps)] = maps
+                outputs[start : start + size] = net(shown)[: len(maps)].cpu().numpy()
         return outputs
 
     def state(self) -> State:

@@ -497,7 +497,7 @@ async function begin() {
   about = (await ask("api/about")).content;
   document.title = `${about.slide} – bench annotate`;
   at("slide").textContent = about.slide;
-  at("method").textContent = `${about.method} · ${about.items} patches of ${about.patch} px`;
+  at("method").textContent = at("method").title = `${about.method} · ${about.items} patches of ${about.patch} px`;
   drawClasses();
   at("picture").src = `${base}overview.jpg`;
   const image = at("layer"), grid = about.grid;
