@@ -250,6 +250,7 @@ def test_whatever_a_plug_in_does_its_run_ends_with_the_reason_and_the_others_go_
     assert code == 1 and "Traceback" not in output, output
     runs = {run.params["how"]: (run.status, run.tag("reason") or "") for run in stored(store)}
     assert runs == ENDS, output
+    assert len({run.tag("pid") for run in stored(store)}) == len(ENDS), "a process each"
 
 
 def test_a_third_party_method_is_listed_and_runs(command, installed, miniatures):
