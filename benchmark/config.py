@@ -15,6 +15,7 @@ from benchmark.dataset import Dataset
 from benchmark.describe import legal_range
 from benchmark.errors import ConfigError, RegistryError
 from benchmark.method import Method
+from benchmark.near_names import did_you_mean, near_names
 from benchmark.plain_yaml import read_yaml, short
 from benchmark.seeds import MOST_SEED
 
@@ -24,7 +25,8 @@ SYNTHETIC_SLIDES, FEWEST_SYNTHETIC = 24, 4
 DEFAULT_PRESET, PUBLISHED_PRESET = "quick", "paper"
 _REPLACED = ("encoder", "encoder_pretrained", "encoder_weights")
 """Parameters that features made elsewhere leave without a use."""
-_TELLING = frozenset({"value_error", "path_not_file", "path_not_directory", "multiple_of"})
+_PATHS = {"path_not_file": "file", "path_not_directory": "folder"}
+_TELLING = frozenset({"value_error", "multiple_of"})
 """Errors whose own message says more than the legal range."""
 
 
@@ -217,9 +219,8 @@ def default_preset(method: type[Method]) -> str:
 def resolve(method: type[Method], preset: str, *layers: Mapping[str, Any]) -> BaseModel:
     """The parameters of a method: its defaults, then the preset, then each layer."""
     if preset not in method.presets:
-        close = difflib.get_close_matches(preset, method.presets, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        msg = f"{method.name} has no preset {preset!r}; {hint}it has: {', '.join(method.presets)}"
+        hint = did_you_mean(near_names(preset, method.presets, most=1))
+        msg = f"{method.name} has no preset {preset!r}; {hint}{' ' * bool(hint)}it has: {', '.join(method.presets)}"
         raise ConfigError(msg, fix=f"bench info {method.name}")
     given = _by_field(method.Params, _merged(layers))
     if "features" in given and "features" not in method.Params.model_fields:
@@ -349,12 +350,21 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
                 told = mistake["msg"].removeprefix("Value error, ")
                 lines.append(f"{'.'.join(path)} = {short(mistake['input'])} is not legal: {told}")
                 continue
+            if mistake["type"] in _PATHS:
+                lines.append(f"{'.'.join(path)}: {_no_path(mistake['input'], _PATHS[mistake['type']])}")
+                continue
             allowed = legal_range(model.model_fields[name])
             reason = "" if allowed and mistake["type"] not in _TELLING else f": {mistake['msg']}"
             lines.append(f"{'.'.join(path)} = {short(mistake['input'])} is not legal{reason}; expected {allowed}")
         else:
             lines.append(mistake["msg"].removeprefix("Value error, "))
     return "; ".join(lines)
+
+
+def _no_path(given: object, kind: str) -> str:
+    """What is wrong with a path that should be a file or a folder."""
+    path = Path(str(given)).expanduser().absolute()
+    return f"{path} is no {kind}" if path.exists() else f"there is no {kind} {path}"
 
 
 def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -144,12 +144,15 @@ def dataset_facts(dataset: type[Dataset]) -> dict[str, Any]:
 
 def encoder_facts(encoder: type[Encoder]) -> dict[str, Any]:
     """Everything `bench info ENCODER` shows, as plain data."""
+    from benchmark.learning.encoders.needed import remedy
+
     absent = encoder.absent()
     return {
         "card": dataclasses.asdict(encoder.card),
         "network": {
             "weights": encoder.origin(),
             "on this machine": "yes" if absent is None else f"no: {absent}",
+            "to get them": "" if absent is None else remedy(encoder.name),
             "input": f"{encoder.side} × {encoder.side} px, {encoder.interpolation}",
             "mean": list(encoder.mean),
             "std": list(encoder.std),

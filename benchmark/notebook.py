@@ -129,8 +129,12 @@ def read_leaderboard(
     cost: CostModel | None = None,
     published: Sequence[Reference] | None = None,
     tests: bool = True,
+    options: Sequence[str] = (),
 ) -> Leaderboard:
-    """The leaderboard of a store, see `build_leaderboard`; `tests`: make the paired tests."""
+    """The leaderboard of a store, see `build_leaderboard`.
+
+    `tests`: make the paired tests. `options`: those of commands that repeat a run.
+    """
     runs = tracker.stored(metrics=needed_metrics(filters, published))
     with StoreArtifacts(tracker) as artifacts:
         return build_leaderboard(
@@ -140,6 +144,7 @@ def read_leaderboard(
             artifacts=artifacts if tests else None,
             cost=cost,
             published=published,
+            options=options,
         )
 
 

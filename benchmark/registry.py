@@ -5,7 +5,6 @@ The built-in components and those of other distributions register in the same wa
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import re
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from benchmark import discovery
 from benchmark.discovery import Entry
 from benchmark.errors import RegistryError
+from benchmark.near_names import did_you_mean, near_names
 
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset
@@ -113,8 +113,7 @@ class Registry(Generic[T]):
 
 def unknown_name(kind: str, name: str, known: list[str]) -> RegistryError:
     """The error for an unknown name, with the nearest known ones."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are: {', '.join(known) or 'none'}"
+    hint = did_you_mean(near_names(name, known)) or f"there are: {', '.join(known) or 'none'}"
     return RegistryError(f"there is no {kind} {name!r}; {hint}", fix="bench list")
 
 

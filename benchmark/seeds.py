@@ -12,11 +12,11 @@ MOST_SEED = 2**63 - 1
 """The largest seed, wherever one is given; the smallest is 0."""
 
 
-def require_seed(seed: int) -> int:
-    """The seed. Raises `ConfigError` unless it is in 0 … `MOST_SEED`."""
+def require_seed(seed: int, option: str = "--seed") -> int:
+    """The seed that `option` gave. Raises `ConfigError` unless it is in 0 … `MOST_SEED`."""
     if not 0 <= seed <= MOST_SEED:
         told = f"seed {seed} is negative" if seed < 0 else "the seed is above 2^63 - 1"
-        raise ConfigError(f"{told}; seeds are whole numbers from 0", fix="--seed 0")
+        raise ConfigError(f"{told}; seeds are whole numbers from 0", fix=f"{option} 0")
     return seed
 
 

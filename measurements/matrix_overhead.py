@@ -3,7 +3,8 @@
     python measurements/matrix_overhead.py [--runs 30] [--finished 150] [--slides 6] [--benchopt PYTHON]
 
 Runs `constant` on a miniature with many values and seeds. The work of a run (scoring, measuring, pictures)
-is timed apart, in one process, and subtracted. `--benchopt` names the Python of an environment that has benchopt: it
+is timed apart, in one process, and subtracted. CPU seconds are given beside seconds, for on a busy machine only they
+mean much. `--benchopt` names the Python of an environment that has benchopt: it
 then runs as many solvers that do nothing on one dataset, once to do them and once to find them done.
 """
 
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -26,8 +28,10 @@ from rich.console import Console
 from benchmark.config import RunRequest
 from benchmark.running import attempt as run_module
 from benchmark.running import matrix
+from benchmark.running.outcome import Outcome
 from benchmark.running.plan import plan
 from benchmark.running.survey import Survey
+from benchmark.running.task import Channel, Task
 from benchmark.tracking.store import Tracker
 
 COMMON: dict[str, object] = {
@@ -69,22 +73,68 @@ def planning(folder: Path, runs: int) -> tuple[float, float]:
     return time.perf_counter() - began, sum(not prospect.waiting for prospect in prospects)
 
 
-def work_seconds(folder: Path, runs: int) -> float:
-    """Median seconds of scoring, measuring and drawing one run, in this process."""
-    spent: list[float] = []
-    real = run_module._work
+Spent = tuple[float, float]
+"""Seconds, CPU seconds."""
 
-    def timed(*args: object, **named: object) -> object:
-        began = time.perf_counter()
-        try:
-            return real(*args, **named)  # type: ignore[arg-type]
-        finally:
-            spent.append(time.perf_counter() - began)
 
-    run_module._work = timed  # type: ignore[assignment]
+def now() -> Spent:
+    return time.perf_counter(), time.process_time()
+
+
+def since(began: Spent) -> Spent:
+    wall, cpu = now()
+    return wall - began[0], cpu - began[1]
+
+
+def work_spent(folder: Path, runs: int) -> tuple[Spent, Spent]:
+    """Medians of scoring, measuring and drawing one run in this process, and of the whole run."""
+    works: list[Spent] = []
+    wholes: list[Spent] = []
+
+    def timed(real: Callable[..., object], spent: list[Spent]) -> Callable[..., object]:
+        def call(*args: object, **named: object) -> object:
+            began = now()
+            try:
+                return real(*args, **named)
+            finally:
+                spent.append(since(began))
+
+        return call
+
+    kept = run_module._work, matrix.run_one
+    run_module._work, matrix.run_one = timed(kept[0], works), timed(kept[1], wholes)  # type: ignore[assignment]
     quietly(request(folder, runs, jobs=0, settings=("value=0.25",)))
-    run_module._work = real
-    return median(spent[1:])
+    run_module._work, matrix.run_one = kept
+    return middle(works[1:]), middle(wholes[1:])
+
+
+def middle(spent: Sequence[Spent]) -> Spent:
+    return median(each[0] for each in spent), median(each[1] for each in spent)
+
+
+def noted(task: Task, channel: Channel, *, force: bool) -> Outcome:
+    """A run whose CPU seconds, and whether its process is a new one, are appended to a file; a `Work`."""
+    cpu = time.process_time()
+    outcome = run_module.run_task(task, channel, force=force)
+    fresh = "" if hasattr(sys, "_did_a_run") else "new"
+    sys._did_a_run = True  # type: ignore[attr-defined]
+    with (task.cache / "noted").open("a") as notes:
+        notes.write(f"{time.process_time() - (0.0 if fresh else cpu)} {fresh}\n")
+    return outcome
+
+
+def cpu_of_processes(folder: Path, runs: int) -> None:
+    """Print the CPU seconds of runs that began a process and of those that found one."""
+    real, matrix.RUN = matrix.RUN, f"{Path(__file__).stem}:noted"
+    quietly(request(folder, runs, settings=("value=0.6",), jobs=1))
+    matrix.RUN = real
+    lines = [line.split() for line in (folder / "cache" / "noted").read_text().splitlines()]
+    for words, chosen in (
+        ("with its process", [float(line[0]) for line in lines if len(line) == 2]),
+        ("in the process of another", [float(line[0]) for line in lines if len(line) == 1]),
+    ):
+        if chosen:
+            print(f"CPU of a run {words}: {median(chosen) * 1000:.0f} ms ({len(chosen)} runs)")
 
 
 def benchopt(python: str, solvers: int) -> tuple[float, float]:
@@ -160,11 +210,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         quietly(request(folder, 1))  # imports, the miniature, the server process
-        work = work_seconds(folder, 12)
+        (work, work_cpu), (whole, whole_cpu) = work_spent(folder, 12)
+        print(f"a run in this process:    {whole * 1000:7.0f} ms, of which work {work * 1000:.0f}")
+        print(f"CPU of it:                {whole_cpu * 1000:7.0f} ms, of which work {work_cpu * 1000:.0f}")
+        cpu_of_processes(folder, options.runs)
         planned, _ = planning(folder, options.finished)
         print(f"planning and look-up:     {planned / options.finished * 1000:7.2f} ms a run ({options.finished} runs)")
         one = quietly(request(folder, options.runs, settings=("value=0.5",), jobs=1))
-        print(f"a run in its own process: {one / options.runs * 1000:7.0f} ms, of which work {work * 1000:.0f}")
+        print(f"a run in a process apart: {one / options.runs * 1000:7.0f} ms, of which work {work * 1000:.0f}")
         print(f"overhead:                 {(one / options.runs - work) * 1000:7.0f} ms a run")
         two = quietly(request(folder, options.runs, settings=("value=0.75",), jobs=2))
         print(f"two jobs against one:     {one / two:7.2f} x")

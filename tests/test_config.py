@@ -70,7 +70,7 @@ def test_settings_find_their_owner():
         ({"settings": ("weighting",)}, "name=value"),
         ({"preset": "quik"}, "did you mean 'quick'"),
         ({"device": "gpu"}, "expected auto, cpu, cuda or cuda:N"),
-        ({"settings": ("cls_weights=/nope/res38d.pth",)}, "cls_weights = '/nope/res38d.pth' is not legal"),
+        ({"settings": ("cls_weights=/nope/res38d.pth",)}, "cls_weights: there is no file /nope/res38d.pth"),
         ({"config": "absent.yaml"}, "no configuration file"),
         ({"method": None}, "no method is given"),
         ({"dataset": "glas:validation=7"}, "validation = 7 is not legal"),

@@ -16,7 +16,7 @@ from benchmark.learning.encoders.frozen import create_encoder
 from benchmark.learning.encoders.needed import absent, encoders_of, weights_needed
 from benchmark.learning.encoders.timm_nets import create_net, encoder_of, transform_of
 from benchmark.registry import methods
-from benchmark.running.default_preset import default_preset_note
+from benchmark.running.default_preset import default_preset_note, random_weights_notes
 from benchmark.running.matrix import run_all
 from benchmark.running.plan import plan
 
@@ -129,3 +129,13 @@ def test_an_entry_of_the_catalogue_is_trained_from_its_own_weights():
     assert transform_of("dla34")[0] == (0.485, 0.456, 0.406)
     with pytest.raises(ConfigError, match="features of whole patches alone"):
         create_net("virchow", pretrained=False, fix="")
+
+
+def test_a_chosen_encoder_that_gets_random_weights_is_said():
+    def notes(*settings, method="dknn", preset="smoke"):
+        return random_weights_notes(plan(RunRequest(method, "paip2019", preset=preset, settings=settings)))
+
+    (note,) = notes("encoder=uni")
+    assert "encoder=uni starts from random weights: encoder_pretrained is false in preset smoke of dknn" in note
+    assert not notes() and not notes("encoder=uni", preset="quick")
+    assert not notes("encoder=uni", "encoder_pretrained=true")

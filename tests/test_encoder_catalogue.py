@@ -150,6 +150,7 @@ def test_a_file_put_into_the_folder_of_weights_is_taken(monkeypatch, tmp_path):
         ("MahmoodLab/UNI2-h", "its name here is 'uni2-h'"),
         ("hf-hub:nobody/nothing", "the catalogue has no entry"),
         ("imagenet-lite", "did you mean .*'imagenet-lite0'"),
+        ("UNI", "did you mean 'uni'\\?"),
         ("resnet99", "did you mean 'resnet"),
         ("zzzz", "bench list encoders"),
     ],

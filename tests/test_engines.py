@@ -4,6 +4,8 @@ import io
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from importlib import import_module
@@ -12,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from benchmark.config import RunRequest
-from benchmark.running import matrix
+from benchmark.running import matrix, reuse
 from benchmark.running.executors.executor import Ended
 from benchmark.running.executors.local import LOCAL
 from benchmark.running.job import open_job
@@ -77,6 +79,42 @@ def test_another_engine_does_the_runs(request_on):
     assert engine.done == ["prepared", *["benchmark.running.attempt:run_task"] * 2]
     runs = Tracker(request_on.store).runs("glas-synthetic")
     assert {run.id for run in runs if run.status == "FINISHED"} == set(engine.said) and len(runs) == 2
+
+
+def test_short_runs_share_a_process_and_give_the_numbers_of_one_each(request_on, tmp_path, monkeypatch):
+    def runs(name):
+        asked = replace(request_on, seeds=(0, 1, 2), jobs=1, store=f"sqlite:///{tmp_path / name}.db")
+        assert matrix.run_all(replace(asked, cache=tmp_path / name)) == 0
+        found = sorted(Tracker(asked.store).runs("glas-synthetic"), key=lambda run: run.tag("seed"))
+        numbers = [{k: v for k, v in run.metrics.items() if not k.startswith(("cost/", "stage/"))} for run in found]
+        return numbers, len({run.tag("pid") for run in found})
+
+    shared, processes = runs("shared")
+    assert processes == 1 and len(shared) == 3 and len(shared[0]) > 20
+    monkeypatch.setattr("benchmark.running.executors.local.RESTING_SHARE", 10**9)
+    alone, processes = runs("alone")
+    assert processes == 3 and alone == shared
+
+
+@pytest.mark.parametrize("change", ["os.chdir('/')", "sys.path.append('x')", "child", "thread"])
+def test_a_process_that_was_changed_does_no_other_task(change, request_on, tmp_path, monkeypatch):
+    job = open_job(plan(request_on)[0], tmp_path / "cache")
+    task = Tasks("store", tmp_path, 1).make(1, job, "module:function")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    before, ending = reuse.surroundings(), threading.Event()
+    assert reuse.reusable(task, before, 1.0) and not reuse.reusable(task, before, reuse.SHORT)
+    child = subprocess.Popen(["sleep", "60"]) if change == "child" else None
+    if change == "thread":
+        threading.Thread(target=ending.wait).start()
+    elif child is None:
+        exec(change)
+    changed = reuse.reusable(task, before, 1.0)
+    ending.set()
+    if child is not None:
+        child.kill()
+        child.wait()
+    assert not changed
 
 
 def test_the_metrics_of_an_outcome_have_their_stored_names_now_and_later(request_on, tmp_path):

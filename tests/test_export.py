@@ -1,6 +1,8 @@
 """`bench export`: real files from a real store, and what comes back when they are read."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -209,16 +211,25 @@ def test_no_store_is_made_by_looking_for_a_run(tmp_path):
     assert not path.parent.exists()
 
 
-def test_a_run_is_found_in_any_experiment_by_an_unambiguous_beginning(store, tmp_path, monkeypatch):
+def test_a_run_is_found_in_any_experiment_by_an_unambiguous_beginning(store, tmp_path):
     tracker = Tracker(store)
     runs = [store_run(store, tmp_path, masks=(), scores=(), experiment=f"e{i}") for i in range(2)]
     for run in runs:
         assert tracker.find(run.id).id == tracker.find(run.id[:12].upper()).id == run.id
-    found = [tracker.find(run.id) for run in runs]
-    monkeypatch.setattr(tracker, "_call", lambda function, *words, **named: [] if not words else found)
-    monkeypatch.setattr("benchmark.tracking.store.stored_run", lambda run: run)
-    with pytest.raises(TrackingError, match=r"several runs start with 'abcd': .*lcmil seed 0"):
+    alike = [f"abcd{i}{run.id[5:]}" for i, run in enumerate(runs)]
+    rename_runs(store, {run.id: name for run, name in zip(runs, alike, strict=True)})
+    with pytest.raises(TrackingError, match="several runs start with 'abcd': ") as ambiguous:
         tracker.find("abcd")
+    assert all(f"{name} (lcmil seed 0)" in ambiguous.value.what for name in alike)
+    assert [tracker.find(name[:5]).id for name in alike] == alike
+
+
+def rename_runs(store, names):
+    """Give stored runs other ids: no store can be asked for ids that begin alike."""
+    with closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as tables, tables:
+        for old, new in names.items():
+            for table in ("runs", "tags", "params", "metrics", "latest_metrics"):
+                tables.execute(f"UPDATE {table} SET run_uuid = ? WHERE run_uuid = ?", (new, old))
 
 
 def test_the_verb(store, tmp_path, monkeypatch, capsys):

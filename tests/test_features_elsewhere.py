@@ -340,7 +340,7 @@ def test_what_goes_with_features_made_elsewhere_and_what_does_not(folder, monkey
         resolve(Lcmil, "paper", {"features": folder, "encoder_training": "self-supervised"})
     with pytest.raises(ConfigError, match="of one place per cell"):
         resolve(Dknn, "paper", {"features": folder, "patch_shift": True})
-    with pytest.raises(ConfigError, match="does not point to a directory"):
+    with pytest.raises(ConfigError, match="features: there is no folder .*nowhere"):
         resolve(Dknn, "paper", {"features": folder / "nowhere"})
     asked = RunRequest(dataset="glas", settings=features_setting(folder))
     for method in ("oeem", "coarse", "dknn,oeem"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from pandas import DataFrame
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -34,6 +36,16 @@ def test_strings_and_cells_are_printed_letter_by_letter():
     assert "[b]column[/b]" in shown
     for bad in ("\x1b[31mred", "\x1b]0;", "\x07", "\x9b", "\u202e"):
         assert bad not in shown
+
+
+def test_control_characters_push_nothing_out_of_a_cell():
+    cells = [HOSTILE, Text.assemble(("\x1b\x1b", "red"), (HOSTILE, "blue")), Text("\x1b[2J" * 9 + " to the end")]
+    for cell in cells:
+        table = Table("reason", title="\x1b title")
+        table.add_row(cell)
+        words = plain(str(cell)).split()
+        shown = re.sub(r"\x1b\[[\d;]*m", "", printed(Group("\x07", table)))
+        assert [word for word in shown.split() if word in words] == words
 
 
 def test_styles_of_our_own_still_colour():

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from pandas import DataFrame
 from typer.testing import CliRunner
 
 import benchmark
-from benchmark.cli import app
+from benchmark.cli import app, main
+from benchmark.commands.leaderboard import store_words
 from benchmark.config import RunRequest
 from benchmark.errors import BenchError, ConfigError
 from benchmark.metrics.statistics import holm, wilcoxon
@@ -26,6 +28,7 @@ from benchmark.reporting.leaderboard.leaderboard_frame import DTYPES, as_csv
 from benchmark.reporting.leaderboard.standings import rank_rows
 from benchmark.reporting.leaderboard.standings_model import Leaderboard
 from benchmark.reporting.references import Reference
+from benchmark.reporting.report.repeat_commands import repeat_command
 from benchmark.running import matrix
 from benchmark.stored import StoredRun
 from benchmark.tracking.store import Tracker
@@ -266,6 +269,29 @@ def test_failures_are_listed_until_they_are_mended(store, miniatures):
     assert failure.command == "bench run --method lost --dataset tiles --preset quick --seeds 0 --set method.V=2"
 
 
+def test_the_command_of_a_row_does_the_same_run_again(filled, tmp_path, monkeypatch):
+    found = read_leaderboard(Tracker(filled), Filters(), tests=False, options=store_words(filled))
+    (board,) = found.boards
+    row = next(row for row in board.rows if row.method == "coarse")
+    words = shlex.split(repeat_command(board, row, found.options))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'another.db'}")
+    with pytest.raises(SystemExit) as ended:
+        main([*words[1:], "--jobs", "0"])
+    assert not ended.value.code and not (tmp_path / "another.db").exists()
+    again = [run for run in Tracker(filled).stored() if run.tag("method") == "coarse" and run.status == "FINISHED"]
+    assert len(again) == 2 and len({run.tag("identity") for run in again}) == 1
+    assert shlex.join(words[words.index("--data") :]) == (
+        f"--data {board.rows[0].runs[0].tag('data')} --device cpu --store {filled} --force"
+    )
+
+
+def test_printed_commands_name_no_password():
+    assert store_words("postgresql://me:secret@host/runs") == ["--store", "postgresql://host/runs"]
+    assert store_words(None) == []
+
+
 def test_the_command_line(filled, tmp_path):
     run = CliRunner().invoke
     result = run(app, ["leaderboard", "--store", filled])
@@ -275,6 +301,7 @@ def test_the_command_line(filled, tmp_path):
     assert out.read_text().startswith("### glas")
     for words, error in (
         (["--metric", "pixel/miuo"], "did you mean 'pixel/miou'"),
+        (["--metric", "auc"], "did you mean 'image/auc' or 'instance/auc'"),
         (["--tag", "device"], "--tag"),
         (["--method", "nobody"], "no run"),
         (["--out", str(tmp_path / "no" / "x.csv"), "--format", "csv"], "no folder"),
@@ -282,6 +309,12 @@ def test_the_command_line(filled, tmp_path):
     ):
         failed = run(app, ["leaderboard", "--store", filled, *words])
         assert isinstance(failed.exception, BenchError) and error in str(failed.exception), (words, failed.exception)
+
+
+def test_an_empty_store_is_filled_by_a_run_not_by_dropping_filters(store):
+    for words, fix in (([], "bench run "), (["--dataset", "glas"], "bench leaderboard ")):
+        failed = CliRunner().invoke(app, ["leaderboard", "--store", store, *words])
+        assert isinstance(failed.exception, BenchError) and failed.exception.fix.startswith(fix), words
 
 
 def test_filters_choose():

@@ -18,7 +18,7 @@ from benchmark.reporting import templating
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = Path(benchmark.reporting.__file__).parent / "templates"
-PARTS = {"base", "macros", "refined"}  # tests/test_refine.py looks at the page of refined outlines
+PARTS = {"base", "macros"}
 EVIL = """</style></script>"><script>alert(1)</script><img src=https://elsewhere.example/a.png onerror='x'>&{{ 7 }}"""
 PICTURE = "data:image/png;base64,AAAA"
 
@@ -141,7 +141,18 @@ def study():
     }
 
 
-PAGES = {"summary": summary, "report": report, "comparison": comparison, "study": study}
+def refined():
+    figures = dict.fromkeys(("before", "after", "added", "removed", "tissue", "changed"), 1.5)
+    doubt = Facts(x=3, y=4, score=0.5, annotated=True, refined=False)
+    of = Facts(
+        id=EVIL, path=EVIL, annotation=EVIL, files={EVIL: EVIL}, unit=EVIL, figures=figures, changed=EVIL,
+        warnings=[EVIL], notes=[EVIL], picture=PICTURE, doubts=[(doubt, PICTURE)],
+    )  # fmt: skip
+    words = dict.fromkeys(("title", "method", "paper", "preset"), EVIL)
+    return {**words, "params": {EVIL: EVIL}, "slides": [of], "failed": {EVIL: EVIL}}
+
+
+PAGES = {"refined": refined, "summary": summary, "report": report, "comparison": comparison, "study": study}
 SCRIPTS = {"report": 1}
 
 

@@ -157,15 +157,106 @@ class Dark(Method):
 '''
 
 
-def test_a_third_party_method_is_listed_and_runs(command, miniatures, tmp_path):
-    site = tmp_path / "site"
-    (site / "dark-0.1.dist-info").mkdir(parents=True)
-    (site / "dark_method.py").write_text(PLUGIN)
-    (site / "dark-0.1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: dark\nVersion: 0.1\n")
-    (site / "dark-0.1.dist-info" / "entry_points.txt").write_text("[bench.methods]\ndark = dark_method:Dark\n")
-    path = f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+HOSTILE = '''
+"""A method that does what no method should."""
+import ctypes
+import os
+import sys
+
+import numpy as np
+
+from benchmark.method import Method, MethodCard, Params, Prediction, param
+from benchmark.slides import ScoreMap
+
+
+class NoTextError(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class HostileParams(Params):
+    how: str = param("kindly", "how it ends")
+
+
+class Hostile(Method[HostileParams]):
+    """Does what no method should."""
+
+    name = "hostile"
+    supervision = frozenset()
+    card = MethodCard("Hostile", "nobody 2026", "none")
+    Params = HostileParams
+    presets = {"paper": {}, "quick": {}, "smoke": {}}
+
+    def fit(self, train, validation, context):
+        match self.params.how:
+            case "textless":
+                raise NoTextError
+            case "generator":
+                raise GeneratorExit
+            case "exit":
+                sys.exit(0)
+            case "gone":
+                os._exit(7)
+            case "crash":
+                ctypes.string_at(0)
+            case "mute":
+                sys.stdout.close()
+                os.close(1)
+
+    def predict(self, slide, labels, context):
+        grid = context.geometry.evaluation_grid(slide)
+        return Prediction(ScoreMap(grid, np.full(grid.shape, 0.5, np.float32)))
+
+    def state(self):
+        return {}
+
+    def restore(self, state, context):
+        pass
+'''
+
+ENDS = {
+    "textless": ("FAILED", "NoTextError: (its text cannot be shown: RuntimeError)"),
+    "generator": ("FAILED", "GeneratorExit: without a message"),
+    "exit": ("FAILED", "SystemExit: 0"),
+    "gone": ("FAILED", "its process exited without reporting (exit code 7)"),
+    "crash": ("FAILED", "its process crashed: SIGSEGV in its own code or a library that it uses"),
+    "mute": ("FINISHED", ""),
+    "kindly": ("FINISHED", ""),
+}
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Installs a distribution with one method; the PYTHONPATH that finds it."""
+
+    def install(name, source, target):
+        site = tmp_path / f"site-{name}"
+        (site / f"{name}-0.1.dist-info").mkdir(parents=True)
+        (site / f"{name}_method.py").write_text(source)
+        (site / f"{name}-0.1.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+        points = f"[bench.methods]\n{name} = {name}_method:{target}\n"
+        (site / f"{name}-0.1.dist-info" / "entry_points.txt").write_text(points)
+        return f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+
+    return install
+
+
+def test_whatever_a_plug_in_does_its_run_ends_with_the_reason_and_the_others_go_on(
+    command, installed, miniatures, store
+):
+    path = installed("hostile", HOSTILE, "Hostile")
+    words = ("run", "--method", "hostile", "--dataset", "glas", "--data", str(miniatures["glas"]), "--preset", "smoke")
+    code, output = command(*words, "--set", f"how={','.join(ENDS)}", "--jobs", "2", PYTHONPATH=path)
+    assert code == 1 and "Traceback" not in output, output
+    runs = {run.params["how"]: (run.status, run.tag("reason") or "") for run in stored(store)}
+    assert runs == ENDS, output
+    assert len({run.tag("pid") for run in stored(store)}) == len(ENDS), "a process each"
+
+
+def test_a_third_party_method_is_listed_and_runs(command, installed, miniatures):
+    path = installed("dark", PLUGIN, "Dark")
     code, output = command("list", PYTHONPATH=path)
-    assert code == 0 and "Darker tissue is more likely" in output, output
+    assert code == 0 and "Darker tissue is more likely a gland; the cut comes from the patch labels." in output, output
     words = ("run", "--method", "dark", "--dataset", "glas", "--data", str(miniatures["glas"]))
     code, output = command(*words, PYTHONPATH=path)
     assert code == 0 and "ok" in output, output

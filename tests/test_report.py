@@ -259,13 +259,14 @@ def test_tests_and_published_numbers_stand_beside_ours(tmp_path):
 
 
 def test_real_stands_before_synthetic_and_incomplete_is_said(tmp_path):
-    painted = board(synthetic=True, miniature=30, settings="target=malignant", content="ab12cd34")
+    run = StoredRun("run-oeem", "oeem", "FINISHED", {}, {}, {"bench.synthetic_slides": "30"}, "")
+    painted = board(row(runs=(run,)), synthetic=True, settings="target=malignant", content="ab12cd34")
     text = page_of(painted, board(used=15), folder=tmp_path)
     first, second = text.split("<section ")[1:3]
     assert 'class="tag">incomplete' in first and "5 test slides are missing" in first and "synthetic" not in first
     assert 'class="tag">synthetic' in second
     assert (
-        "--set dataset.target=malignant --data synthetic --synthetic-slides 30</code>" in second
+        "--set dataset.target=malignant --data synthetic --synthetic-slides 30 --force</code>" in second
         and "(data ab12cd34)</code>" not in second
     )
 

@@ -248,7 +248,7 @@ def facts(folder: Path, **changes: object) -> RunFacts:
     values: dict[str, object] = {
         "title": "oeem <b>seed 0</b> on glas",
         "subtitle": "A & B",
-        "command": "bench run --config config.yaml",
+        "command": "bench run --config config.yaml --force",
         "synthetic": False,
         "values": {"pixel/miou": 0.8123, "pixel/miou@testA": 0.7, "object/hausdorff": 123.456},
         "intervals": {"pixel/miou": (0.7, 0.9)},

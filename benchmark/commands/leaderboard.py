@@ -102,9 +102,11 @@ def leaderboard(
 
     filters = chosen(method, dataset, metric, supervision, preset, tag)
     cost, known = read_cost_model(cost_model), published(references)
-    found = read_leaderboard(Tracker(store), filters, cost=cost, published=known, tests=tests)
+    found = read_leaderboard(
+        Tracker(store), filters, cost=cost, published=known, tests=tests, options=store_words(store)
+    )
     if not found.boards and not found.failures:
-        raise nothing_found(found.store)
+        raise nothing_found(found.store, filters)
     if form is Format.table and out is None:
         _print(show.as_tables(found, filters, pairs=pairs, rows=rows, published=everything), show.NOTES)
     elif form is Format.csv:
@@ -140,8 +142,19 @@ def chosen(
     )
 
 
-def nothing_found(store: str) -> ConfigError:
+def store_words(store: str | None) -> list[str]:
+    """The option that names the store in printed commands, without a password; none where no option named it."""
+    from benchmark.tracking.address import shown, store_uri
+
+    return ["--store", shown(store_uri(store))] if store else []
+
+
+def nothing_found(store: str, filters: Filters) -> ConfigError:
     """The error when no run matches."""
+    from benchmark.tracking.address import FIRST_RUN
+
+    if filters == type(filters)(metrics=filters.metrics):
+        return ConfigError(f"no run is stored in {store}", fix=FIRST_RUN)
     return ConfigError(f"no run in {store} matches", fix="bench leaderboard   # without filters")
 
 

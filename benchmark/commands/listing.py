@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json as json_format
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from benchmark.commands import complete
+from benchmark.discovery import Entry
+from benchmark.errors import RegistryError
 from benchmark.registry import Registry, datasets, encoders, methods, unknown_name
 
-if TYPE_CHECKING:
-    from benchmark.discovery import Entry
-
+Row = tuple[str, str, str, str]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 listing = typer.Typer(rich_markup_mode=None, invoke_without_command=True, help="List methods, datasets and encoders.")
@@ -26,8 +26,10 @@ def everything(
 ) -> None:
     """List methods and datasets."""
     if context.invoked_subcommand is None:
-        chosen = encoders().entries() if encoders_only else [*methods().entries(), *datasets().entries()]
-        _show(chosen, json=json)
+        if encoders_only:
+            _show_encoders(json=json)
+        else:
+            _show([*methods().entries(), *datasets().entries()], json=json)
 
 
 @listing.command("methods")
@@ -44,8 +46,8 @@ def list_datasets(json: AsJson = False) -> None:
 
 @listing.command("encoders")
 def list_encoders(json: AsJson = False) -> None:
-    """List the encoders of the catalogue."""
-    _show(encoders().entries(), json=json)
+    """List the encoders of the catalogue, and whose weights are on this machine."""
+    _show_encoders(json=json)
 
 
 def info(
@@ -60,10 +62,20 @@ def info(
     """
     registries: tuple[Registry[Any], ...] = (methods(), datasets(), encoders())
     holders = [registry for registry in registries if name in registry]
-    if not holders:
-        known = [each for registry in registries for each in registry.names()]
-        raise unknown_name("method, dataset or encoder", name, known)
     from benchmark.commands import printing as tables
+
+    if not holders:
+        from benchmark.learning.encoders.needed import timm_facts
+
+        network = timm_facts(name)
+        if network is None:
+            known = [each for registry in registries for each in registry.names()]
+            raise unknown_name("method, dataset or encoder", name, known)
+        if json:
+            typer.echo(json_format.dumps({"name": name, "kind": "encoder"} | network, indent=2, ensure_ascii=False))
+        else:
+            tables.print_card(tables.console(), Entry(name, "encoder", "timm.create_model", "timm", ""), network)
+        return
 
     if json:
         facts = [registry.entry(name).as_row() | tables.facts(registry.load(name)) for registry in holders]
@@ -78,16 +90,51 @@ def _show(entries: list[Entry], *, json: bool) -> None:
     if json:
         typer.echo(json_format.dumps([entry.as_row() for entry in entries], indent=2, ensure_ascii=False))
         return
+    _columns(
+        ("name", "kind", "summary", "distribution"),
+        [(entry.name, entry.kind, entry.summary, f"{entry.distribution} {entry.version}") for entry in entries],
+    )
+
+
+def _show_encoders(*, json: bool) -> None:
+    """The encoders, and whether their weights are on this machine; what cannot be imported is said in their place."""
+    entries = encoders().entries()
+    here = [_weights(entry.name) for entry in entries]
+    if json:
+        rows = [entry.as_row() | {"weights": told} for entry, told in zip(entries, here, strict=True)]
+        typer.echo(json_format.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    origins = [f"{entry.distribution} {entry.version}" for entry in entries]
+    summaries = [entry.summary for entry in entries]
+    names = [entry.name for entry in entries]
+    _columns(
+        ("name", "weights here", "summary", "distribution"), list(zip(names, here, summaries, origins, strict=True))
+    )
+    typer.echo(typer.style("how absent weights come here: bench info NAME", dim=True))
+
+
+def _weights(name: str) -> str:
+    """`yes`, or `no` and what they need."""
+    try:
+        encoder = encoders().load(name)
+    except RegistryError:
+        return "broken: bench doctor"
+    return "yes" if encoder.absent() is None else f"no: {encoder.way()}"
+
+
+def _columns(header: Row, rows: list[Row]) -> None:
+    """Four columns, of which the third is wrapped on a terminal and whole everywhere else."""
     import shutil
+    import sys
     import textwrap
 
-    rows = [(entry.name, entry.kind, entry.summary, f"{entry.distribution} {entry.version}") for entry in entries]
-    header = ("name", "kind", "summary", "distribution")
-    name, kind, _, origin = (max(len(row[column]) for row in [header, *rows]) for column in range(4))
-    width = shutil.get_terminal_size((100, 24)).columns
-    room = max(20, min(width, 120) - name - kind - origin - 6)
+    first, second, _, last = (max(len(row[column]) for row in [header, *rows]) for column in range(4))
+    room = max(20, min(shutil.get_terminal_size().columns, 120) - first - second - last - 6)
+    if not sys.stdout.isatty():
+        room = max(len(row[2]) for row in [header, *rows])
     for index, row in enumerate([header, *rows]):
-        summary = textwrap.shorten(row[2], room, placeholder=" …")
-        line = f"{row[1]:{kind}}  {summary:{room}}  {row[3]}".rstrip()
-        first = typer.style(f"{row[0]:{name}}", bold=True)
-        typer.echo(typer.style(f"{row[0]:{name}}  {line}", dim=True) if index == 0 else f"{first}  {line}")
+        summary, *more = textwrap.wrap(row[2], room, break_on_hyphens=False) or [""]
+        name, rest = f"{row[0]:{first}}", f"{row[1]:{second}}  {summary:{room}}  {row[3]}".rstrip()
+        typer.echo(typer.style(f"{name}  {rest}", dim=True) if not index else f"{typer.style(name, bold=True)}  {rest}")
+        for line in more:
+            typer.echo(" " * (first + second + 4) + line)

@@ -16,6 +16,7 @@ from benchmark.commands.leaderboard import (
     Supervisions,
     Tags,
     chosen,
+    store_words,
 )
 from benchmark.commands.options import Store
 
@@ -60,7 +61,7 @@ def report(
     filters = chosen(method, dataset, None, supervision, preset, tag)
     cost, known = read_cost_model(cost_model), published(references)
     with terminal.status("reading the store"):
-        found = read_leaderboard(tracker, filters, cost=cost, published=known)
+        found = read_leaderboard(tracker, filters, cost=cost, published=known, options=store_words(store))
     with terminal.status("drawing"), StoreArtifacts(tracker) as artifacts:
         write_report(found, artifacts, out)
     rows = sum(len(board.rows) for board in found.boards)

@@ -152,6 +152,6 @@ def chosen_seeds(seed: int | None, seeds: str | None) -> tuple[int, ...] | None:
     if seeds is None:
         return None if seed is None else (require_seed(seed),)
     try:
-        return tuple(dict.fromkeys(require_seed(int(part)) for part in seeds.split(",")))
+        return tuple(dict.fromkeys(require_seed(int(part), "--seeds") for part in seeds.split(",")))
     except ValueError:
         raise ConfigError(f"--seeds {short(seeds)} is not a list of whole numbers", fix="--seeds 0,1,2") from None

@@ -34,10 +34,13 @@ def run_command(
     return shlex.join([*words, *extra])
 
 
-def miniature_of(tags: Mapping[str, str]) -> int | None:
-    """Slides of the miniature of a stored run; None for one on data of a folder."""
+def stored_words(tags: Mapping[str, str]) -> list[str]:
+    """The options of a stored run that neither its method's nor its dataset's settings tell: data, slide, device."""
     number = tags.get("bench.synthetic_slides", "")
-    return int(number) if number.isdecimal() else None
+    words = miniature_words(int(number) if number.isdecimal() else None)
+    for option, tag in (("--data", "bench.data"), ("--slide", "bench.slide"), ("--device", "bench.asked_device")):
+        words += [option, tags[tag]] if tags.get(tag) else []
+    return words
 
 
 def miniature_words(slides: int | None) -> list[str]:

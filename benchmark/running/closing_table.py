@@ -42,7 +42,7 @@ def plan_table(prospects: Sequence[Prospect], *, whole: bool) -> Group:
     states = [_planned(prospect) for prospect in prospects]
     counts = Counter(states)
     text = ", ".join(f"{count} {_STATES.get(state, state)}" for state, count in counts.items())
-    summary = Text(f"{len(prospects)} runs: {text}")
+    summary = Text(f"{len(prospects)} run{'s' * (len(prospects) != 1)}: {text}")
     outcomes = [prospect.outcome for prospect in prospects if prospect.outcome is not None]
     if not whole:
         return Group(summary, *_reasons(outcomes))

@@ -1,12 +1,13 @@
-"""What a command says when nobody chose a preset."""
+"""What a command says of presets: which is taken, and when one leaves a chosen encoder without its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchmark.config import DEFAULT_PRESET, PUBLISHED_PRESET, default_preset
-from benchmark.learning.encoders.needed import weights_needed
+from benchmark.config import DEFAULT_PRESET, PUBLISHED_PRESET, RunSpec, default_preset
+from benchmark.learning.encoders.needed import random_starts, weights_needed
 from benchmark.registry import methods
+from benchmark.reporting.run_names import split_settings
 
 
 def default_preset_note(names: Iterable[str]) -> str | None:
@@ -26,3 +27,18 @@ def default_preset_note(names: Iterable[str]) -> str | None:
     needs = ", ".join(f"{encoder} (absent: {reason})" for encoder, reason in reasons.items())
     line = f"preset {DEFAULT_PRESET}; the published setting is --preset {PUBLISHED_PRESET}"
     return f"{line}, which needs the weights of {needs}" if needs else line
+
+
+def random_weights_notes(specs: Iterable[RunSpec]) -> list[str]:
+    """A line for each encoder that was chosen by a setting, while the preset gives it random weights."""
+    notes = {}
+    for spec in specs:
+        chosen = split_settings(spec.variant)
+        for field, encoder in random_starts(spec.params).items():
+            if field in chosen and not any(name.endswith("_pretrained") for name in chosen):
+                pretrained = f"{field.removesuffix('_backbone')}_pretrained"
+                notes[
+                    f"note: {field}={encoder} starts from random weights: {pretrained} is false in preset {spec.preset}"
+                    f" of {spec.method} (--set {pretrained}=true)"
+                ] = None
+    return list(notes)

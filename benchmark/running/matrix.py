@@ -19,7 +19,7 @@ from benchmark.reporting.command import show
 from benchmark.running.attempt import Way, run_one
 from benchmark.running.closing_table import closing_table, plan_table
 from benchmark.running.comparisons import comparisons, refinement_tables
-from benchmark.running.default_preset import default_preset_note
+from benchmark.running.default_preset import default_preset_note, random_weights_notes
 from benchmark.running.executors.executor import Ended, Engine, Executor, no_curve
 from benchmark.running.executors.local import LOCAL
 from benchmark.running.limits import Limits, chosen_limits, duration
@@ -54,6 +54,8 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
         engine.prepare()
     specs = plan(request)
     _say_preset(request, specs, console)
+    for note in random_weights_notes(specs):
+        console.print(note, style="yellow", soft_wrap=True)
     cache = writable(request.cache or cache_home())
     tracker = Tracker(request.store, cache=cache / "tracking")
     prospects = Survey(cache, tracker, request.force, request.dataset == "all").of(specs)

@@ -19,7 +19,7 @@ def run_facts(result: RunResult, pictures: Mapping[str, Path], figures: Mapping[
     return RunFacts(
         title=f"{job.title} on {job.experiment}",
         subtitle=f"{type(job.method).card.title}. Preset {job.spec.preset}, {splits} slides.",
-        command="bench run --config config.yaml",
+        command="bench run --config config.yaml --force",
         synthetic=job.dataset.synthetic,
         values=summary.values,
         intervals=summary.intervals,

@@ -41,6 +41,15 @@ class Task:
     terminal: bool = False
     """True: progress bars go straight to the terminal; False: lines go through the channel."""
 
+    def like(self, other: Task) -> bool:
+        """Whether a process that is set up for this task is set up for the other, but for its environment's mark."""
+        return (self.threads, self.folder, self.path, self.spec.device) == (
+            other.threads,
+            other.folder,
+            other.path,
+            other.spec.device,
+        )
+
 
 class Channel(Protocol):
     """How a task is heard while it is done."""

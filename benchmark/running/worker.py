@@ -1,7 +1,9 @@
-"""The process that does one task: started for it, ended with it, and heard through a pipe.
+"""The process that does a task, or several short ones, and is heard through a pipe.
 
 It is forked from a server process that has the libraries loaded already, so that it starts in some milliseconds. It
 sits in a session of its own, so that Ctrl-C reaches the matrix alone and all processes it starts can be ended together.
+Opening the store and touching the server's pages for the first time takes longer than a short task does, so a process
+that is as it was before (`benchmark.running.reuse`) offers to do the next.
 """
 
 from __future__ import annotations
@@ -9,13 +11,14 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import queue
 import signal
 import sys
 import threading
 import time
 import traceback
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -23,6 +26,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from benchmark.guardian import GRACE
 from benchmark.process_tree import MARK, kill_tree
+from benchmark.running import reuse
 from benchmark.running.outcome import ElsewhereError, Outcome
 from benchmark.running.states import reason_of, state_of, text_of
 from benchmark.running.task import Task, Work
@@ -34,20 +38,66 @@ WIDTH = 110
 
 
 def work(task: Task, pipe: Connection) -> None:
-    """Do a task and tell of it through the pipe.
+    """Do a task and tell of it through the pipe; then those that come through it, if this process offers to.
 
     The messages: `("run", id)`, `("say", text)`, `("curve", (step, value))`, and at last `("end", outcome)` or
-    `("elsewhere", whose)`. An error is an outcome too, never raised.
+    `("elsewhere", whose)`; `("free", None)` is the offer. An error is an outcome too, never raised.
     """
+    with suppress(AttributeError, PermissionError):
+        os.setsid()
+    orders = _Orders(pipe)
+    after: Task | None = task
+    while after is not None:
+        after = orders.next() if _do(after, pipe) else None
+
+
+def _do(task: Task, pipe: Connection) -> bool:
+    """Do a task; True when this process offered to do another."""
     _settle(task)
-    threading.Thread(target=_watch, args=(pipe,), name="matrix-watch", daemon=True).start()
+    before = reuse.surroundings()
+    began = time.process_time()
     channel = _PipeChannel(pipe, task.terminal)
+    state = ""
     try:
-        channel.tell("end", _outcome(task, channel))
+        outcome = _outcome(task, channel)
+        state = outcome.state
+        channel.tell("end", outcome)
     except ElsewhereError as error:
         channel.tell("elsewhere", str(error))
     with suppress(OSError, ValueError):  # a plug-in may have closed it
         sys.stdout.flush()
+    if state != "ok" or not reuse.reusable(task, before, time.process_time() - began):
+        return False
+    channel.tell("free", None)
+    return True
+
+
+@dataclass
+class _Orders:
+    """What the matrix sends: further tasks, and the end of the pipe, at which this process ends."""
+
+    pipe: Connection
+    _tasks: queue.SimpleQueue[Task | None] = field(default_factory=queue.SimpleQueue)
+
+    def __post_init__(self) -> None:
+        threading.Thread(target=self._listen, name="matrix-watch", daemon=True).start()
+
+    def next(self) -> Task | None:
+        """Wait for the next task; None when there is none."""
+        return self._tasks.get()
+
+    def _listen(self) -> None:
+        """End this process like Ctrl-C does when the matrix is gone: its end of the pipe is closed then.
+
+        What has not ended some seconds later is killed with all that it started.
+        """
+        with suppress(EOFError, OSError):
+            while True:
+                self._tasks.put(self.pipe.recv())
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE)
+        kill_tree(os.getpid(), mark=os.environ.get(MARK))
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 class _PipeChannel:
@@ -78,29 +128,15 @@ class _PipeChannel:
 
 def _settle(task: Task) -> None:
     """Make this process look like one that was started by the matrix: environment, folder, modules to be found."""
-    with suppress(AttributeError, PermissionError):
-        os.setsid()
     os.environ.clear()
     os.environ.update(task.environment)
     os.environ["OMP_NUM_THREADS"] = str(task.threads)
     os.chdir(task.folder)
-    sys.path[:] = task.path
-    from benchmark.registry import refresh
+    if sys.path != list(task.path):
+        sys.path[:] = task.path
+        from benchmark.registry import refresh
 
-    refresh()
-
-
-def _watch(pipe: Connection) -> None:
-    """End this process like Ctrl-C does when the matrix is gone: its end of the pipe is closed then.
-
-    What has not ended some seconds later is killed with all that it started.
-    """
-    with suppress(EOFError, OSError):
-        pipe.recv()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
-    kill_tree(os.getpid(), mark=os.environ.get(MARK))
-    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+        refresh()
 
 
 def _outcome(task: Task, channel: _PipeChannel) -> Outcome:

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,7 @@ def log_model(client: MlflowClient, call: Callable[..., object], run: str, folde
     return number
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

@@ -20,5 +20,6 @@ LOADED_BY_MLFLOW = (
     "mlflow.store.db.utils",
     "mlflow.store.model_registry.sqlalchemy_store",
     "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
 )
 """What MLflow imports at its first call, seconds of it; for processes that load it ahead."""

@@ -12,6 +12,7 @@ from benchmark.errors import ConfigError
 from benchmark.identity import facts_of
 from benchmark.method import Method
 from benchmark.metrics.suite import METRICS
+from benchmark.near_names import near_names
 from benchmark.registry import datasets, methods
 from benchmark.running.job import OpenData
 from benchmark.running.plan import plan
@@ -141,8 +142,6 @@ def _check_settings(params: Mapping[str, Any], method: type[Method], preset: str
 
 def _check_objective(objective: Objective, loaded: LoadedSweep) -> None:
     """Refuse a metric that does not exist, and a direction in which it gets worse."""
-    import difflib
-
     place = loaded.file.objectives.index(objective)
     keys = ("objectives", place) if ("objectives",) in loaded.lines else ("objective",)
     metric = objective.metric
@@ -151,7 +150,7 @@ def _check_objective(objective: Objective, loaded: LoadedSweep) -> None:
     elif metric in METRICS:
         best = {"up": "maximize", "down": "minimize", "none": ""}[METRICS[metric].direction]
     else:
-        close = difflib.get_close_matches(metric, METRICS, n=3, cutoff=0.5)
+        close = near_names(metric, METRICS)
         hint = f"; the nearest: {', '.join(close)}" if close else "; expected a metric, or cost/seconds, labels/…"
         raise loaded.error(f"there is no metric {metric!r}{hint}", *keys, "metric")
     if best != objective.direction:

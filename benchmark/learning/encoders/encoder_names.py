@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -16,6 +15,7 @@ from pydantic import AfterValidator
 from benchmark.discovery import Entry, find, locate
 from benchmark.encoder import Encoder, EncoderField
 from benchmark.errors import RegistryError
+from benchmark.near_names import did_you_mean, near_names
 
 OWN = ("resnet38",)
 """Networks of `learning/nets` that go by a name of their own."""
@@ -92,8 +92,7 @@ def check_encoder(name: str) -> str:
         hint = f"its name here is {entry!r}" if entry else "the catalogue has no entry for it: bench list encoders"
         raise ValueError(f"{name!r} is a repository of a hub; {hint}")
     known = [*OWN, *catalogue(), *timm_names()]
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "bench list encoders"
+    hint = did_you_mean(near_names(name, known, cutoff=0.6)) or "bench list encoders"
     raise ValueError(f"there is no encoder {name!r}, neither in the catalogue nor in timm; {hint}")
 
 

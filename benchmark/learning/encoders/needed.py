@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config import resolve
-from benchmark.learning.encoders.encoder_names import OWN, catalogue_entry
+from benchmark.learning.encoders.encoder_names import OWN, catalogue_entry, timm_names
 from benchmark.learning.encoders.sources import Repository, local_fix
 
 if TYPE_CHECKING:
@@ -41,6 +41,18 @@ def encoders_of(params: BaseModel) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def random_starts(params: BaseModel) -> dict[str, str]:
+    """Field → encoder, for all that the parameters name without taking published weights or a file of weights."""
+    values = dict(params)
+    starts = {}
+    for field, wanted in values.items():
+        owner = field.removesuffix("_pretrained")
+        holder = next((name for name in (owner, f"{owner}_backbone") if isinstance(values.get(name), str)), None)
+        if owner != field and wanted is False and holder is not None and values.get(f"{owner}_weights") is None:
+            starts[holder] = values[holder]
+    return starts
+
+
 def absent(name: str) -> str | None:
     """Why the weights of an encoder are not on this machine, in words; None when they are."""
     if name in OWN:
@@ -59,6 +71,25 @@ def remedy(name: str) -> str:
     if entry is None:
         return "the first run downloads them, or name a file: --set encoder_weights=FILE"
     return str(getattr(getattr(entry, "source", None), "fix", local_fix(name)))
+
+
+def timm_facts(name: str) -> dict[str, dict[str, str]] | None:
+    """What `bench info` shows of a network of timm, which has no entry in the catalogue; None for any other name."""
+    if name not in timm_names() and name.partition(".")[0] not in timm_names():
+        return None
+    reason = absent(name)
+    return {
+        "card": {
+            "title": "a network of timm: any parameter that names an encoder takes it",
+            "homepage": f"https://huggingface.co/timm/{_tagged(name)}",
+            "notes": "Its licence and what it has seen stand there; `bench audit` does not know them.",
+        },
+        "network": {
+            "weights": f"hub timm/{_tagged(name)}",
+            "on this machine": "yes" if reason is None else f"no: {reason}",
+            "to get them": "" if reason is None else remedy(name),
+        },
+    }
 
 
 def _tagged(name: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from benchmark.errors import ConfigError, TrackingError
 from benchmark.metrics.catalogue import METRICS
+from benchmark.near_names import near_names
 from benchmark.reporting.comparison import shared_figures as numbers
 from benchmark.reporting.comparison.comparison_facts import Difference
 from benchmark.reporting.comparison.decisions import Track, most, slide_gaps
@@ -119,7 +119,7 @@ def _require_metric(metric: str, tables: tuple[DataFrame, DataFrame]) -> None:
         return
     if metric not in columns:
         known = columns or list(METRICS)
-        close = difflib.get_close_matches(metric, known, n=1, cutoff=0.3)
+        close = near_names(metric, known, most=1, cutoff=0.3)
         nearest = f"; the nearest is {close[0]!r}" if close else ""
         msg = f"--metric {metric}: no column of that name in the tables per slide{nearest}; they have: "
         raise ConfigError(msg + ", ".join(known), fix=f"--metric {close[0] if close else known[0]}")

@@ -8,7 +8,7 @@ from math import fsum, sqrt
 
 from benchmark.errors import ConfigError
 from benchmark.metrics.catalogue import METRICS
-from benchmark.reporting.command import miniature_of
+from benchmark.near_names import did_you_mean, near_names
 from benchmark.reporting.label_cost import CostModel
 from benchmark.reporting.leaderboard.standings_model import NO_LABELS, TASKS, Board, Figure, Row
 from benchmark.reporting.run_names import component_of
@@ -36,14 +36,12 @@ class Filters:
     tags: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        import difflib
-
         for name in self.metrics:
             if name.partition("@")[0] not in METRICS:
-                close = difflib.get_close_matches(name, METRICS, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                fix = "bench leaderboard --metric pixel/miou"
-                raise ConfigError(f"no metric is called {name!r}{hint}", fix=fix)
+                near = near_names(name, METRICS)
+                hint = did_you_mean(near) or "docs/metrics.md names them all"
+                fix = f"bench leaderboard --metric {near[0] if near else 'pixel/miou'}"
+                raise ConfigError(f"no metric is called {name!r}; {hint}", fix=fix)
 
     def admits(self, run: StoredRun) -> bool:
         """True when the run is asked for."""
@@ -140,7 +138,6 @@ def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board
         dataset=first.tags.get("bench.dataset", ""),
         settings=first.tags.get("bench.settings", ""),
         synthetic=first.tags.get("bench.data_kind") == "synthetic",
-        miniature=miniature_of(first.tags),
         used=int(first.metrics.get("data/slides_used", 0)),
         expected=int(first.metrics.get("data/slides_expected", 0)),
         rows=tuple(rows.values()),

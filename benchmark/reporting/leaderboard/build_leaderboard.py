@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmark.reporting.command import miniature_of, miniature_words, run_command
+from benchmark.reporting.command import run_command, stored_words
 from benchmark.reporting.label_cost import CostModel, read_cost_model
 from benchmark.reporting.leaderboard.across import mean_ranks
 from benchmark.reporting.leaderboard.build_boards import Filters, boards, wanted_metrics
@@ -32,6 +32,7 @@ def build_leaderboard(
     artifacts: Artifacts | None,
     cost: CostModel | None = None,
     published: Sequence[Reference] | None = None,
+    options: Sequence[str] = (),
 ) -> Leaderboard:
     """Rank stored runs.
 
@@ -42,6 +43,7 @@ def build_leaderboard(
         artifacts: gives the tables of the best rows for the paired tests; None: no tests, no ranks.
         cost: what labels cost; None for the shipped model.
         published: published numbers; None for the shipped ones.
+        options: what a command that repeats a run has to say besides: `--store URI`.
     """
     known = references() if published is None else published
     chosen = [run for run in runs if "bench.method" in run.tags and filters.admits(run)]
@@ -51,7 +53,8 @@ def build_leaderboard(
         slides, units = _table(partial(slide_table, artifacts)), _table(partial(unit_table, artifacts))
         found = [rank_rows(board, slides, units) for board in found]
     found = [replace(board, published=_published(board, known)) for board in _told_apart(found)]
-    return Leaderboard(store, tuple(found), tuple(mean_ranks(found)), tuple(_failures(chosen, finished)))
+    failures = tuple(_failures(chosen, finished, options))
+    return Leaderboard(store, tuple(found), tuple(mean_ranks(found)), failures, tuple(options))
 
 
 def needed_metrics(filters: Filters, published: Sequence[Reference] | None = None) -> list[str]:
@@ -101,7 +104,7 @@ def _beside(board: Board, reference: Reference) -> Published:
     return Published(reference, row.label, ours, ours - reference.value if same_protocol else None)
 
 
-def _failures(runs: Sequence[StoredRun], finished: Sequence[StoredRun]) -> list[Failure]:
+def _failures(runs: Sequence[StoredRun], finished: Sequence[StoredRun], options: Sequence[str]) -> list[Failure]:
     """The last attempt of what never finished; one per method, settings, dataset and seed."""
     done = {_cell(run.tags) for run in finished}
     last: dict[tuple[str, ...], StoredRun] = {}
@@ -109,7 +112,7 @@ def _failures(runs: Sequence[StoredRun], finished: Sequence[StoredRun]) -> list[
         if run.status in ("FAILED", "KILLED") and _cell(run.tags) not in done:
             last.setdefault(_cell(run.tags), run)
     names = distinct_names([component_of(run) for run in last.values()])
-    failures = [replace(_failure(run), name=names[component_of(run)]) for run in last.values()]
+    failures = [replace(_failure(run, options), name=names[component_of(run)]) for run in last.values()]
     return sorted(failures, key=lambda failure: (failure.state, failure.dataset, failure.label, failure.seed))
 
 
@@ -118,11 +121,11 @@ def _cell(tags: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(tags.get(f"bench.{name}", "") for name in names)
 
 
-def _failure(run: StoredRun) -> Failure:
+def _failure(run: StoredRun, options: Sequence[str]) -> Failure:
     tags = {name.removeprefix("bench."): value for name, value in run.tags.items()}
     words = {name: tags.get(name, "") for name in ("method", "variant", "dataset", "settings", "preset")}
     refit = tags.get("refit") == "true"
-    seeds, extra = [int(tags.get("seed", "0"))], miniature_words(miniature_of(run.tags))
+    seeds, extra = [int(tags.get("seed", "0"))], [*stored_words(run.tags), *options]
     return Failure(
         dataset=" ".join(filter(None, (words["dataset"], words["settings"]))),
         label=component_of(run).label,

@@ -179,8 +179,6 @@ class Board:
     """Metric → row label → rank in its track; the first metric of each task."""
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
-    miniature: int | None = None
-    """Slides of the miniature that `--data synthetic` makes; None for data of a folder."""
     content: str = ""
     """Beginning of the data's digest where another board has the same title; else empty."""
 
@@ -260,3 +258,5 @@ class Leaderboard:
     boards: tuple[Board, ...]
     ranks: tuple[MeanRanks, ...] = ()
     failures: tuple[Failure, ...] = ()
+    options: tuple[str, ...] = ()
+    """What a command that repeats a run has to say besides: `--store URI`."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import ConfigError
+from benchmark.near_names import did_you_mean, near_names
 from benchmark.reporting.references.parse import EXAMPLE, FOLDER, parse
 from benchmark.reporting.references.reference import Reference
 
@@ -92,8 +92,7 @@ def _check(table: Table, row: Entry, metric: str, where: str) -> None:
     if metric.startswith(OTHER) and metric.removeprefix(OTHER).strip():
         return
     if metric not in METRICS:
-        close = difflib.get_close_matches(metric, METRICS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"write {OTHER}<printed name> where the suite has none"
+        hint = did_you_mean(near_names(metric, METRICS)) or f"write {OTHER}<printed name> where the suite has none"
         raise ConfigError(f"{where}: there is no such metric; {hint}", fix=EXAMPLE)
     least, most = METRICS[metric].range
     if low < least or high > most:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from benchmark.reporting.command import miniature_words, run_command
+from collections.abc import Sequence
+
+from benchmark.reporting.command import run_command, stored_words
 from benchmark.reporting.leaderboard.standings_model import Board, Row
 
 
-def repeat_command(board: Board, row: Row) -> str:
-    """`bench run …` with everything that makes the row, for a shell; data of a folder is found by BENCH_DATA."""
+def repeat_command(board: Board, row: Row, options: Sequence[str] = ()) -> str:
+    """`bench run …` with everything that makes the row, for a shell; `options` stand at its end.
+
+    The row is finished, so that without `--force` the command would find it done.
+    """
     return run_command(
         method=row.method,
         dataset=board.dataset,
@@ -16,5 +21,5 @@ def repeat_command(board: Board, row: Row) -> str:
         variant=row.variant,
         refit=row.refit,
         settings=board.settings,
-        extra=miniature_words(board.miniature),
+        extra=[*stored_words(row.runs[0].tags), *options, "--force"],
     )

@@ -67,7 +67,7 @@ def render(board: Leaderboard, artifacts: Artifacts) -> str:
         "report",
         title=TITLE,
         store=board.store,
-        boards=[_part(each, artifacts, f"b{index}") for index, each in enumerate(ordered, start=1)],
+        boards=[_part(each, artifacts, f"b{index}", board.options) for index, each in enumerate(ordered, start=1)],
         ranks=[rank_chart(each, f"r{index}") for index, each in enumerate(ranks, start=1)],
         failures=[replace(failure, label=failure.name or failure.label) for failure in board.failures],
         figure_text=figure_text,
@@ -78,7 +78,7 @@ def render(board: Leaderboard, artifacts: Artifacts) -> str:
     )
 
 
-def _part(board: Board, artifacts: Artifacts, prefix: str) -> BoardPart:
+def _part(board: Board, artifacts: Artifacts, prefix: str, options: Sequence[str]) -> BoardPart:
     evidence = [Evidence(artifacts, row, board.names[row.label]) for row in board.rows]
     return BoardPart(
         of=_named(board),
@@ -86,7 +86,7 @@ def _part(board: Board, artifacts: Artifacts, prefix: str) -> BoardPart:
         charts=list(board_charts(board, evidence, prefix)),
         strips=strips(evidence),
         left_out=max(0, len(evidence) - ROWS),
-        commands=[(board.names[row.label], repeat_command(board, row)) for row in board.rows],
+        commands=[(board.names[row.label], repeat_command(board, row, options)) for row in board.rows],
     )
 
 

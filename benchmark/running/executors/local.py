@@ -26,6 +26,8 @@ from benchmark.running.worker import work
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 SAFE_PATH, SET_HERE = "PYTHONSAFEPATH", "for bench's server process"
 _CRASHES = {"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"}
+RESTING_SHARE = 4
+"""A process that holds more than this part of what a task may hold does no further task."""
 PERIOD = 0.05
 """Seconds between two looks at memory and clock."""
 
@@ -49,6 +51,8 @@ class _Job:
     stopped: tuple[State, str] | None = None
     """State and reason when it was stopped from here."""
     killed_at: float | None = None
+    offered: bool = False
+    """Whether the process offered to do another task."""
 
 
 class LocalEngine:
@@ -72,12 +76,17 @@ LOCAL = LocalEngine()
 
 
 class LocalExecutor:
-    """Starts a process for every task, at most `jobs` at a time, and says how each ended; an `Executor`."""
+    """Starts a process for every task, at most `jobs` at a time, and says how each ended; an `Executor`.
+
+    A process that did a short task and offers to do the next is given it: that is a task of its own nonetheless, with
+    its own limits, mark and end.
+    """
 
     def __init__(self, jobs: int, limits: Limits, say: Say, curve: Curve) -> None:
         self._jobs, self._limits, self._say, self._curve = jobs, limits, say, curve
         self._context: Any = _context()
         self._running: dict[int, _Job] = {}
+        self._resting: list[_Job] = []
         self._guardian = Guardian()
 
     def __enter__(self) -> LocalExecutor:
@@ -85,6 +94,8 @@ class LocalExecutor:
 
     def __exit__(self, *error: object) -> None:
         self.stop()
+        while self._resting:
+            self._dismiss(self._resting.pop())
         self._guardian.close()
 
     @property
@@ -99,16 +110,42 @@ class LocalExecutor:
 
     def start(self, number: int, task: Task) -> None:
         """Start a task; `number` tells it from the others."""
-        here, there = self._context.Pipe()
         mark = uuid.uuid4().hex
         task = replace(task, environment={**task.environment, MARK: mark})
+        process, here = self._take_rested(task) or self._begin(number, task)
+        self._running[number] = _Job(number, task, process, here, memory_kills(), MemoryWatch(process.pid), mark)
+        self._guardian.watch(process.pid, mark)
+
+    def _begin(self, number: int, task: Task) -> tuple[BaseProcess, Connection]:
+        """A new process that does the task."""
+        here, there = self._context.Pipe()
         process = self._context.Process(target=work, args=(task, there), name=f"bench {number}")
-        kills = memory_kills()
         with _installed_modules():
             process.start()
         there.close()
-        self._running[number] = _Job(number, task, process, here, kills, MemoryWatch(process.pid), mark)
-        self._guardian.watch(process.pid, mark)
+        return process, here
+
+    def _take_rested(self, task: Task) -> tuple[BaseProcess, Connection] | None:
+        """A process that did a task like this one and is told to do this one; None where there is none."""
+        while self._resting:
+            job = self._resting.pop()
+            if job.task.like(task):
+                with suppress(OSError):
+                    job.pipe.send(task)
+                    return job.process, job.pipe
+            self._dismiss(job)
+        return None
+
+    def _dismiss(self, job: _Job) -> None:
+        """End a process that rests."""
+        with suppress(OSError):
+            job.pipe.send(None)
+        job.process.join(GRACE)
+        _signal(job, _KILL)
+        job.process.join()
+        self._guardian.forget(job.process.pid)
+        job.pipe.close()
+        job.process.close()
 
     def ended(self) -> Iterator[Ended]:
         """Wait a moment, then give the tasks that are over by now."""
@@ -116,6 +153,9 @@ class LocalExecutor:
         wait([*(job.pipe for job in jobs), *(job.process.sentinel for job in jobs)], PERIOD)
         for job in jobs:
             self._listen(job)
+            if job.offered and self._may_rest(job):
+                yield self._rest(job)
+                continue
             if job.process.is_alive():
                 self._guard(job)
                 continue
@@ -159,6 +199,8 @@ class LocalExecutor:
                     self._curve(job.number, *content)
                 elif kind == "end":
                     job.outcome = content
+                elif kind == "free":
+                    job.offered = True
                 else:
                     job.elsewhere = content
 
@@ -181,6 +223,28 @@ class LocalExecutor:
             job.stopped, job.killed_at = ("out of memory", shares), now
             _kill(job)
 
+    def _may_rest(self, job: _Job) -> bool:
+        """Whether its process may be given another task: it was not stopped and holds little of what a task may."""
+        if job.stopped is not None or job.watch.held() > self._limits.memory / RESTING_SHARE:
+            with suppress(OSError):
+                job.pipe.send(None)
+            job.offered = False
+            return False
+        return True
+
+    def _rest(self, job: _Job) -> Ended:
+        """Keep the process of a task that is over for the next one."""
+        del self._running[job.number]
+        assert job.outcome is not None
+        self._resting.append(job)
+        return self._told(job, job.outcome)
+
+    def _told(self, job: _Job, done: Outcome) -> Ended:
+        """How a task ended that told it itself."""
+        seconds = time.monotonic() - job.began
+        outcome = replace(done, seconds=done.seconds or seconds, run_id=done.run_id or job.run)
+        return Ended(job.number, outcome, True)
+
     def _end(self, job: _Job) -> Ended:
         del self._running[job.number]
         pid = job.process.pid
@@ -196,9 +260,7 @@ class LocalExecutor:
             return Ended(job.number, None, True, job.elsewhere)
         done = job.outcome
         if done is not None and (done.state in ("ok", "finished before") or job.stopped is None):
-            return Ended(
-                job.number, replace(done, seconds=done.seconds or seconds, run_id=done.run_id or job.run), True
-            )
+            return self._told(job, done)
         state, reason = job.stopped or _how(code, memory_kills() - job.kills)
         return Ended(job.number, Outcome(job.task.spec, state, reason, job.run, seconds=seconds), False)
 

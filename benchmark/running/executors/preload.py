@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch  # noqa: F401
+from PIL import Image
 
 import benchmark.running.attempt  # noqa: F401
 from benchmark.reporting import curves, style
@@ -23,9 +24,20 @@ from benchmark.tracking.mlflow_settings import LOADED_BY_MLFLOW
 
 for _name in (
     "alembic.command",
+    "alembic.config",
+    "benchmark.reporting.references",
+    "email.headerregistry",
+    "imagecodecs",
+    "openslide",
+    "pandas.io.formats.csvs",
+    "scipy.ndimage",
+    "scipy.spatial",
     "scipy.special",
+    "shapely.affinity",
     "skimage.measure",
     "sqlalchemy.dialects.sqlite.pysqlite",
+    "threadpoolctl",
+    "tifffile",
     *LOADED_BY_MLFLOW,
 ):
     importlib.import_module(_name)
@@ -39,6 +51,7 @@ def rehearse() -> None:
     for size in (18, 24):
         style.font(size)
         style.font(size, bold=True)
+    Image.init()
     page.render(RunFacts("rehearsal", "", "", True, {"pixel/miou": 0.5}))
 
 
