@@ -233,9 +233,13 @@ def test_a_decoder_of_unet_stands_on_an_encoder_of_the_catalogue():
 
 @pytest.mark.parametrize("kind", NETS)
 def test_every_net_learns(kind, context):
-    """Dark discs on a bright ground, which a few steps are enough to tell apart on images never seen."""
-    images, masks = discs(6)
-    side, steps = (16, 40) if kind is KiuNet else (32, 20)
+    """Dark discs on a bright ground, which a few steps are enough to tell apart on images never seen.
+
+    With 24 discs and 30 steps the AUC is above 0.98 for all initial weights that were tried. With 6 discs nets that
+    learn positions remember theirs, and after 20 steps running statistics still lag: either makes it 0.91 with some.
+    """
+    images, masks = discs(24)
+    side, steps = (16, 40) if kind is KiuNet else (32, 30)
     changes = {
         "whole_side": side,
         "iterations": steps,
