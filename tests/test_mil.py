@@ -348,6 +348,13 @@ def test_a_restored_state_of_another_width_is_refused(glas, tmp_path):
         predicted(method, glas, context, some(glas, Split.TEST)[0])
 
 
+def test_another_score_map_trains_nothing_anew(glas, tmp_path):
+    kind = methods().load("abmil")
+    for choice, reused in (("instance", False), ("attention", True)):
+        _, context, _ = trained(kind, glas, tmp_path, score_map=choice)
+        assert [record.reused for record in context.records] == [reused]
+
+
 @pytest.mark.parametrize(("name", "choice"), [("abmil", "attention"), ("abmil", "instance"), ("dsmil", "attention")])
 def test_cells_are_what_the_parameter_says(glas, tmp_path, name, choice):
     method, context, _ = trained(methods().load(name), glas, tmp_path, score_map=choice)
