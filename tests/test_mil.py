@@ -128,7 +128,22 @@ def test_plain_attention_follows_its_equation():
     hidden = torch.relu(features @ net.embedding[0].weight.T + net.embedding[0].bias)
     (v, v0), (w, w0) = (net.attention.tanh[0].weight, net.attention.tanh[0].bias), net.attention.weight.parameters()
     weights = torch.softmax((torch.tanh(hidden @ v.T + v0) @ w.T + w0).squeeze(1), dim=0)
-    assert torch.allclose(net(features).attention, weights, atol=1e-6)
+    pooled = net(features)
+    assert torch.allclose(pooled.attention, weights, atol=1e-6)
+    alone = (hidden @ net.classifier.weight.T).squeeze(1)
+    assert torch.allclose(pooled.instance_logits, 6 * weights * alone + net.classifier.bias, atol=1e-5)
+
+
+def test_what_instances_add_to_an_attention_bag_is_its_logit_in_the_mean():
+    """And where attention looks at what speaks against the class, an instance that it leaves alone scores higher."""
+    torch.manual_seed(0)
+    net = AttentionPooling(3, 4, 2)
+    pooled = net(torch.randn(9, 3))
+    assert float(pooled.instance_logits.mean().detach()) == pytest.approx(float(pooled.logit.detach()), abs=1e-5)
+    with torch.no_grad():
+        net.classifier.weight.fill_(-1.0)
+        pooled = net(torch.rand(9, 3))
+    assert pooled.instance_logits[pooled.attention.argmax()] < net.classifier.bias
 
 
 def test_nystrom_attention_with_as_many_landmarks_as_tokens_is_exact():
@@ -331,6 +346,13 @@ def test_a_restored_state_of_another_width_is_refused(glas, tmp_path):
     method.restore({**method.state(), "dim": 7}, context)
     with pytest.raises(ConfigError, match="learnt from features of 7 numbers.*test_resnet"):
         predicted(method, glas, context, some(glas, Split.TEST)[0])
+
+
+def test_another_score_map_trains_nothing_anew(glas, tmp_path):
+    kind = methods().load("abmil")
+    for choice, reused in (("instance", False), ("attention", True)):
+        _, context, _ = trained(kind, glas, tmp_path, score_map=choice)
+        assert [record.reused for record in context.records] == [reused]
 
 
 @pytest.mark.parametrize(("name", "choice"), [("abmil", "attention"), ("abmil", "instance"), ("dsmil", "attention")])

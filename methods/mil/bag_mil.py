@@ -93,7 +93,7 @@ class BagMil(Method[K]):
         bags = bags_of(train, self.params, context, self.encoder(context))
         side = bags[0].lattice.side if bags else self.params.patch
         held_out = bags_of(validation, self.params, context, self.encoder(context), side=side)
-        fields = tuple(type(self).Params.model_fields)
+        fields = tuple(name for name in type(self).Params.model_fields if name != "score_map")
         self._learnt = context.stage("mil", lambda: self._train(bags, held_out, side, context), uses=fields)
         self._built = None
 

@@ -49,12 +49,6 @@ class DsmilParams(MilParams):
     patience: int | None = param(
         None, "epochs without a better one after which training ends; none: never", source=CODE, ge=1
     )
-    score_map: Literal["attention", "instance"] = param(
-        "instance",
-        "what the cells of the score map are: each instance's own probability, or the bag's probability times"
-        " attention, rescaled to 0 to 1 within the bag",
-        source=CODE,
-    )
 
 
 class Dsmil(BagMil[DsmilParams]):

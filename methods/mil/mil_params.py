@@ -36,11 +36,11 @@ class MilParams(BagParams, FeatureParams):
         20, "epochs without a better one after which training ends; none: never", source=CODE, ge=1
     )
     least_epochs: int = param(50, "epochs before which training never ends", source=CODE, ge=1)
-    score_map: Literal["attention", "instance"] = param(
-        "attention",
-        "what the cells of the score map are: the bag's probability times attention, rescaled to 0 to 1 within the bag,"
-        " or each instance's own probability (also where the pooling has no attention)",
-        source="Ilse et al. 2018 for the rescaling",
+    score_map: Literal["instance", "attention"] = param(
+        "instance",
+        "what the cells of the score map are: the probability of each instance's own logit, or the bag's probability"
+        " times attention, rescaled to 0 to 1 within the bag, as papers show it",
+        source="docs/methods/mil.md; Ilse et al. 2018 for the rescaling",
     )
     bag_cache: float = param(2.0, "most memory for features while training", unit="GiB", ge=0.0)
 

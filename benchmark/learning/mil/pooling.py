@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from benchmark.errors import DataError
 
@@ -119,7 +120,12 @@ class Attention(nn.Module):
 
 
 class AttentionPooling(Pooling):
-    """Attention-based pooling, gated or plain. An instance's logit is the classifier's answer to it alone."""
+    """Attention-based pooling, gated or plain.
+
+    Attention is how much an instance counts, not for which class: where the net tells slides by their normal tissue, it
+    is highest there. An instance's logit is therefore what it adds to the bag's, n · a_i w·h_i + b: their mean is the
+    bag's logit (Javed et al., Additive MIL, NeurIPS 2022; the classifier is linear, so nothing has to be changed).
+    """
 
     def __init__(
         self, dim: int, width: int = 512, hidden: int = 128, *, gated: bool = True, dropout: float = 0.0
@@ -134,4 +140,5 @@ class AttentionPooling(Pooling):
         embedded = self.embedding(features)
         attention = torch.softmax(self.attention(embedded), dim=0)
         logit = self.classifier(attention @ embedded).squeeze()
-        return Pooled(logit, self.classifier(embedded).squeeze(1), attention)
+        evidence = functional.linear(embedded, self.classifier.weight).squeeze(1)
+        return Pooled(logit, len(embedded) * attention * evidence + self.classifier.bias, attention)
