@@ -13,10 +13,10 @@ from benchmark.doctor.preset_weights import check_weights
 from benchmark.errors import ConfigError
 from benchmark.learning.encoders import sources
 from benchmark.learning.encoders.frozen import create_encoder
-from benchmark.learning.encoders.needed import absent, encoders_of, weights_needed
+from benchmark.learning.encoders.needed import absent, encoders_of
 from benchmark.learning.encoders.timm_nets import create_net, encoder_of, transform_of
 from benchmark.registry import methods
-from benchmark.running.default_preset import default_preset_note, random_weights_notes
+from benchmark.running.default_preset import default_preset_note, random_weights_notes, weights_needed
 from benchmark.running.matrix import run_all
 from benchmark.running.plan import plan
 

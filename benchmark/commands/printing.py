@@ -48,7 +48,7 @@ def facts(component: type[Any]) -> dict[str, Any]:
         return encoder_facts(component)
     if hasattr(component, "Options"):
         return dataset_facts(component)
-    from benchmark.learning.encoders.needed import weights_needed
+    from benchmark.running.default_preset import weights_needed
 
     weights = {preset: weights_needed(component, preset) for preset in component.presets}
     return method_facts(component) | {"weights": {preset: needed for preset, needed in weights.items() if needed}}

@@ -11,8 +11,9 @@ from benchmark.errors import BenchError
 def check_weights() -> Iterator[Check]:
     """Per encoder, whether its weights are here: absent ones are a fault for the default preset, else a warning."""
     from benchmark.config import DEFAULT_PRESET, PUBLISHED_PRESET, default_preset
-    from benchmark.learning.encoders.needed import remedy, weights_needed
+    from benchmark.learning.encoders.needed import remedy
     from benchmark.registry import methods
+    from benchmark.running.default_preset import weights_needed
 
     users: dict[str, dict[str, list[str]]] = {}
     reasons: dict[str, str | None] = {}

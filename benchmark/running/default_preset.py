@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchmark.config import DEFAULT_PRESET, PUBLISHED_PRESET, RunSpec, default_preset
-from benchmark.learning.encoders.needed import random_starts, weights_needed
+from benchmark.config import DEFAULT_PRESET, PUBLISHED_PRESET, RunSpec, default_preset, resolve
+from benchmark.learning.encoders.needed import absent, encoders_of, random_starts
+from benchmark.method import Method
 from benchmark.registry import methods
 from benchmark.reporting.run_names import split_settings
+
+
+def weights_needed(kind: type[Method], preset: str) -> dict[str, str | None]:
+    """Encoder → why its weights are not here (None: they are), for all that a preset of a method starts from."""
+    params = resolve(kind, preset)
+    names = kind(params).starts_from()
+    return {name: absent(name) for name in (encoders_of(params) if names is None else names)}
 
 
 def default_preset_note(names: Iterable[str]) -> str | None:
@@ -31,7 +39,7 @@ def default_preset_note(names: Iterable[str]) -> str | None:
 
 def random_weights_notes(specs: Iterable[RunSpec]) -> list[str]:
     """A line for each encoder that was chosen by a setting, while the preset gives it random weights."""
-    notes = {}
+    notes: dict[str, None] = {}
     for spec in specs:
         chosen = split_settings(spec.variant)
         for field, encoder in random_starts(spec.params).items():

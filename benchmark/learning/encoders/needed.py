@@ -8,21 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.config import resolve
 from benchmark.learning.encoders.encoder_names import OWN, catalogue_entry, timm_names
 from benchmark.learning.encoders.sources import Repository, local_fix
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-    from benchmark.method import Method
-
-
-def weights_needed(kind: type[Method], preset: str) -> dict[str, str | None]:
-    """Encoder → why its weights are not here (None: they are), for all that a preset of a method starts from."""
-    params = resolve(kind, preset)
-    names = kind(params).starts_from()
-    return {name: absent(name) for name in (encoders_of(params) if names is None else names)}
 
 
 def encoders_of(params: BaseModel) -> list[str]:

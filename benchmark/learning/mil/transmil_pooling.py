@@ -185,7 +185,8 @@ class _PseudoInverse(torch.autograd.Function):
         matrix = ctx.saved_tensors[0].detach().requires_grad_()
         with torch.enable_grad():
             inverse = pseudo_inverse(matrix)
-        return torch.autograd.grad(inverse, matrix, outer[0])[0]
+        inner: Tensor = torch.autograd.grad(inverse, matrix, outer[0])[0]
+        return inner
 
 
 def _scale(query: Tensor) -> float:
