@@ -1,5 +1,6 @@
 """SEAM, SC-CAM, Adv-CAM and HAMIL: their formulas against figures of the released code."""
 
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -297,6 +298,13 @@ def test_the_range_of_values_can_only_shrink():
     after = how.moved(image, torch.tensor([1.0, 0.0, -1.0]).reshape(image.shape))
     near(after, [0.3, 0.5, 0.7])
     near(how.moved(after, torch.tensor([-1.0, 0.0, 1.0]).reshape(image.shape)), [0.3, 0.5, 0.7])
+
+
+def test_the_papers_cam_has_no_factor():
+    images = 2 * x(3, 4, 5)[None] - 1
+    how = replace(climb(), positive=None)
+    scores = functional.relu(how.scores(torch.cat([images, images.flip(-1)])))[:, 1]
+    torch.testing.assert_close(how(images, 1, 1), scores[:1] + scores[1:].flip(-1))
 
 
 def test_images_of_a_batch_climb_alone():

@@ -19,7 +19,7 @@ from benchmark.learning.nets.heads import resize
 from benchmark.learning.segmentation.segmentation_params import SEG_QUICK, SEG_SMOKE
 from benchmark.learning.segmentation.segmenter import Masks
 from benchmark.learning.training import place
-from benchmark.method import MethodCard, param
+from benchmark.method import MethodCard, param, with_default
 
 from .cam import ClassifierCam, Patch, merged_masks, stacked
 from .cam_seg import CamPipeline, PipelineParams
@@ -41,6 +41,7 @@ EPSILON = 1e-5
 class AdvCamParams(PipelineParams, TrainedParams):
     """The classifier of `cam-seg`, and how patches climb."""
 
+    cam_batch: int = with_default(PipelineParams, "cam_batch", 8, "memory: every step keeps its activations")
     adv_steps: int = param(8, "steps of each patch and class (27 for ResNet-50)", symbol="T", source=AUTHOR, ge=1)
     adv_keep: float = param(
         2.0, "weight of what holds lit parts back (7 for ResNet-50)", symbol="λ", source=AUTHOR, ge=0.0
@@ -197,7 +198,7 @@ class AdvCam(CamPipeline[AdvCamParams]):
     Params = AdvCamParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {**NET_QUICK, **SEG_QUICK, "cls_input": 48, "adv_steps": 3, "examine_cam": False},
+        "quick": {**NET_QUICK, **SEG_QUICK, "cls_input": 48, "cam_batch": 128, "adv_steps": 3, "examine_cam": False},
         "smoke": {**NET_SMOKE, **SEG_SMOKE, "adv_steps": 2, "examine_cam": False},
     }
 
