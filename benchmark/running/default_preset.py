@@ -31,7 +31,7 @@ def default_preset_note(names: Iterable[str]) -> str | None:
 
 def random_weights_notes(specs: Iterable[RunSpec]) -> list[str]:
     """A line for each encoder that was chosen by a setting, while the preset gives it random weights."""
-    notes = {}
+    notes: dict[str, None] = {}
     for spec in specs:
         chosen = split_settings(spec.variant)
         for field, encoder in random_starts(spec.params).items():
