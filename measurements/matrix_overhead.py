@@ -101,10 +101,13 @@ def work_spent(folder: Path, runs: int) -> tuple[Spent, Spent]:
 
         return call
 
-    kept = run_module._work, matrix.run_one
-    run_module._work, matrix.run_one = timed(kept[0], works), timed(kept[1], wholes)  # type: ignore[assignment]
+    places = ((run_module, "_work", works), (matrix, "run_one", wholes))
+    kept = [getattr(module, name) for module, name, _ in places]
+    for (module, name, spent), real in zip(places, kept, strict=True):
+        setattr(module, name, timed(real, spent))
     quietly(request(folder, runs, jobs=0, settings=("value=0.25",)))
-    run_module._work, matrix.run_one = kept
+    for (module, name, _), real in zip(places, kept, strict=True):
+        setattr(module, name, real)
     return middle(works[1:]), middle(wholes[1:])
 
 

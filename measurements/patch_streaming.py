@@ -4,12 +4,14 @@ python measurements/patch_streaming.py [--side 24576] [--readers 2] [--rounds 3]
 
 Both read every 256-px patch of one JPEG pyramid and bring it to 224 px (Pillow, bilinear), side by side and with
 patches that overlap by half. The rounds alternate, so that a busy machine burdens both alike; the ratio is that of the
-medians.
+medians. CPU seconds, readers included, say what a busy machine hides: as many free cores as there are readers can be no
+faster than readers × CPU of the loop / CPU of ours.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -47,10 +49,16 @@ def streamed(path: Path, grid: Grid, readers: int) -> int:
     return sum(len(part.rows) for part in stream_patches(slide, grid, side=SIDE, readers=readers))
 
 
-def timed(work: Callable[..., int], path: Path, grid: Grid, *more: int) -> float:
-    began = time.perf_counter()
+def timed(work: Callable[..., int], path: Path, grid: Grid, *more: int) -> tuple[float, float]:
+    """Seconds, and CPU seconds of this process and its readers."""
+    began, used = time.perf_counter(), cpu()
     assert work(path, grid, *more) == grid.rows * grid.cols
-    return time.perf_counter() - began
+    return time.perf_counter() - began, cpu() - used
+
+
+def cpu() -> float:
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 def main() -> None:
@@ -70,9 +78,11 @@ def main() -> None:
                 alone.append(timed(naive, path, grid))
                 together.append(timed(streamed, path, grid, options.readers))
             number = grid.rows * grid.cols
-            slow, fast = (number / float(np.median(seconds)) for seconds in (alone, together))
-            rates = f"one loop {slow:.0f}/s, {options.readers} readers {fast:.0f}/s"
-            print(f"{name}, {number} patches: {rates}, ratio {fast / slow:.2f}", flush=True)
+            (slow, lone), (fast, shared) = (np.median(spent, axis=0) for spent in (alone, together))
+            rates = f"one loop {number / slow:.0f}/s, {options.readers} readers {number / fast:.0f}/s"
+            print(f"{name}, {number} patches: {rates}, ratio {slow / fast:.2f}", flush=True)
+            most = f"ratio on {options.readers} free cores at most {options.readers * lone / shared:.2f}"
+            print(f"  CPU seconds {lone:.1f} and {shared:.1f}: {most}", flush=True)
 
 
 if __name__ == "__main__":

@@ -113,6 +113,7 @@ class LocalExecutor:
         mark = uuid.uuid4().hex
         task = replace(task, environment={**task.environment, MARK: mark})
         process, here = self._take_rested(task) or self._begin(number, task)
+        assert process.pid is not None
         self._running[number] = _Job(number, task, process, here, memory_kills(), MemoryWatch(process.pid), mark)
         self._guardian.watch(process.pid, mark)
 
