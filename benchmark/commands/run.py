@@ -23,7 +23,7 @@ Examples:
   bench run --method all --dataset all --seeds 0,1,2 --jobs 2 --timeout 1h
   bench run --method all --dataset all --dry-run        # the plan: runs to do, finished, not applicable
   bench run --method oeem,oeem:weighting=none --dataset glas:target=gland
-  bench run --method oeem --dataset glas --set weighting=lc_mix --set presence=0.1,0.2,0.4      # a grid: 3 runs
+  bench run --method oeem --dataset glas --set weighting=lc_mix --set method.presence=0.1,0.2      # a grid: 3 runs
   bench run --method dknn,lcmil --dataset camelyon16 --features features_uni_v1/
   bench run --config config.yaml          # repeat a run from its artifact
 

@@ -69,6 +69,7 @@ def _variants(text: str | None, what: str, known: list[str]) -> list[Variant]:
 def _refuse_unknown(
     settings: dict[str, Any], pairs: list[tuple[Variant, type[Method], Variant, type[Dataset]]]
 ) -> None:
+    config.refuse_ambiguous(settings, [method for _, method, _, _ in pairs], [dataset for *_, dataset in pairs])
     unknown: set[str] | None = None
     for _, method, _, dataset in pairs:
         missing = set(config.share_settings(settings, method, dataset)[2])
