@@ -55,6 +55,7 @@ class RunRequest:
     dry_run: bool = False
     refit: bool = False
     slide: str | None = None
+    slides: int | None = None
 
 
 class RunFile(BaseModel):
@@ -68,6 +69,7 @@ class RunFile(BaseModel):
     dataset: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     slide: str | None = None
+    slides: int | None = Field(None, ge=1)
     seed: int | None = Field(None, ge=0, le=MOST_SEED)
     refit: bool = False
     device: str | None = None
@@ -98,6 +100,8 @@ class RunSpec:
     """Fit on training and validation slides together, as the winner of a sweep is if `Method.refits`."""
     slide: str | None = None
     """The only slide there is, see `benchmark.one_slide`."""
+    slides: int | None = None
+    """So many slides of each split at most, see `benchmark.few_slides`."""
 
     @property
     def title(self) -> str:
@@ -123,6 +127,7 @@ class RunSpec:
             "dataset": self.dataset,
             "options": self.options.model_dump(mode="json"),
             **({"slide": self.slide} if self.slide else {}),
+            **({"slides": self.slides} if self.slides else {}),
             "seed": self.seed,
             **({"refit": True} if self.refit else {}),
             "device": self.device,
@@ -289,7 +294,7 @@ def share_settings(
         owner, dot, name = key.partition(".")
         owner, name = (owner, name) if dot and owner in _OWNERS else ("", key)
         of_method = name in method.Params.model_fields or name in symbols_of(method.Params)
-        if owner != "dataset" and (of_method or name == "features" and owner):  # `resolve` tells who takes features
+        if owner != "dataset" and (of_method or (name == "features" and owner)):  # `resolve` tells who takes features
             params[symbols_of(method.Params).get(name, name)] = value
         elif owner != "method" and name in dataset.Options.model_fields:
             options[name] = value
@@ -306,10 +311,9 @@ def refuse_ambiguous(settings: Iterable[str], chosen: Iterable[type[Method]], pl
         if name in params and name in options:
             one, other = params[name], options[name]
             field = symbols_of(one.Params).get(name, name)
-            msg = (
-                f"--set {name} has two meanings: a parameter of {one.name} "
-                f"({legal_range(one.Params.model_fields[field])}) and an option of {other.name} ({legal_range(other.Options.model_fields[name])})"
-            )
+            meaning = f"a parameter of {one.name} ({legal_range(one.Params.model_fields[field])})"
+            another = f"an option of {other.name} ({legal_range(other.Options.model_fields[name])})"
+            msg = f"--set {name} has two meanings: {meaning} and {another}"
             raise ConfigError(msg, fix=f"--set method.{name}=…, or --set dataset.{name}=…")
 
 

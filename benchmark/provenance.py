@@ -31,7 +31,7 @@ HARNESS = frozenset(
         ),
         *("cli", "config", "context", "datahome", "dataset", "describe", "digest", "discovery", "errors", "identity"),
         *("method", "provenance", "registry", "resources", "signals", "stages", "storage", "stored", "supervision"),
-        *("one_slide", "two_classes"),
+        *("few_slides", "one_slide", "two_classes"),
     )
 )
 """Modules and rooms that no component's digest covers, though components import them: see `code_digest`."""

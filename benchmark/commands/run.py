@@ -25,6 +25,7 @@ Examples:
   bench run --method oeem,oeem:weighting=none --dataset glas:target=gland
   bench run --method oeem --dataset glas --set weighting=lc_mix --set method.presence=0.1,0.2      # a grid: 3 runs
   bench run --method dknn,lcmil --dataset camelyon16 --features features_uni_v1/
+  bench run --method lcmil --dataset camelyon16 --data /data/camelyon16 --preset smoke --slides 3   # a first look
   bench run --config config.yaml          # repeat a run from its artifact
 
 A variant is a component with settings of its own: NAME:field=value:field=value. A finished run is not repeated
@@ -58,6 +59,10 @@ def run(
     slide: Annotated[
         str | None,
         typer.Option(metavar="ID", help="This slide alone, of whichever split; for methods that learn from no other."),
+    ] = None,
+    slides: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="At most N slides of each split, for a first look; ranked apart."),
     ] = None,
     refit: Annotated[
         bool,
@@ -100,6 +105,7 @@ def run(
         settings=(*(settings or ()), *features_setting(features)),
         config=config,
         slide=slide,
+        slides=slides,
         seeds=chosen_seeds(seed, seeds),
         device=device,
         data=data,

@@ -116,6 +116,9 @@ def _resolve(
     if slide and not method(params).transductive():
         msg = f"{one.name} learns from training slides with these parameters, and --slide leaves none"
         raise ConfigError(msg, fix="drop --slide, or --set search=slide for methods that have it")
+    slides = request.slides or file.slides
+    if slides and slide:
+        raise ConfigError(f"both --slide {slide} and --slides {slides} are given", fix="use one of them")
     return RunSpec(
         method=one.name,
         params=params,
@@ -129,9 +132,17 @@ def _resolve(
         variant=label_of(params, config.resolve(method, preset)),
         refit=refit,
         settings=" ".join(
-            filter(None, (label_of(options, _defaults(dataset.Options)), f"slide={slide}" * bool(slide)))
+            filter(
+                None,
+                (
+                    label_of(options, _defaults(dataset.Options)),
+                    f"slide={slide}" * bool(slide),
+                    f"slides-drawn={slides}" * bool(slides),
+                ),
+            )
         ),
         slide=slide,
+        slides=slides,
         expected_data=file.provenance.get("data_digest"),
     )
 

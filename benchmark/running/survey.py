@@ -60,7 +60,7 @@ class Survey:
         return [self._judged(prospect, known.get(prospect.identity, [])) for prospect in opened]
 
     def _open(self, spec: RunSpec) -> Prospect:
-        key = digest_of([spec.dataset, facts_of(spec.options), spec.data, spec.synthetic_slides])
+        key = digest_of([spec.dataset, facts_of(spec.options), spec.data, spec.synthetic_slides, spec.slides])
         if key not in self._data:
             try:
                 self._data[key] = open_data(spec, self.cache)
