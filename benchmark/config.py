@@ -26,6 +26,8 @@ DEFAULT_PRESET, PUBLISHED_PRESET = "quick", "paper"
 _REPLACED = ("encoder", "encoder_pretrained", "encoder_weights")
 """Parameters that features made elsewhere leave without a use."""
 _PATHS = {"path_not_file": "file", "path_not_directory": "folder"}
+TRIVIAL_PRESET = "smoke"
+"""Shows that everything runs; its figures stand beside no published number."""
 _OWNERS = ("method", "dataset")
 _TELLING = frozenset({"value_error", "multiple_of"})
 """Errors whose own message says more than the legal range."""

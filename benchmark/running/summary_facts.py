@@ -10,6 +10,7 @@ from benchmark.provenance import code_version
 from benchmark.reporting.run_facts import RunFacts, StageCost
 from benchmark.running.headlines import HEADLINES
 from benchmark.running.result import RunResult, merged
+from benchmark.supervision import Supervision
 
 
 def run_facts(result: RunResult, pictures: Mapping[str, Path], figures: Mapping[str, Path]) -> RunFacts:
@@ -21,6 +22,7 @@ def run_facts(result: RunResult, pictures: Mapping[str, Path], figures: Mapping[
         title=f"{job.title} on {job.experiment}",
         subtitle=f"{type(job.method).card.title}. Preset {job.spec.preset}, {splits} slides{drawn}.",
         command="bench run --config config.yaml --force",
+        refines=Supervision.COARSE in job.method.supervision,
         synthetic=job.dataset.synthetic,
         values=summary.values,
         intervals=summary.intervals,

@@ -101,7 +101,12 @@ def _delong(one: Row, other: Row, units: Table) -> PairedTest:
 
 
 def _standings(metric: str, ranked: Sequence[Row], tests: Sequence[PairTest], contenders: int) -> dict[str, Standing]:
-    """Rank = 1 + number of significantly better rows of the track; the order of the means beyond the contenders."""
+    """Rank = 1 + number of significantly better rows of the track; the order of the means beyond the contenders.
+
+    A row that is alone in its track has no rank.
+    """
+    if len(ranked) < 2:
+        return {}
     worse = dict.fromkeys((row.label for row in ranked), 0)
     untested = {label for test in tests if test.refused for label in (test.one, test.other)}
     for test in tests:
