@@ -96,7 +96,7 @@ def run(
     # Read once, when PyTorch is loaded: threads that spin while they wait slow every neighbour down several times.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from benchmark.config import RunRequest
-    from benchmark.running.matrix import run_all
+    from benchmark.running.refusals import refuse_early
 
     request = RunRequest(
         method=method,
@@ -120,6 +120,9 @@ def run(
         force=force,
         debug=context.ensure_object(Session).debug,
     )
+    refuse_early(request)
+    from benchmark.running.matrix import run_all
+
     raise typer.Exit(run_all(request))
 
 
