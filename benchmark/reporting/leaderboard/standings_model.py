@@ -35,6 +35,7 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 """Task → the columns shown; the first one ranks. A task that no row has a figure for is not shown."""
 
 NO_LABELS = "none"
+REFINEMENT, COARSE = "refinement", "coarse"
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,11 @@ class Row:
         """The mean of a figure, or None."""
         figure = self.figures.get(name)
         return None if figure is None else figure.mean
+
+
+def applies(task: str, row: Row) -> bool:
+    """Whether a row belongs to a task's table: only methods that saw the coarse annotation refine it."""
+    return task != REFINEMENT or COARSE in row.supervision.split("+")
 
 
 @dataclass(frozen=True)
