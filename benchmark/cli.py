@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from benchmark.commands import (
+    advise,
     annotate,
     audit,
     cache,
@@ -22,11 +23,13 @@ from benchmark.commands import (
     data,
     export,
     leaderboard,
+    new,
     predict,
     refine,
     report,
     run,
     service,
+    show,
     sweep,
 )
 from benchmark.commands import listing as catalogue
@@ -71,9 +74,9 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from benchmark import __version__
+        from benchmark.provenance import code_version
 
-        typer.echo(f"bench {__version__}")
+        typer.echo(f"bench {code_version()}")
         raise typer.Exit
 
 
@@ -82,7 +85,7 @@ def bench(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and commit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """Learning from weak, coarse, hybrid and interactive labels on histology slides."""
@@ -96,9 +99,12 @@ app.add_typer(catalogue.listing, name="list")
 app.command(short_help="Show a method or a dataset with its parameters.")(catalogue.info)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
+app.add_typer(new.app, name="new")
+app.command(epilog=advise.EXAMPLES)(advise.advise)
 app.command(epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=compare.EXAMPLES)(compare.compare)
+app.command(epilog=show.EXAMPLES)(show.show)
 app.command(epilog=audit.EXAMPLES)(audit.audit)
 app.command(epilog=annotate.EXAMPLES)(annotate.annotate)
 app.command(epilog=export.EXAMPLES)(export.export)
@@ -117,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _explain(f"error: {error}", session)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
+        _explain("interrupted:\n  → run the same command to go on where it stopped", session)
         raise SystemExit(130) from None
     except OSError as error:
         told = _surroundings(error)

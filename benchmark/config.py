@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.dataset import Dataset
-from benchmark.describe import legal_range
+from benchmark.describe import in_brackets, legal_range
 from benchmark.errors import ConfigError, RegistryError
 from benchmark.method import Method
 from benchmark.near_names import did_you_mean, near_names
@@ -26,6 +26,9 @@ DEFAULT_PRESET, PUBLISHED_PRESET = "quick", "paper"
 _REPLACED = ("encoder", "encoder_pretrained", "encoder_weights")
 """Parameters that features made elsewhere leave without a use."""
 _PATHS = {"path_not_file": "file", "path_not_directory": "folder"}
+TRIVIAL_PRESET = "smoke"
+"""Shows that everything runs; its figures stand beside no published number."""
+_OWNERS = ("method", "dataset")
 _TELLING = frozenset({"value_error", "multiple_of"})
 """Errors whose own message says more than the legal range."""
 
@@ -54,6 +57,7 @@ class RunRequest:
     dry_run: bool = False
     refit: bool = False
     slide: str | None = None
+    slides: int | None = None
 
 
 class RunFile(BaseModel):
@@ -67,6 +71,7 @@ class RunFile(BaseModel):
     dataset: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     slide: str | None = None
+    slides: int | None = Field(None, ge=1)
     seed: int | None = Field(None, ge=0, le=MOST_SEED)
     refit: bool = False
     device: str | None = None
@@ -97,6 +102,8 @@ class RunSpec:
     """Fit on training and validation slides together, as the winner of a sweep is if `Method.refits`."""
     slide: str | None = None
     """The only slide there is, see `benchmark.one_slide`."""
+    slides: int | None = None
+    """So many slides of each split at most, see `benchmark.few_slides`."""
 
     @property
     def title(self) -> str:
@@ -122,6 +129,7 @@ class RunSpec:
             "dataset": self.dataset,
             "options": self.options.model_dump(mode="json"),
             **({"slide": self.slide} if self.slide else {}),
+            **({"slides": self.slides} if self.slides else {}),
             "seed": self.seed,
             **({"refit": True} if self.refit else {}),
             "device": self.device,
@@ -277,29 +285,44 @@ def share_settings(
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """Split `--set` into a method's parameters, a dataset's options and names that neither has.
 
-    `method.x` and `dataset.x` name the owner; a bare name goes to the method if it has such a field, then to the
-    dataset, then to the method's field with that symbol.
+    `method.x` and `dataset.x` name the owner. A bare name, which may be a paper's symbol, goes to the one that has it.
+    Raises `ConfigError` for a bare name that both have.
     """
+    refuse_ambiguous(settings, [method], [dataset])
     params: dict[str, Any] = {}
     options: dict[str, Any] = {}
     unknown: list[str] = []
     for key, value in settings.items():
         owner, dot, name = key.partition(".")
-        if dot and owner in ("method", "dataset"):
-            (params if owner == "method" else options)[name] = value
-        elif key in method.Params.model_fields:
-            params[key] = value
-        elif key in dataset.Options.model_fields:
-            options[key] = value
-        elif key in symbols_of(method.Params):
-            params[symbols_of(method.Params)[key]] = value
+        owner, name = (owner, name) if dot and owner in _OWNERS else ("", key)
+        of_method = name in method.Params.model_fields or name in symbols_of(method.Params)
+        if owner != "dataset" and (of_method or (name == "features" and owner)):  # `resolve` tells who takes features
+            params[symbols_of(method.Params).get(name, name)] = value
+        elif owner != "method" and name in dataset.Options.model_fields:
+            options[name] = value
         else:
             unknown.append(key)
     return params, options, unknown
 
 
+def refuse_ambiguous(settings: Iterable[str], chosen: Iterable[type[Method]], places: Iterable[type[Dataset]]) -> None:
+    """Raise `ConfigError` for a bare name that is a parameter of one of the methods and an option of a dataset."""
+    params = {name: kind for kind in chosen for name in (*kind.Params.model_fields, *symbols_of(kind.Params))}
+    options = {name: kind for kind in places for name in kind.Options.model_fields}
+    for name in settings:
+        if name in params and name in options:
+            one, other = params[name], options[name]
+            field = symbols_of(one.Params).get(name, name)
+            meaning = f"a parameter of {one.name} ({legal_range(one.Params.model_fields[field])})"
+            another = f"an option of {other.name} ({legal_range(other.Options.model_fields[name])})"
+            msg = f"--set {name} has two meanings: {meaning} and {another}"
+            raise ConfigError(msg, fix=f"--set method.{name}=…, or --set dataset.{name}=…")
+
+
 def refuse_unknown(name: str, models: Mapping[str, type[BaseModel]]) -> ConfigError:
     """The error for a `--set` name that none of the models has: the nearest of theirs, and of other methods."""
+    owner, dot, bare = name.partition(".")
+    name = bare if dot and owner in _OWNERS else name
     fields = {known: owner for owner, model in models.items() for known in model.model_fields}
     elsewhere = fields_elsewhere()
     other = next(iter(difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.75)), None)
@@ -355,7 +378,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
                 continue
             allowed = legal_range(model.model_fields[name])
             reason = "" if allowed and mistake["type"] not in _TELLING else f": {mistake['msg']}"
-            lines.append(f"{'.'.join(path)} = {short(mistake['input'])} is not legal{reason}; expected {allowed}")
+            hint = (
+                f", written {brackets}" if (brackets := in_brackets(model.model_fields[name], mistake["input"])) else ""
+            )
+            lines.append(f"{'.'.join(path)} = {short(mistake['input'])} is not legal{reason}; expected {allowed}{hint}")
         else:
             lines.append(mistake["msg"].removeprefix("Value error, "))
     return "; ".join(lines)

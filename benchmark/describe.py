@@ -64,6 +64,15 @@ def legal_range(field: FieldInfo) -> str:
     return _range(schema, schema.get("$defs", {}))
 
 
+def in_brackets(field: FieldInfo, value: Any) -> str:
+    """How the list that a field holds is typed, `[0.5,0.5,0.5]`, where a single value was given; else nothing."""
+    annotated: Any = Annotated[field.annotation, field]
+    schema = TypeAdapter(annotated).json_schema()
+    if schema.get("type") != "array" or isinstance(value, list | tuple | dict):
+        return ""
+    return f"[{','.join([plain(value)] * len(schema.get('prefixItems', 'ab')))}]"
+
+
 def _range(schema: Schema, definitions: Schema) -> str:
     if "$ref" in schema:
         return _range(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)

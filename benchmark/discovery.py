@@ -35,6 +35,13 @@ class Entry:
         path = locate(module)
         return first_line(path.read_text(encoding="utf-8"), attribute) if path else ""
 
+    @cached_property
+    def title(self) -> str:
+        """The title of the class's card, read from the file; else the summary."""
+        module, _, attribute = self.target.partition(":")
+        path = locate(module)
+        return (card_title(path.read_text(encoding="utf-8"), attribute) if path else "") or self.summary
+
     @property
     def origin(self) -> str:
         """Where it comes from, for messages."""
@@ -45,6 +52,7 @@ class Entry:
         return {
             "name": self.name,
             "kind": self.kind,
+            "title": self.title,
             "summary": self.summary,
             "distribution": self.distribution,
             "version": self.version,
@@ -101,17 +109,37 @@ def spec_of(module: str) -> ModuleSpec | None:
 
 
 def first_line(source: str, name: str) -> str:
-    """First docstring line of the top-level class `name`.
+    """First docstring line of the top-level class `name`."""
+    header = _header(source, name)
+    documented = ast.get_docstring(header) if header is not None else None
+    return documented.splitlines()[0] if documented else ""
 
-    Only the class header up to its first method is parsed: a listing reads many long files.
-    """
+
+def card_title(source: str, name: str) -> str:
+    """The title in `card = MethodCard("…")` of the top-level class `name`, by position or keyword; empty for none."""
+    header = _header(source, name)
+    for line in header.body if header is not None else ():
+        target = line.target if isinstance(line, ast.AnnAssign) else None
+        target = line.targets[0] if isinstance(line, ast.Assign) else target
+        if not (isinstance(target, ast.Name) and target.id == "card"):
+            continue
+        call = line.value if isinstance(line, ast.Assign | ast.AnnAssign) else None
+        if isinstance(call, ast.Call):
+            named = [each.value for each in call.keywords if each.arg == "title"]
+            for value in (*named, *call.args[:1]):
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    return value.value[:1].upper() + value.value[1:]
+    return ""
+
+
+def _header(source: str, name: str) -> ast.ClassDef | None:
+    """The class up to its first method, for a listing reads many long files; None where there is none to parse."""
     header = re.compile(rf"^class {re.escape(name)}\b.*?(?=^    (?:def|async|@)|^[^\s)]|\Z)", re.MULTILINE | re.DOTALL)
     match = header.search(source)
     if match is None:
-        return ""
+        return None
     try:
         tree = ast.parse(match.group())
     except SyntaxError:
-        return ""
-    documented = ast.get_docstring(tree.body[0]) if isinstance(tree.body[0], ast.ClassDef) else None
-    return documented.splitlines()[0] if documented else ""
+        return None
+    return tree.body[0] if isinstance(tree.body[0], ast.ClassDef) else None

@@ -14,7 +14,7 @@ from benchmark.reporting.leaderboard.build_leaderboard import build_leaderboard,
 from benchmark.reporting.leaderboard.leaderboard_frame import as_frame
 from benchmark.reporting.leaderboard.standings_model import Leaderboard
 from benchmark.reporting.references import Reference
-from benchmark.stored import StoredRun
+from benchmark.stored import StoredRun, with_numbers
 from benchmark.tracking.artifacts import StoreArtifacts
 from benchmark.tracking.store import Tracker
 
@@ -62,7 +62,10 @@ def results(
     from pandas import DataFrame, Index, to_datetime, to_numeric
 
     filters = Filters(methods=_names(method), datasets=_names(dataset))
-    runs = [run for run in Tracker(store).stored(metrics=metrics) if "bench.method" in run.tags and filters.admits(run)]
+    tracker = Tracker(store)
+    runs = [run for run in tracker.stored(metrics=metrics) if "bench.method" in run.tags and filters.admits(run)]
+    with StoreArtifacts(tracker) as artifacts:
+        runs = [with_numbers(artifacts, run, metrics) for run in runs]
     frame = DataFrame([_facts(run) for run in runs], columns=list(_facts(_NO_RUN)))
     frame = frame.astype(
         {**dict.fromkeys((*TEXTS, "status"), "str"), **dict.fromkeys(("refit", "synthetic", "complete"), bool)}
@@ -141,10 +144,11 @@ def read_leaderboard(
             runs,
             filters,
             store=tracker.shown,
-            artifacts=artifacts if tests else None,
+            artifacts=artifacts,
             cost=cost,
             published=published,
             options=options,
+            tests=tests,
         )
 
 

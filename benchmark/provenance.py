@@ -25,13 +25,14 @@ HARNESS = frozenset(
             "doctor",
             "reporting",
             "running",
+            "scaffold",
             "testing",
             "tracking",
             "tuning",
         ),
         *("cli", "config", "context", "datahome", "dataset", "describe", "digest", "discovery", "errors", "identity"),
         *("method", "provenance", "registry", "resources", "signals", "stages", "storage", "stored", "supervision"),
-        *("one_slide", "two_classes"),
+        *("few_slides", "one_slide", "two_classes"),
     )
 )
 """Modules and rooms that no component's digest covers, though components import them: see `code_digest`."""
@@ -217,12 +218,13 @@ def _find(name: str) -> Path | None:
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """The installed version, with the git commit (and `+dirty`) when run from a checkout."""
+    """The installed version with the git commit: of the checkout (and `+dirty`), or the one it was built from."""
     from importlib.metadata import version
 
     here = Path(__file__).resolve().parent.parent
     if not (here / ".git").exists():
-        return version("histobench")
+        built = Path(__file__).with_name("commit.txt")  # written by setup.py
+        return f"{version('histobench')}+{built.read_text().strip()}" if built.is_file() else version("histobench")
     described = subprocess.run(
         ["git", "-C", str(here), "describe", "--always", "--dirty=+dirty", "--abbrev=10"],
         capture_output=True,

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -25,6 +25,13 @@ TABLE_SUFFIX = ".table.json"
 
 PER_SLIDE, UNITS, SCORES, MASKS = f"per_slide{TABLE_SUFFIX}", "units.csv", "scores", "masks"
 """Artifacts of a run: its tables of test slides and of test units, the folders of its score maps and own masks."""
+
+NUMBERS = "metrics.json"
+"""The artifact with every number of a run, of which the store itself shows a few; a run that has it names it in the
+tag `bench.numbers`. Runs stored before there was the tag have all numbers in the store."""
+
+NO_NUMBERS = "bench.numbers_missing"
+"""Tag of a record, in no store: why only the store's own numbers are there."""
 
 EFFORT, EFFORT_COLUMNS = "effort.csv", ("part", "metric", "reviews", "value")
 """The table of quality over the expert's effort, in runs where an expert reviewed."""
@@ -92,6 +99,27 @@ def require(artifacts: Artifacts, run: StoredRun, path: str) -> list[Path]:
     return files
 
 
+def with_numbers(artifacts: Artifacts, run: StoredRun, wanted: Collection[str] | None = None) -> StoredRun:
+    """The run with all numbers of `NUMBERS`: those of subsets, intervals as `.low` and `.high`, spreads, stages.
+
+    `wanted`: names, or prefixes that end in `/`; None for all. Where the file cannot be had, the record keeps the
+    store's own numbers and says why in the tag `NO_NUMBERS`.
+    """
+    if run.tag("numbers") is None:
+        return run
+    try:
+        numbers = _read(artifacts, run, NUMBERS, _numbers)
+    except MissingError as error:
+        return replace(run, tags={**run.tags, NO_NUMBERS: str(error)})
+    prefixes = tuple(name for name in wanted or () if name.endswith("/"))
+    chosen = {
+        name: value
+        for name, value in numbers.items()
+        if wanted is None or name in wanted or (prefixes and name.startswith(prefixes))
+    }
+    return replace(run, metrics={**run.metrics, **chosen})
+
+
 def slide_rows(artifacts: Artifacts, run: StoredRun) -> list[dict[str, Any]]:
     """The table per slide: `slide`, `subset` and a number per metric, None where it is undefined.
 
@@ -130,6 +158,11 @@ def score_maps(artifacts: Artifacts, run: StoredRun) -> dict[str, Maps]:
         paths = [path for path in artifacts.fetch(run, kind) if path.suffix == ".png"]
         maps[kind] = {id_of(path.name, ".png"): path for path in paths}
     return {slide: Maps(path, maps[MASKS].get(slide)) for slide, path in sorted(maps[SCORES].items())}
+
+
+def _numbers(path: Path) -> dict[str, float]:
+    numbers = json.loads(path.read_text(encoding="utf-8"))["numbers"]
+    return {str(name): float(value) for name, value in numbers.items()}
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

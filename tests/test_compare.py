@@ -64,6 +64,11 @@ class Page(HTMLParser):
             self.text += data
 
 
+@pytest.fixture(autouse=True)
+def slides_of_a_miniature_are_enough(monkeypatch):
+    monkeypatch.setattr("benchmark.reporting.paired.FEWEST", 1)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, miniatures, empty_tables):
     """Three runs on one miniature in a store of their own: all positive, all negative, and for another target."""

@@ -59,12 +59,29 @@ def test_settings_find_their_owner():
     assert (spec.options.target, spec.params.patch_side, spec.options.unit_side) == ("malignant", 224, 224)
 
 
+def test_a_name_with_two_meanings_is_refused_even_where_each_run_has_one():
+    for method in ("oeem", "oeem,pspnet"):
+        with pytest.raises(ConfigError, match="two meanings: a parameter of oeem .* and an option of glas") as caught:
+            ask(method=method, settings=("presence=0.1,0.2",))
+        assert caught.value.fix == "--set method.presence=…, or --set dataset.presence=…"
+    assert ask(method="pspnet", settings=("presence=0.1",))[0].options.presence == 0.1
+
+
+def test_a_setting_of_methods_goes_to_those_that_have_it():
+    oeem, pspnet = ask(method="oeem,pspnet", settings=("method.presence=0.1",))
+    assert oeem.params.presence == 0.1 and oeem.options == pspnet.options
+    assert "presence" not in type(pspnet.params).model_fields and pspnet.variant == ""
+    with pytest.raises(ConfigError, match="--set encder: no such field.*'encoder' is one of"):
+        ask(method="oeem,pspnet", settings=("method.encder=uni",))
+
+
 @pytest.mark.parametrize(
     "changes, expected",
     [
         ({"settings": ("wieghting=none",)}, "nearest is 'weighting'"),
         ({"settings": ("weighting=strange",)}, "weighting = 'strange' is not legal"),
         ({"settings": ("crop=-4",)}, "crop = -4 is not legal"),
+        ({"settings": ("cls_mean=0.5,0.5,0.5",)}, r"expected 3 × .*, written \[0.5,0.5,0.5\]"),
         ({"settings": ("crop=abc",)}, "crop = 'abc' is not legal"),
         ({"settings": ("zzzzqqq=1",)}, "has a field of that name"),
         ({"settings": ("weighting",)}, "name=value"),

@@ -1,6 +1,6 @@
-"""The pages: every command parses, every link and path leads somewhere, the example plug-in passes its suite."""
+"""The pages: every command parses, every link and path leads somewhere, every other example runs."""
 
-import os
+import inspect
 import re
 import shlex
 import subprocess
@@ -10,11 +10,20 @@ from pathlib import Path
 import pytest
 import typer
 import typer.main
+import yaml
 
 from benchmark.cli import app
+from benchmark.config import RunRequest
+from benchmark.encoder import Encoder
+from benchmark.errors import BenchError
+from benchmark.reporting.label_cost import read_cost_model
+from benchmark.reporting.references import references
+from benchmark.running.matrix import run_all
+from benchmark.running.plan import plan
+from benchmark.tuning.request import SweepRequest, resolve_sweep
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 BENCH = typer.main.get_command(app)
 (UsageError,) = typer.BadParameter.__bases__
 """What a command line that cannot be parsed raises; typer's own name for it is private."""
@@ -120,27 +129,86 @@ def test_links_and_paths_lead_somewhere(page):
         assert (ROOT / path).exists(), f"{page_name(page)} names {path}"
 
 
-def test_the_example_plug_in_passes_its_contract_suite(tmp_path):
-    """Installed as a distribution of its own; a numerical warning is an error."""
-    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-    module, suite = fenced(text, "python")
-    (entry_points,) = fenced(text, "toml")
-    site = tmp_path / "site"
-    info = site / "colour_method-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour-method\nVersion: 1.0\n")
-    target = re.search(r'^colour = "(.+)"$', entry_points, re.MULTILINE).group(1)
-    (info / "entry_points.txt").write_text(f"[bench.methods]\ncolour = {target}\n")
-    (site / "colour_method.py").write_text(module, encoding="utf-8")
-    (site / "test_colour.py").write_text(suite, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error::RuntimeWarning", "-p", "no:cacheprovider"]
-    environment = {**os.environ, "PYTHONPATH": str(site)}
-    done = subprocess.run(
-        [*command, "--basetemp", str(tmp_path / "pytest"), "test_colour.py"],
-        cwd=site,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0 and re.search(r"\b[89]\d* passed", done.stdout), done.stdout[-3000:] + done.stderr
+RUN_ELSEWHERE = {"docs/plugins.md": "test_scaffold.py", "docs/own-slides.md": "test_own_slides_page.py"}
+"""Pages whose Python is run by a test of its own."""
+
+
+def python_pages():
+    pages = [page_name(page) for page in PAGES if fenced(page.read_text(encoding="utf-8"), "python")]
+    return [page for page in pages if page not in RUN_ELSEWHERE]
+
+
+def test_every_page_with_python_is_run_here_or_in_a_named_test():
+    assert set(python_pages()) == {"docs/notebook.md", "docs/encoders.md"}
+    for page, test in RUN_ELSEWHERE.items():
+        assert Path(page).name in (ROOT / "tests" / test).read_text(encoding="utf-8"), (page, test)
+
+
+def python_of(page):
+    return fenced((ROOT / page).read_text(encoding="utf-8"), "python")
+
+
+def test_the_notebook_runs_on_a_store_of_two_methods(miniatures, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    data = str(miniatures["glas"])
+    assert run_all(RunRequest(method="constant,coarse", dataset="glas", data=data, preset="smoke", jobs=0)) == 0
+    capsys.readouterr()
+    names = {}
+    for block in python_of("docs/notebook.md"):
+        exec(compile(block, "docs/notebook.md", "exec"), names)
+    said = capsys.readouterr().out
+    assert len(names["finished"]) == 2 and "coarse" in said and "pixel/miou" in said
+
+
+def test_the_encoder_is_one():
+    names = {}
+    (block,) = python_of("docs/encoders.md")
+    exec(compile(block, "docs/encoders.md", "exec"), names)
+    mine = names["Mine"]
+    assert issubclass(mine, Encoder) and not inspect.isabstract(mine) and mine.way() == "a download"
+    assert {"card", "side", "mean", "std", "width"} <= set(dir(mine))
+
+
+def check_yaml(text, folder):
+    """Read an example as the file it is, told by its fields; every kind of file that the docs show is here."""
+    file, fields = folder / "example.yaml", yaml.safe_load(text)
+    file.write_text(text, encoding="utf-8")
+    if "trials" in fields or "space" in fields:
+        assert resolve_sweep(SweepRequest(str(file), RunRequest())).space
+    elif "method" in fields:
+        assert plan(RunRequest(config=file))
+    elif "paper" in fields:
+        assert any(reference.paper == fields["paper"]["name"] for reference in references(file))
+    else:
+        assert read_cost_model(file).text()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "```yaml" in page.read_text()], ids=page_name)
+def test_every_yaml_of_a_page_is_what_its_reader_takes(page, tmp_path):
+    for block in fenced(page.read_text(encoding="utf-8"), "yaml"):
+        check_yaml(block, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["method: oeem\npreset: quik\ndataset: glas\n", "image_labels: {minutes: 1}\n"])
+def test_a_wrong_yaml_is_noticed(text, tmp_path):
+    with pytest.raises(BenchError):
+        check_yaml(text, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_first_commands_of_the_readme_run(miniatures, tmp_path, monkeypatch):
+    """Those of the block `first commands`, on a miniature; the two long ones are run by `.ci/run`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = [script for script in fenced(text, "bash") if "bench leaderboard" in script]
+    commands = list(bench_commands(block))
+    assert len(commands) >= 5
+    for command in commands:
+        if command[0] in ("ui", "annotate"):
+            continue
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmark", *command], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])

@@ -94,7 +94,7 @@ def folder(tmp_path, slides, grid):
 
 
 def read(folder, slide, grid, where=None, cache=None, **options):
-    options = {"setting": lambda side, step: f"--set patch={side} --set cell={step}", **options}
+    options = {"setting": lambda side, step: f"--set method.patch={side} --set method.cell={step}", **options}
     cache = FeatureCache(cache or folder.parent / "cache")
     return cache.of(slide, grid, where, FeatureFolder(folder, **options))
 
@@ -210,7 +210,11 @@ def broken(change):
         ("no coordinates", r"s0\.h5 has no dataset coords; it has: features", "coords"),
         ("magnification", r"says 20 × at level 0, the slide has 0\.25 µm per px, which is 40 ×", "this file"),
         ("contradiction", r"patch_size_level0 = 32, but 64 from its magnifications", "again"),
-        ("patches", r"patches of 64 px at level 0, the method asks for 32 px", "--set patch=64 --set cell=64"),
+        (
+            "patches",
+            r"patches of 64 px at level 0, the method asks for 32 px",
+            "--set method.patch=64 --set method.cell=64",
+        ),
         ("lattice", r"between those the method asks for: one every 48 px from \(0, 0\)", "no option"),
         ("rows", r"slide 's0'.* lack 3 of 80 tissue cells, the first at \(0, 0\)", "features_missing=drop"),
         ("NaN", r"s0\.h5: row 7, the patch at \(0, 224\), holds NaN", "again"),

@@ -66,7 +66,7 @@ def test_what_the_files_do_not_say_is_said(flat: Path) -> None:
     assert "4 µm/px supposed" in notes and "glass is supposed" in notes and "1 patches are smaller than 50 px" in notes
     other = Idc(flat, IdcOptions(mpp=2.0))
     slide = other.slides(Split.TEST)[0]
-    assert slide.mpp == 2.0 and "2 µm/px supposed (--set mpp)" in " ".join(other.reading_notes(slide))
+    assert slide.mpp == 2.0 and "2 µm/px supposed (--set dataset.mpp)" in " ".join(other.reading_notes(slide))
     assert slide.read(149, 60, 1, 1)[0, 0, 0] == 255, "what a small patch does not cover is glass"
 
 

@@ -189,7 +189,7 @@ def test_sizes_that_do_not_halve_five_times_are_refused():
     net = create_khened("densenet121", pretrained=False, encoder=SMALL).eval()
     with pytest.raises(ConfigError, match="100 × 64 px") as found:
         net(torch.zeros(1, 3, 64, 100))
-    assert found.value.fix == "--set patch=256"
+    assert found.value.fix == "--set method.patch=256"
 
 
 def test_a_training_batch_of_one_is_refused_by_deeplab():

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.cli import app
-from benchmark.tracking.artifacts import slide_rows
+from benchmark.tracking.artifacts import slide_rows, whole_run
 from benchmark.tracking.store import Tracker
 
 
@@ -19,7 +19,7 @@ def test_nine_classes_reach_store_rows_page_and_leaderboard(miniatures, store: s
     result = CliRunner().invoke(app, [*command, "--preset", "smoke", "--jobs", "0"])
     assert result.exit_code == 0, result.output
     tracker = Tracker(store, cache=tmp_path / "cache")
-    runs = {run.tags["bench.method"]: run for run in tracker.runs("crc-synthetic")}
+    runs = {run.tags["bench.method"]: whole_run(tracker, run) for run in tracker.runs("crc-synthetic")}
     probe, constant = runs["linear-probe"], runs["constant"]
     assert 1 / 9 < probe.metrics["class/accuracy"] <= 1
     assert {"class/f1/TUM", "class/jaccard/ADI", "retrieval/p_at_10", "retrieval/perfect_p_at_10"} <= set(probe.metrics)

@@ -28,7 +28,7 @@ from benchmark.own_slides import stored_model
 from benchmark.running.matrix import run_all
 from benchmark.slides import Grid, ScoreMap, Slide, write_pyramid
 from benchmark.stored import score_maps, unit_table
-from benchmark.tracking.artifacts import StoreArtifacts
+from benchmark.tracking.artifacts import StoreArtifacts, whole_run
 from benchmark.tracking.store import DatasetInput, Tracker
 
 
@@ -82,7 +82,7 @@ def test_the_model_says_of_a_slide_what_it_said_in_its_run(ran: Ran, tmp_path: P
 
 def test_the_threshold_is_the_validation_slides_and_says_what_it_is_worth(ran: Ran, tmp_path: Path, capsys) -> None:
     card = ModelCard.load(ran.model / CARD)
-    assert card.threshold.value == pytest.approx(ran.run.metrics["image/threshold_at_val"])
+    assert card.threshold.value == pytest.approx(whole_run(ran.tracker, ran.run).metrics["image/threshold_at_val"])
     words = ["predict", str(ran.slides[0]), "--best", "camelyon16", "--out", "out", "--store", ran.store]
     with pytest.raises(SystemExit) as ended:
         main([*words, "--cache", str(ran.cache)])

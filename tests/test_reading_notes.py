@@ -64,7 +64,7 @@ def test_a_run_tells_what_was_supposed_of_its_slides(tmp_path, capsys, monkeypat
         "0",
     ]
     with pytest.raises(SystemExit) as end:
-        main([*words, "--set", "dataset.validation=0", "--set", "mpp=0.5", "--set", "tissue_mode=rgb"])
+        main([*words, "--set", "dataset.validation=0", "--set", "dataset.mpp=0.5", "--set", "tissue_mode=rgb"])
     assert end.value.code == 0
     assert "2 notes on reading 2 slides" in capsys.readouterr().out
     run = Tracker(f"sqlite:///{tmp_path}/runs.db").runs("slides")[0]
@@ -74,7 +74,7 @@ def test_a_run_tells_what_was_supposed_of_its_slides(tmp_path, capsys, monkeypat
         notes = list(csv.DictReader(file))
     assert [(note["split"], note["slide"]) for note in notes] == [("train", "s0"), ("test", "s3")]
     assert notes[0]["note"].startswith("no resolution but objective 20×: 0.5 µm/px taken")
-    assert notes[1]["note"] == "no resolution stated: 0.5 µm/px supposed (--set mpp)"
+    assert notes[1]["note"] == "no resolution stated: 0.5 µm/px supposed (--set dataset.mpp)"
     table = json.loads((artifacts / "per_slide.table.json").read_text())
     column = table["columns"].index("reading")
     assert [row[column] for row in table["data"]] == [None, notes[1]["note"]]
@@ -95,7 +95,7 @@ def test_the_usual_resolution_is_the_last_resort_and_said(tmp_path):
     slide = dataset.slides(Split.TEST)[0]
     assert slide.mpp == 0.25
     assert dataset.reading_notes(slide) == (
-        "no resolution stated: 0.25 µm/px supposed (usual in this data set; --set mpp=… gives another)",
+        "no resolution stated: 0.25 µm/px supposed (usual in this data set; --set dataset.mpp=… gives another)",
     )
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -313,7 +314,8 @@ def refined(folder: Path) -> RunFacts:
         spreads={"slide/f1": 0.092, "coarse/f1": 0.156, "slide/cleaned": 11.1},
         titles={"slide/f1": "F1 per slide", "slide/cleaned": "Cleaned per slide"},
         facts={"refine/f1_p:test": "p = 0.0002 ***", "completeness": "22 of 24 slides; left out: x: unreadable"},
-        rows=[{"slide": "s1", "note": "trained on <2> bags"}, {"slide": "s2", "note": None}],
+        rows=[{"slide": f"s{number}", "note": "trained on <2> bags" if number == 1 else None} for number in range(6)],
+        refines=True,
     )
 
 
@@ -325,7 +327,19 @@ def test_the_page_shows_the_result_against_the_coarse_annotation_and_notes(tmp_p
     assert text.count("p = 0.0002 ***") == 1
     assert "left out: x: unreadable" in text
     assert "trained on <2> bags" in text and text.count("\nnote\n") == 0
-    assert "Against the coarse" not in Reader(render(facts(tmp_path))).text
+    for other in (facts(tmp_path), replace(refined(tmp_path), refines=False)):
+        assert "oarse" not in Reader(render(other)).text, "nothing is compared with what it never saw"
+    few = replace(refined(tmp_path), rows=refined(tmp_path).rows[:5])
+    text = Reader(render(few)).text
+    assert "too few slides (5, at least 6)" in text and "±" not in text and "***" not in text
+
+
+def test_the_page_begins_with_the_headline_and_pictures_and_folds_long_tables(tmp_path: Path) -> None:
+    page = render(replace(refined(tmp_path), pictures=facts(tmp_path).pictures, rows=facts(tmp_path).rows))
+    parts = ("cards", "Slides by", "Curves", "Against the coarse", "Metrics on the test slides", "Cost", "Reproduce")
+    places = [page.index(part, page.index("<main")) for part in parts]
+    assert places == sorted(places)
+    assert page.index("<details", places[4]) < page.index("<table", places[4])
 
 
 def test_the_page_is_whole_in_itself_and_escapes_what_it_is_given(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from benchmark.errors import BenchError, ConfigError, DataError, PredictionError
 from benchmark.method import Method, MethodCard, Params, Prediction
 from benchmark.running import matrix
 from benchmark.slides import ScoreMap
+from benchmark.tracking.artifacts import whole_run
 from benchmark.tracking.store import Tracker
 
 SLIDES = 9
@@ -52,9 +53,11 @@ def test_a_run_keeps_everything(request_for, store):
     assert run.status == "FINISHED" and run.name == "constant smoke seed 0"
     assert run.tags["bench.method"] == "constant" and run.tags["bench.data_kind"] == "synthetic"
     assert run.params["value"] == "1.0" and run.params["dataset.target"] == "gland"
-    assert run.metrics["pixel/tpr"] == 1.0 and 0 < run.metrics["pixel/miou"] < 1
-    assert run.metrics["pixel/miou.low"] <= run.metrics["pixel/miou"] <= run.metrics["pixel/miou.high"]
-    assert "testA/pixel/miou" in run.metrics and run.metrics["labels/mask_pixels"] == 0
+    assert 0 < run.metrics["pixel/miou"] < 1 and run.metrics["labels/mask_pixels"] == 0
+    assert len(run.metrics) <= 60 and not [name for name in run.metrics if name.startswith("testA/")]
+    whole = whole_run(Tracker(store), run).metrics
+    assert whole.items() >= run.metrics.items() and whole["pixel/tpr"] == 1.0 and "testA/pixel/miou" in whole
+    assert whole["pixel/miou.low"] <= whole["pixel/miou"] <= whole["pixel/miou.high"]
     artifacts = folder_of(run)
     names = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
     assert {

@@ -96,8 +96,9 @@ def shown(*tables):
 
 
 def test_refiners_get_the_papers_columns():
-    text = shown(*refinement_tables([outcome("lcmil", [0.8, 0.9]), outcome("constant", [0.1, 0.1])]))
+    text = shown(*refinement_tables([outcome("lcmil", [0.8, 0.9] * 3), outcome("constant", [0.1] * 6)]))
     assert "0.850 ± 0.100" in text and "71.3" in text and "mis-mod. %" in text and "constant" not in text
+    assert "± 0" not in shown(*refinement_tables([outcome("lcmil", [0.8] * 5)])), "too few slides"
     assert "on camelyon16" in text and not list(refinement_tables([outcome("constant", [0.1])]))
 
 

@@ -49,7 +49,12 @@ def audit(
     data: DataRoot = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A dataset option, or a parameter of --method; repeatable."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A dataset option, or a parameter of --method; repeatable.",
+            autocompletion=complete.setting,
+        ),
     ] = None,
     method: Annotated[
         str | None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+
+import typer
 
 from benchmark.discovery import Entry
 from benchmark.errors import RegistryError
@@ -31,6 +33,32 @@ def any_name(incomplete: str) -> Suggestions:
     """One method, dataset or encoder."""
     entries = [*_entries("method"), *_entries("dataset"), *_entries("encoder")]
     return [(entry.name, entry.summary) for entry in entries if entry.name.startswith(incomplete)]
+
+
+def setting(context: typer.Context, incomplete: str) -> Suggestions:
+    """Parameters and options for `--set`: those of the methods and datasets typed before it, or of the sweep's."""
+    return [
+        (f"{owner}{name}=", about)
+        for owner, fields in _fields(context.params)
+        for name, about in fields
+        if f"{owner}{name}=".startswith(incomplete)
+    ]
+
+
+def _fields(typed: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """What each typed component takes, by bare name, and by `method.` or `dataset.` where both have that name."""
+    found: dict[str, dict[str, str]] = {"method": {}, "dataset": {}}
+    for kind, registry, model in (("method", methods(), "Params"), ("dataset", datasets(), "Options")):
+        for part in str(typed.get(kind) or "").split(","):
+            try:
+                fields = getattr(registry.load(part.partition(":")[0]), model).model_fields
+            except RegistryError:  # not typed to its end yet
+                continue
+            found[kind].update({name: field.description or "" for name, field in fields.items()})
+    both = found["method"].keys() & found["dataset"].keys()
+    for kind, fields in found.items():
+        yield "", [(name, about) for name, about in fields.items() if name not in both]
+        yield f"{kind}.", [(name, about) for name, about in fields.items() if name in both]
 
 
 def preset(incomplete: str) -> Suggestions:

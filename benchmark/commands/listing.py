@@ -91,8 +91,8 @@ def _show(entries: list[Entry], *, json: bool) -> None:
         typer.echo(json_format.dumps([entry.as_row() for entry in entries], indent=2, ensure_ascii=False))
         return
     _columns(
-        ("name", "kind", "summary", "distribution"),
-        [(entry.name, entry.kind, entry.summary, f"{entry.distribution} {entry.version}") for entry in entries],
+        ("name", "kind", "title", "distribution"),
+        [(entry.name, entry.kind, entry.title, f"{entry.distribution} {entry.version}") for entry in entries],
     )
 
 
@@ -105,11 +105,9 @@ def _show_encoders(*, json: bool) -> None:
         typer.echo(json_format.dumps(rows, indent=2, ensure_ascii=False))
         return
     origins = [f"{entry.distribution} {entry.version}" for entry in entries]
-    summaries = [entry.summary for entry in entries]
+    titles = [entry.title for entry in entries]
     names = [entry.name for entry in entries]
-    _columns(
-        ("name", "weights here", "summary", "distribution"), list(zip(names, here, summaries, origins, strict=True))
-    )
+    _columns(("name", "weights here", "title", "distribution"), list(zip(names, here, titles, origins, strict=True)))
     typer.echo(typer.style("how absent weights come here: bench info NAME", dim=True))
 
 
@@ -133,8 +131,8 @@ def _columns(header: Row, rows: list[Row]) -> None:
     if not sys.stdout.isatty():
         room = max(len(row[2]) for row in [header, *rows])
     for index, row in enumerate([header, *rows]):
-        summary, *more = textwrap.wrap(row[2], room, break_on_hyphens=False) or [""]
-        name, rest = f"{row[0]:{first}}", f"{row[1]:{second}}  {summary:{room}}  {row[3]}".rstrip()
+        title, *more = textwrap.wrap(row[2], room, break_on_hyphens=False) or [""]
+        name, rest = f"{row[0]:{first}}", f"{row[1]:{second}}  {title:{room}}  {row[3]}".rstrip()
         typer.echo(typer.style(f"{name}  {rest}", dim=True) if not index else f"{typer.style(name, bold=True)}  {rest}")
         for line in more:
             typer.echo(" " * (first + second + 4) + line)

@@ -23,5 +23,10 @@ Device = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A parameter or dataset option (bench info NAME); repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A parameter or dataset option (bench info NAME); repeatable.",
+        autocompletion=complete.setting,
+    ),
 ]

@@ -23,8 +23,9 @@ Examples:
   bench run --method all --dataset all --seeds 0,1,2 --jobs 2 --timeout 1h
   bench run --method all --dataset all --dry-run        # the plan: runs to do, finished, not applicable
   bench run --method oeem,oeem:weighting=none --dataset glas:target=gland
-  bench run --method oeem --dataset glas --set weighting=lc_mix --set presence=0.1,0.2,0.4      # a grid: 3 runs
+  bench run --method oeem --dataset glas --set weighting=lc_mix --set method.presence=0.1,0.2      # a grid: 3 runs
   bench run --method dknn,lcmil --dataset camelyon16 --features features_uni_v1/
+  bench run --method lcmil --dataset camelyon16 --data /data/camelyon16 --preset smoke --slides 3   # a first look
   bench run --config config.yaml          # repeat a run from its artifact
 
 A variant is a component with settings of its own: NAME:field=value:field=value. A finished run is not repeated
@@ -59,6 +60,10 @@ def run(
         str | None,
         typer.Option(metavar="ID", help="This slide alone, of whichever split; for methods that learn from no other."),
     ] = None,
+    slides: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="At most N slides of each split, for a first look; ranked apart."),
+    ] = None,
     refit: Annotated[
         bool,
         typer.Option(
@@ -91,7 +96,7 @@ def run(
     # Read once, when PyTorch is loaded: threads that spin while they wait slow every neighbour down several times.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from benchmark.config import RunRequest
-    from benchmark.running.matrix import run_all
+    from benchmark.running.refusals import refuse_early
 
     request = RunRequest(
         method=method,
@@ -100,6 +105,7 @@ def run(
         settings=(*(settings or ()), *features_setting(features)),
         config=config,
         slide=slide,
+        slides=slides,
         seeds=chosen_seeds(seed, seeds),
         device=device,
         data=data,
@@ -114,6 +120,9 @@ def run(
         force=force,
         debug=context.ensure_object(Session).debug,
     )
+    refuse_early(request)
+    from benchmark.running.matrix import run_all
+
     raise typer.Exit(run_all(request))
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
+SLIDES = {"slide": "--slide", "slides-drawn": "--slides"}
+"""Settings of the data that are options of `bench run`, not of a data set."""
+
+
 def run_command(
     *,
     method: str,
@@ -29,7 +33,10 @@ def run_command(
     words = ["bench", "run", "--method", method, "--dataset", dataset, "--preset", preset]
     words += ["--seeds", ",".join(map(str, seeds))]
     words += ["--refit"] if refit else []
-    for owner, values in (("method", split_settings(variant)), ("dataset", split_settings(settings))):
+    options = split_settings(settings)
+    for name, option in SLIDES.items():
+        words += [option, options.pop(name)] if name in options else []
+    for owner, values in (("method", split_settings(variant)), ("dataset", options)):
         words += [word for name, value in values.items() for word in ("--set", f"{owner}.{name}={value}")]
     return shlex.join([*words, *extra])
 

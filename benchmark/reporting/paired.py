@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+FEWEST = 6
+"""Slides below which nothing is tested: with five pairs Wilcoxon's two-sided p cannot be below 0.06."""
+
+
+def too_few(slides: int) -> str:
+    """Why so few slides are not tested; empty where they are enough."""
+    return f"too few slides ({slides}, at least {FEWEST})" if slides < FEWEST else ""
+
+
 @dataclass(frozen=True)
 class PairedTest:
     """A paired test, or `refused`, the reason for none.
@@ -59,6 +68,8 @@ def over_slides(one: Series[float], other: Series[float]) -> PairedTest:
     shared = [slide for slide in one.index if slide in other.index]
     if not shared:
         return PairedTest("Wilcoxon", refused="no slide with a value in both")
+    if reason := too_few(len(shared)):
+        return PairedTest("Wilcoxon", refused=reason)
     first, second = one[shared].to_numpy(), other[shared].to_numpy()
     test = wilcoxon(first, second)
     means, difference = (float(first.mean()), float(second.mean())), float(np.mean(first - second))
@@ -72,6 +83,8 @@ def over_units(one: DataFrame, other: DataFrame) -> PairedTest:
     pairs = pair_units(one, other)
     if isinstance(pairs, str):
         return PairedTest("DeLong", refused=pairs)
+    if reason := too_few(pairs["slide"].nunique()):
+        return PairedTest("DeLong", refused=reason)
     labels = pairs["label"].to_numpy()
     if min(labels.sum(), len(labels) - labels.sum()) < 2:
         return PairedTest("DeLong", refused="fewer than two positive or two negative units")
@@ -124,7 +137,7 @@ def _test(one: DataFrame, other: DataFrame, metric: str) -> PairedTest:
     if refused:
         return PairedTest("Wilcoxon", refused=refused)
     test = over_slides(values(one, metric), values(other, metric))
-    return replace(test, refused=f"no slide with {metric} in both") if test.refused else test
+    return replace(test, refused=f"no slide with {metric} in both") if test.refused.startswith("no slide") else test
 
 
 def _different_slides(one: DataFrame, other: DataFrame) -> str:

@@ -31,7 +31,8 @@ class RunFacts:
     slide; `slide` is its id, `note` what the method says of it, `reading` what was mended or supposed in reading it.
     `confusion`: numbers of cells per true (row) and predicted (column) one of `classes`.
     `reading_notes`: the same of every slide, as (split, slide, note). `pictures`: slide id → overlay. `rank_by`: the
-    column that says which slides went worst. `figures`: caption → picture. `command`: repeats the run.
+    column that says which slides went worst. `figures`: caption → picture. `command`: repeats the run. `refines`:
+    whether the method started from the coarse annotation.
     """
 
     title: str
@@ -55,5 +56,6 @@ class RunFacts:
     settings: Mapping[str, str] = field(default_factory=dict)
     spreads: Mapping[str, float] = field(default_factory=dict)
     reading_notes: Sequence[tuple[str, str, str]] = ()
+    refines: bool = False
     classes: Sequence[str] = ()
     confusion: Sequence[Sequence[int]] = ()

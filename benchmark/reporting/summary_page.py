@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.reporting import templating
 from benchmark.reporting.extremes import lowest_middle_highest
+from benchmark.reporting.paired import too_few
 from benchmark.reporting.run_facts import Cell, RunFacts
 from benchmark.reporting.templating import number
 
@@ -27,10 +28,12 @@ TEXTS = (NOTE, "reading")
 
 def render(facts: RunFacts) -> str:
     """The page as HTML. Everything that comes from data is escaped."""
-    names = list(dict.fromkeys(name.partition("@")[0] for name in facts.values))
+    shown = [name for name in facts.values if applies(name, facts)]
+    names = list(dict.fromkeys(name.partition("@")[0] for name in shown))
     reasons: dict[str, list[str]] = {}
     for name, reason in facts.absent.items():
-        reasons.setdefault(reason, []).append(name)
+        if applies(name, facts):
+            reasons.setdefault(reason, []).append(name)
     columns = [name for name in dict.fromkeys(column for row in facts.rows for column in row) if name not in TEXTS]
     return templating.render(
         "summary",
@@ -41,6 +44,7 @@ def render(facts: RunFacts) -> str:
         reasons=reasons,
         refined=refinement_table(facts),
         tested={"refine/f1_p:test": "F1", "refine/accuracy_p:test": "Accuracy"},
+        few=too_few(len(facts.rows)),
         notes={str(row["slide"]): row[NOTE] for row in facts.rows if row.get(NOTE)},
         reading=[(f"{slide} ({split})", note) for split, slide, note in facts.reading_notes],
         columns=columns,
@@ -53,12 +57,23 @@ def render(facts: RunFacts) -> str:
     )
 
 
+def applies(name: str, facts: RunFacts) -> bool:
+    """Whether the page shows a metric: what compares with the coarse annotation only for methods that start from it.
+
+    P values are left out where there are too few slides.
+    """
+    if not facts.refines and name.startswith(("coarse/", "refine/", *(f"slide/{part}" for part in PERCENT))):
+        return False
+    return not (too_few(len(facts.rows)) and name.partition("@")[0].endswith("_p"))
+
+
 def refinement_table(facts: RunFacts) -> list[tuple[str, list[tuple[str, ...]]]]:
     """Rows of (metric, [(coarse, result) for all slides and each subset]) as text, mean ± standard deviation.
 
-    Empty unless both the coarse annotation and the prediction have means over slides.
+    Empty unless the method refines, and both the coarse annotation and the prediction have means over slides. No
+    deviation where there are too few slides.
     """
-    if "coarse/f1" not in facts.values or "slide/f1" not in facts.values:
+    if not facts.refines or "coarse/f1" not in facts.values or "slide/f1" not in facts.values:
         return []
     ends = ["", *(f"@{subset}" for subset in _subsets(facts))]
     return [
@@ -75,7 +90,8 @@ def _mean(facts: RunFacts, name: str) -> str:
     if name not in facts.values:
         return "–"
     digits = 1 if name.partition("/")[2].startswith(PERCENT) else 3
-    spread = f" ± {facts.spreads[name]:.{digits}f}" if name in facts.spreads else ""
+    known = name in facts.spreads and not too_few(len(facts.rows))
+    spread = f" ± {facts.spreads[name]:.{digits}f}" if known else ""
     return f"{facts.values[name]:.{digits}f}{spread}"
 
 

@@ -39,8 +39,9 @@ from benchmark.running.task import Channel, Task
 from benchmark.seeds import seed_of
 from benchmark.signals import terminable
 from benchmark.storage import whole_file
+from benchmark.stored import NUMBERS
 from benchmark.supervision import Ledger, Supervision
-from benchmark.tracking.artifacts import slide_rows
+from benchmark.tracking.artifacts import slide_rows, whole_run
 from benchmark.tracking.owner import machine
 from benchmark.tracking.store import DatasetInput, LiveRun, StoredRun, Tracker
 
@@ -172,7 +173,8 @@ def _others(job: Job, tracker: Tracker, live: LiveRun, way: Way) -> StoredRun | 
 
 def finished_before(spec: RunSpec, tracker: Tracker, done: StoredRun) -> Outcome:
     """The outcome of a run that an earlier command finished."""
-    return Outcome(spec, "finished before", run_id=done.id, metrics=done.metrics, rows=slide_rows(tracker, done))
+    whole, rows = whole_run(tracker, done), slide_rows(tracker, done)
+    return Outcome(spec, "finished before", run_id=done.id, metrics=whole.metrics, rows=rows)
 
 
 def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) -> Delivery:
@@ -272,6 +274,7 @@ def _delivery(result: RunResult, leaks: AuditReport) -> Delivery:
     tags = {**result.complete.tags(), "bench.state": "ok", "bench.audit": leaks.tag}
     if summary.absent:
         tags["bench.absent"] = ", ".join(sorted(summary.absent))
+    tags["bench.numbers"] = NUMBERS
     tags["bench.reading_notes"] = str(len(result.reading_notes))
     return Delivery(
         numbers=result.numbers(),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.registry import methods
-from benchmark.reporting.paired import paired_table
+from benchmark.reporting.paired import paired_table, too_few
 from benchmark.running.closing_table import names_of
 from benchmark.supervision import Supervision
 
@@ -45,18 +45,19 @@ def refinement_tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
         shown = [outcome for outcome in refined if outcome.spec.place == dataset]
         names = names_of([outcome.spec for outcome in shown], preset=False)
         for name, outcome in zip(names, shown, strict=True):
+            few = bool(too_few(len(outcome.rows)))
             digits = {column: 1 if heading.endswith("%") else 3 for column, heading in COLUMNS.items()}
             table.add_row(
                 f"{name} seed {outcome.spec.seed}",
-                *(_cell(outcome.metrics, column, places) for column, places in digits.items()),
+                *(_cell(outcome.metrics, column, places, few) for column, places in digits.items()),
             )
         yield table
 
 
-def _cell(metrics: Mapping[str, float], name: str, digits: int) -> str:
+def _cell(metrics: Mapping[str, float], name: str, digits: int, few: bool) -> str:
     if name not in metrics:
         return "–"
-    spread = metrics.get(f"{name}.std")
+    spread = None if few else metrics.get(f"{name}.std")
     return f"{metrics[name]:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
 
 

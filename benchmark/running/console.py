@@ -10,9 +10,11 @@ from typing import Protocol, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from benchmark.running.scalars import Curves
+
 T = TypeVar("T")
 
-_LOG_PERIOD = 30.0
+_LOG_PERIOD = 9.0
 
 
 class Numbers(Protocol):
@@ -29,12 +31,13 @@ class RunReporter:
         self._console = console
         self._live = live
         self._open: Progress | None = None
+        self._curves = Curves()
         self.history: list[tuple[str, float, int | None]] = []
 
     def log(self, name: str, value: float, step: int | None) -> None:
-        """Send one number to the tracking store."""
+        """Keep one number, and send it to the tracking store if that takes it (`scalars`)."""
         self.history.append((name, value, step))
-        if self._live is not None:
+        if self._live is not None and self._curves.admits(name):
             self._live.log(name, value, step)
 
     def say(self, text: str) -> None:

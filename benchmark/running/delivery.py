@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import TrackingError
+from benchmark.running.scalars import Curves, scalars
 from benchmark.running.states import NotStoredError
 from benchmark.storage import whole_file
 from benchmark.tracking.live import LiveRun
@@ -54,13 +55,15 @@ def deliver(live: LiveRun, delivery: Delivery, home: Path, *, logged: bool) -> N
 
     `logged`: the history was logged during the run. Raises `NotStoredError` when the store refuses it.
     """
+    curves = Curves()
+    history = [log for log in delivery.history if curves.admits(log[0])]
     try:
         if not logged:
-            for name, value, step in delivery.history:
+            for name, value, step in history:
                 live.log(name, value, step)
         if (model := home / "artifacts" / "model").is_dir():
             live.model(model)
-        live.log_metrics(delivery.numbers)
+        live.log_metrics(scalars(delivery.numbers, curves.names))
         live.set_tags(delivery.tags)
         live.describe(delivery.note)
         live.artifacts(home / "artifacts")

@@ -13,6 +13,7 @@ from benchmark.datahome import find_root
 from benchmark.dataset import Dataset, Split
 from benchmark.digest import content_digest
 from benchmark.expert import create_expert
+from benchmark.few_slides import few_slides
 from benchmark.identity import digest_of, facts_of
 from benchmark.method import Method
 from benchmark.metrics.suite import SCHEMA
@@ -130,6 +131,7 @@ class Job:
             "bench.data_digest": self.data_digest,
             "bench.code": code_version(),
             "bench.metrics_schema": SCHEMA,
+            "bench.slides_drawn": str(self.spec.slides or ""),
             "bench.classes": ",".join(self.dataset.classes),
             "bench.device": device,
             "bench.python": ".".join(map(str, sys.version_info[:3])),
@@ -182,6 +184,7 @@ def reopen_job(spec: RunSpec, cache: Path, known: Known) -> Job:
     """Open a run that was surveyed before. Raises `BenchError` when the data have gone since."""
     dataset = datasets().load(spec.dataset)(known.root, spec.options)
     dataset = dataset if spec.slide is None else one_slide(dataset, spec.slide)
+    dataset = dataset if spec.slides is None else few_slides(dataset, spec.slides)
     method = methods().load(spec.method)(spec.params)
     return Job(spec, method, dataset, known.content, known.data_identity, known.identity, cache)
 
@@ -201,7 +204,10 @@ def open_data(spec: RunSpec, cache: Path) -> OpenData:
         dataset.slides(Split.TRAIN)
     content = content_digest(dataset.root, dataset.files())
     code = code_digest(dataset_class)
-    return OpenData(dataset, content, digest_of([spec.dataset, facts_of(spec.options), content, code]))
+    facts = [spec.dataset, facts_of(spec.options), content, code]
+    if spec.slides is None:
+        return OpenData(dataset, content, digest_of(facts))
+    return OpenData(few_slides(dataset, spec.slides), content, digest_of([*facts, spec.slides]))
 
 
 def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:

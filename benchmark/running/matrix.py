@@ -20,6 +20,7 @@ from benchmark.running.attempt import Way, run_one
 from benchmark.running.closing_table import closing_table, plan_table
 from benchmark.running.comparisons import comparisons, refinement_tables
 from benchmark.running.default_preset import default_preset_note, random_weights_notes
+from benchmark.running.doing import doing
 from benchmark.running.executors.executor import Ended, Engine, Executor, no_curve
 from benchmark.running.executors.local import LOCAL
 from benchmark.running.limits import Limits, chosen_limits, duration
@@ -36,6 +37,8 @@ from benchmark.tracking.store import Tracker
 SUCCESS, UNEXPECTED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 RUN = "benchmark.running.attempt:run_task"
 """What the task of a run names as its work."""
+QUIET_SECONDS = 9.0
+"""Of silence in a pipe, after which the runs at work are named."""
 LOOK_AGAIN = 2.0
 """Seconds before a run that another process does is looked at again."""
 
@@ -50,16 +53,18 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
     if request.jobs < 0:
         raise ConfigError(f"--jobs {request.jobs}: expected 0 or more", fix="--jobs 2")
     limits = chosen_limits(request.timeout, request.memory, request.jobs)
-    if request.jobs and not request.dry_run:
-        engine.prepare()
-    specs = plan(request)
+    with doing(console, "reading the methods"):
+        specs = plan(request)
     _say_preset(request, specs, console)
     for note in random_weights_notes(specs):
         console.print(note, style="yellow", soft_wrap=True)
     cache = writable(request.cache or cache_home())
     tracker = Tracker(request.store, cache=cache / "tracking")
-    prospects = Survey(cache, tracker, request.force, request.dataset == "all").of(specs)
+    with doing(console, "opening the data") as tell:
+        prospects = Survey(cache, tracker, request.force, request.dataset == "all", tell).of(specs)
     _refuse_nothing(prospects)
+    if request.jobs and not request.dry_run:
+        engine.prepare()
     if request.dry_run or len(prospects) > 1:
         console.print(plan_table(prospects, whole=request.dry_run))
     if request.dry_run:
@@ -82,7 +87,8 @@ def run_specs(
 ) -> list[Outcome]:
     """How each of these runs ended, now or before, in their order. Raises `KeyboardInterrupt` when interrupted."""
     limits = chosen_limits(request.timeout, request.memory, request.jobs)
-    prospects = Survey(cache, tracker, request.force, False).of(specs)
+    with doing(console, "opening the data") as tell:
+        prospects = Survey(cache, tracker, request.force, False, tell).of(specs)
     matrix = _Matrix(request, engine, prospects, cache, tracker, console, limits)
     if matrix.work():
         raise KeyboardInterrupt
@@ -128,6 +134,8 @@ class _Matrix:
         self._tracker, self._console, self._limits = tracker, console, limits
         self._outcomes: dict[int, Outcome] = {}
         self._waits: dict[int, float] = {}
+        self._said = time.monotonic()
+        self._began: dict[int, float] = {}
         self._end = ""
         terminal = request.jobs == 1 and console.is_terminal
         self._tasks = Tasks(tracker.uri, cache, request.jobs, debug=request.debug, terminal=terminal)
@@ -187,9 +195,24 @@ class _Matrix:
                     self._feed(executor, queue)
                     for ended in executor.ended():
                         self._take(ended, queue)
+                    self._still(executor)
             finally:
                 for ended in executor.stop():
                     self._take(ended, queue)
+
+    def _still(self, executor: Executor) -> None:
+        """In a pipe, say now and then that runs are at work; on a terminal their bars do."""
+        at_work = [number for number in self._began if number not in self._outcomes]
+        if at_work and executor.busy and not self._console.is_terminal and self._quiet > QUIET_SECONDS:
+            seconds = time.monotonic() - self._began[at_work[0]]
+            names = ", ".join(self._prospects[number].spec.title for number in at_work[:3])
+            self._said = time.monotonic()
+            self._console.print(f"  at work for {seconds:.0f} s: {names}", soft_wrap=True)
+
+    @property
+    def _quiet(self) -> float:
+        """Seconds since anything was printed of the runs."""
+        return time.monotonic() - self._said
 
     def _feed(self, executor: Executor, queue: deque[tuple[int, float]]) -> None:
         while queue and executor.free and not self._end:
@@ -203,6 +226,7 @@ class _Matrix:
                 self._announce(ready[0])
             job = self._prospects[ready[0]].job
             assert job is not None
+            self._began.setdefault(ready[0], time.monotonic())
             executor.start(ready[0], self._tasks.make(ready[0], job, RUN, force=self._request.force))
 
     def _take(self, ended: Ended, queue: deque[tuple[int, float]]) -> None:
@@ -246,10 +270,12 @@ class _Matrix:
         spec = self._prospects[number].spec
         title = spec.title.replace(spec.method, f"{spec.method} on {spec.dataset}", 1)
         self._console.print(f"[{number + 1}/{len(self._prospects)}] {title}", style="bold")
+        self._said = time.monotonic()
 
     def _say(self, number: int, text: str) -> None:
         several = self._request.jobs > 1 and len(self._prospects) > 1
         line = f"[{number + 1}] {text.strip()}" if several else text
+        self._said = time.monotonic()
         self._console.print(line, soft_wrap=True)
 
     def _close(self, interrupted: bool) -> int:

@@ -69,6 +69,7 @@ def _variants(text: str | None, what: str, known: list[str]) -> list[Variant]:
 def _refuse_unknown(
     settings: dict[str, Any], pairs: list[tuple[Variant, type[Method], Variant, type[Dataset]]]
 ) -> None:
+    config.refuse_ambiguous(settings, [method for _, method, _, _ in pairs], [dataset for *_, dataset in pairs])
     unknown: set[str] | None = None
     for _, method, _, dataset in pairs:
         missing = set(config.share_settings(settings, method, dataset)[2])
@@ -115,6 +116,9 @@ def _resolve(
     if slide and not method(params).transductive():
         msg = f"{one.name} learns from training slides with these parameters, and --slide leaves none"
         raise ConfigError(msg, fix="drop --slide, or --set search=slide for methods that have it")
+    slides = request.slides or file.slides
+    if slides and slide:
+        raise ConfigError(f"both --slide {slide} and --slides {slides} are given", fix="use one of them")
     return RunSpec(
         method=one.name,
         params=params,
@@ -128,9 +132,17 @@ def _resolve(
         variant=label_of(params, config.resolve(method, preset)),
         refit=refit,
         settings=" ".join(
-            filter(None, (label_of(options, _defaults(dataset.Options)), f"slide={slide}" * bool(slide)))
+            filter(
+                None,
+                (
+                    label_of(options, _defaults(dataset.Options)),
+                    f"slide={slide}" * bool(slide),
+                    f"slides-drawn={slides}" * bool(slides),
+                ),
+            )
         ),
         slide=slide,
+        slides=slides,
         expected_data=file.provenance.get("data_digest"),
     )
 

@@ -57,7 +57,8 @@ class RunResult:
                 within = "" if low is None else f"{low:.3f} – {high:.3f}"
                 rows.append(f"| {METRICS[name].title} | {self.summary.values[name]:.3f} | {within} |")
         table = "\n".join(("| test slides | | 95 % interval |", "|---|---|---|", *rows))
-        return f"{table}\n\nSee `summary.html` among the artifacts; `bench run --config config.yaml` repeats this run."
+        repeat = "`bench run --config config.yaml --force` repeats this run"
+        return f"{table}\n\nSee `summary.html` among the artifacts; {repeat}."
 
 
 def costs_of(stages: Sequence[StageRecord], fitting: Meter, scoring: Meter) -> dict[str, float]:

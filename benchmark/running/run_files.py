@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import storage
-from benchmark.annotations.two_class_annotation import positive_cells
 from benchmark.applying.model_card import CARD, CONFIG, WEIGHTS, ModelCard, honest_threshold
+from benchmark.config import TRIVIAL_PRESET
 from benchmark.csv_text import csv_text
 from benchmark.dataset import Split
 from benchmark.effort import EFFORT as EFFORT_NAME
@@ -26,21 +26,18 @@ from benchmark.reporting import curves, overlays, style
 from benchmark.reporting.published_points import published_points
 from benchmark.reporting.run_tables import write_report, write_table
 from benchmark.running.result import RunResult
+from benchmark.running.slide_picture import RANKED_BY, slide_picture
 from benchmark.running.summary_facts import run_facts
 from benchmark.slides import ScoreMap
 from benchmark.stages import StageRecord
-from benchmark.stored import EFFORT, EFFORT_COLUMNS
+from benchmark.stored import EFFORT, EFFORT_COLUMNS, NUMBERS
 from benchmark.supervision import Supervision
 
 if TYPE_CHECKING:
-    from benchmark.annotations import Annotation
     from benchmark.slides import Slide
 
 OVERLAYS = 12
 """Slides drawn at most: the best, the worst, and evenly between them."""
-
-OVERLAY_SIDE, SMALL = 1000, 320
-RANKED_BY = "pixel/dice"
 
 
 def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvidence]) -> None:
@@ -57,7 +54,8 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
         "classes": summary.classes,
         "confusion": summary.confusion,
     }
-    _json(folder / "metrics.json", {**metrics, "train": result.train})
+    _json(folder / NUMBERS, {**metrics, "train": result.train, "numbers": result.numbers()})
+    _csv(folder / "logged.csv", ("name", "step", "value"), [(n, step, repr(v)) for n, v, step in result.history])
     _json(folder / "completeness.json", result.complete.facts())
     _json(folder / "labels.json", result.ledger.totals())
     _json(folder / "stages.json", [_stage_facts(record) for record in result.stages])
@@ -156,26 +154,8 @@ def _overlays(folder: Path, result: RunResult) -> dict[str, Path]:
     drawn: dict[str, Path] = {}
     for rank, slide in enumerate(chosen_slides(result.summary.per_slide, dataset.slides(Split.TEST)), start=1):
         scores = ScoreMap.load(id_file(folder / "scores", slide.id, ".png"))
-        found = np.where(np.isnan(scores.values), -1, decided(folder, slide.id, scores)).astype(np.int8)
-        known = dataset.annotated(slide)
-
-        def positive(annotation: Annotation, scores: ScoreMap = scores) -> NDArray[np.int8]:
-            return positive_cells(annotation.labels(scores.grid), dataset.positive).astype(np.int8)
-
-        wanted = positive(dataset.truth(slide)) if known else None
-        coarse = positive(dataset.coarse(slide)) if known and refines(result) else None
-        shown = {"mIoU": rows[slide.id].get("pixel/miou"), "Dice": rows[slide.id].get(RANKED_BY)}
-        tissue = slide.thumbnail(OVERLAY_SIDE)
-        picture = overlays.overlay(
-            tissue,
-            wanted,
-            found,
-            title=slide.id,
-            scores={name: value for name, value in shown.items() if value is not None},
-            columns=2 if tissue.shape[1] > SMALL else 4,
-            coarse=coarse,
-            place=(scores.grid, slide.size),
-        )
+        mask = decided(folder, slide.id, scores)
+        picture = slide_picture(dataset, slide, scores, mask, coarse=refines(result), row=rows[slide.id])
         path = folder / "overlays" / f"{rank:02d}_{file_name(slide.id)}.jpg"
         overlays.save(picture, path)
         drawn[slide.id] = path
@@ -202,7 +182,8 @@ def _curves(folder: Path, result: RunResult, evidence: Sequence[SlideEvidence]) 
         labels = np.concatenate([slide.unit_labels for slide in evidence])
         scores = np.concatenate([slide.unit_scores for slide in evidence])
         spec, interval = result.job.spec, result.summary.intervals.get("image/auc")
-        published = published_points(spec.method, spec.dataset)
+        apart = result.job.dataset.synthetic or spec.preset == TRIVIAL_PRESET or spec.slides or spec.slide
+        published = () if apart else published_points(spec.method, spec.dataset)
         roc = curves.roc(labels, scores, title=title, auc=auc, interval=interval, published=published)
         drawn["ROC of the units"] = folder / "roc.png"
         style.save(roc, folder / "roc.png")

@@ -10,16 +10,19 @@ from benchmark.provenance import code_version
 from benchmark.reporting.run_facts import RunFacts, StageCost
 from benchmark.running.headlines import HEADLINES
 from benchmark.running.result import RunResult, merged
+from benchmark.supervision import Supervision
 
 
 def run_facts(result: RunResult, pictures: Mapping[str, Path], figures: Mapping[str, Path]) -> RunFacts:
     """All that the summary page shows of `result`."""
     job, summary = result.job, result.summary
     splits = ", ".join(f"{count} {name.removesuffix('_slides')}" for name, count in job.profile().items())
+    drawn = f", a draw of at most {job.spec.slides} of each split (--slides): no result" if job.spec.slides else ""
     return RunFacts(
         title=f"{job.title} on {job.experiment}",
-        subtitle=f"{type(job.method).card.title}. Preset {job.spec.preset}, {splits} slides.",
+        subtitle=f"{type(job.method).card.title}. Preset {job.spec.preset}, {splits} slides{drawn}.",
         command="bench run --config config.yaml --force",
+        refines=Supervision.COARSE in job.method.supervision,
         synthetic=job.dataset.synthetic,
         values=summary.values,
         intervals=summary.intervals,

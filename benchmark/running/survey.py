@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from benchmark.running.job import Job, OpenData, experiment_note, open_data, ope
 from benchmark.running.outcome import Outcome
 from benchmark.stored import StoredRun
 from benchmark.supervision import Supervision
-from benchmark.tracking.artifacts import slide_rows
+from benchmark.tracking.artifacts import slide_rows, whole_run
 from benchmark.tracking.store import Tracker
 
 
@@ -51,6 +51,8 @@ class Survey:
     tracker: Tracker
     force: bool
     lenient: bool
+    tell: Callable[[str], None] = lambda text: None
+    """Hears which data are being opened."""
     _data: dict[str, OpenData | BenchError] = field(default_factory=dict)
 
     def of(self, specs: Sequence[RunSpec]) -> list[Prospect]:
@@ -60,8 +62,9 @@ class Survey:
         return [self._judged(prospect, known.get(prospect.identity, [])) for prospect in opened]
 
     def _open(self, spec: RunSpec) -> Prospect:
-        key = digest_of([spec.dataset, facts_of(spec.options), spec.data, spec.synthetic_slides])
+        key = digest_of([spec.dataset, facts_of(spec.options), spec.data, spec.synthetic_slides, spec.slides])
         if key not in self._data:
+            self.tell(f"opening {spec.place}")
             try:
                 self._data[key] = open_data(spec, self.cache)
             except BenchError as error:
@@ -98,7 +101,9 @@ class Survey:
         if outcome is None and done is not None and not self.force:
             refines = Supervision.COARSE in methods().load(spec.method).supervision
             rows = slide_rows(self.tracker, done) if refines else []
-            outcome = Outcome(spec, "finished before", run_id=done.id, metrics=done.metrics, rows=rows)
+            outcome = Outcome(
+                spec, "finished before", run_id=done.id, metrics=whole_run(self.tracker, done).metrics, rows=rows
+            )
         computed = (
             outcome is None and not self.force and kept(self.cache / "undelivered" / prospect.identity) is not None
         )

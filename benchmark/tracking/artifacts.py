@@ -69,6 +69,12 @@ def slide_rows(tracker: Tracker, run: StoredRun) -> list[dict[str, Any]]:
             return []
 
 
+def whole_run(tracker: Tracker, run: StoredRun) -> StoredRun:
+    """The run with all its numbers, see `benchmark.stored.with_numbers`."""
+    with StoreArtifacts(tracker) as artifacts:
+        return stored.with_numbers(artifacts, run)
+
+
 def local_artifact(run: StoredRun, path: str) -> Path | None:
     """Where the artifact lies on this machine; None when the run's artifacts are kept by a server."""
     address = urlsplit(run.artifact_uri)

@@ -54,6 +54,12 @@ def final_spec(sweep: Sweep, trial: Trial) -> RunSpec:
     return replace(spec, refit=refit)
 
 
+def closing_words(seeds: Sequence[int]) -> str:
+    """What the closing test will do, before it is known whether the winner is the first trial."""
+    listed = ", ".join(map(str, seeds))
+    return f"the winner and the first trial's setting, seeds {listed} (--seeds; --no-test leaves it out)"
+
+
 def run_closing_test(
     rows: Sequence[Setting],
     sweep: Sweep,
@@ -66,7 +72,10 @@ def run_closing_test(
     """The rows with their tests: ordinary runs, one per seed, stored among all others."""
     seeds = sweep.file.seeds
     specs = [replace(row.spec, seed=seed) for row in rows for seed in seeds]
-    console.print(f"test: {' and '.join(row.name for row in rows)}, seeds {', '.join(map(str, seeds))}")
+    took = [row.trial.seconds for row in rows if row.trial.seconds]
+    about = f", a trial took {max(took):.0f} s" if took else ""
+    what = f"{' and '.join(row.name for row in rows)}, seeds {', '.join(map(str, seeds))}"
+    console.print(f"test: {what}: {len(specs)} runs{about}", soft_wrap=True)
     outcomes = run_specs(specs, replace(request, timeout=None), job.cache, tracker, console, engine)
     return [
         _with_outcomes(row, outcomes[place * len(seeds) : (place + 1) * len(seeds)], sweep)

@@ -19,6 +19,7 @@ from benchmark.identity import digest_of
 from benchmark.running.applicable import not_applicable
 from benchmark.running.completeness import incomplete
 from benchmark.running.default_preset import default_preset_note
+from benchmark.running.doing import doing
 from benchmark.running.executors.executor import Engine
 from benchmark.running.executors.local import LOCAL
 from benchmark.running.job import Job, experiment_note, open_data, open_job
@@ -28,7 +29,7 @@ from benchmark.running.worker import WIDTH
 from benchmark.signals import terminable
 from benchmark.terminal import PlainConsole
 from benchmark.tracking.store import DatasetInput, LiveRun, Tracker
-from benchmark.tuning.closing_test import Setting, run_closing_test, selection_note, settings_of
+from benchmark.tuning.closing_test import Setting, closing_words, run_closing_test, selection_note, settings_of
 from benchmark.tuning.request import Sweep, SweepRequest, resolve_sweep
 from benchmark.tuning.stored_study import PARENT
 from benchmark.tuning.study import Study
@@ -60,18 +61,22 @@ def run_sweep(request: SweepRequest, engine: Engine = LOCAL) -> int:
     if run.dry_run:
         console.print(table_of_space(sweep))
         return SUCCESS
-    engine.prepare()
     cache = writable(run.cache or cache_home())
     tracker = Tracker(run.store, cache=cache / "tracking")
-    data = open_data(sweep.spec, cache)
-    job = open_job(sweep.spec, cache, data)
+    with doing(console, f"opening {sweep.spec.place}"):
+        data = open_data(sweep.spec, cache)
+        job = open_job(sweep.spec, cache, data)
     slides = _validation_slides(job)
+    engine.prepare()
     tracker.connect()
     name = request.study or sweep.name(job.dataset.synthetic)
     run_file = sweep.spec.as_file({})
     study = Study(storage_of(request.storage), name, sweep.file, sweep.space, sweep.facts(data), run_file)
     live = open_parent_run(study, tracker, job, sweep, console)
     _announce(study, sweep, console, slides, live)
+    if request.test:
+        seeds = sweep.file.seeds
+        console.print(f"afterwards a closing test, as long as {2 * len(seeds)} full runs: {closing_words(seeds)}")
     for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
         console.print(f"  note: {line}", soft_wrap=True)
     try:

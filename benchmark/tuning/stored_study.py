@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -84,12 +85,15 @@ def stored_studies(storage: str, name: str | None = None, *, missing_ok: bool = 
         return []
     backend = open_storage(storage, make=False)
     studies = []
-    for known in sorted(try_storage(lambda: optuna.get_all_study_names(backend), storage)):
+    names = sorted(try_storage(lambda: optuna.get_all_study_names(backend), storage))
+    for known in names:
         study = optuna.load_study(study_name=known, storage=backend)
         if FACTS in study.user_attrs and name in (None, known):
             studies.append(_stored(study))
     if not studies and not missing_ok:
-        message = f"there is no study {'' if name is None else f'{name!r} '}in {shown(storage)}"
+        near = difflib.get_close_matches(name or "", names, n=3, cutoff=0.4)
+        hint = f"; the nearest: {', '.join(near)}" if near else ""
+        message = f"there is no study {'' if name is None else f'{name!r} '}in {shown(storage)}{hint}"
         raise StudyError(message, fix="bench sweep list --storage URL" if name else "bench sweep oeem --dataset glas")
     return studies
 

@@ -78,7 +78,9 @@ class PastedDataset(WsiDataset):
         there = self.layout(slide.id).there.astype(np.uint8)
         mask: NDArray[np.bool_] = LabelImage(there, downsample=self.tile).labels(grid) > 0
         if not mask.any():
-            raise BlankSlideError(f"slide {slide.id!r}: no cell of {grid.shape} holds a tile", fix="--set cell=null")
+            raise BlankSlideError(
+                f"slide {slide.id!r}: no cell of {grid.shape} holds a tile", fix="--set dataset.cell=null"
+            )
         return mask
 
     def annotated(self, slide: Slide) -> bool:

@@ -154,7 +154,9 @@ class Cleaner(Method[K]):
 
     def _elsewhere(self) -> FeatureFolder | None:
         if self._folder is None:
-            self._folder = folder_of(self.params, lambda side, step: f"--set patch={side} --set cell={step}")
+            self._folder = folder_of(
+                self.params, lambda side, step: f"--set method.patch={side} --set method.cell={step}"
+            )
         return self._folder
 
     def encoders(self) -> tuple[str, ...]:

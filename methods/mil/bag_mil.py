@@ -170,7 +170,7 @@ class BagMil(Method[K]):
 
 def _setting(side: int, step: int) -> str:
     """The options that ask for patches of `side` px at level 0, one every `step` px."""
-    return f"--set mpp=null --set patch={side} --set overlap={side - step}"
+    return f"--set method.mpp=null --set method.patch={side} --set overlap={side - step}"
 
 
 def rescaled(attention: Floats) -> Floats:

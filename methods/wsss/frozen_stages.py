@@ -176,7 +176,7 @@ def fit_linear(
     for name, share in zip(classes, present.mean(axis=0), strict=True):
         if share in (0.0, 1.0):
             problem = f"class {name!r} is in {'all' if share else 'none'} of the {len(present)} training patches"
-            fix = "other patches: --set patch_side=56 --set patch_stride=28, or --set cam_from=classifier"
+            fix = "other patches: --set method.patch_side=56 --set method.patch_stride=28, or --set cam_from=classifier"
             raise ConfigError(f"{problem}, so that nothing tells it from the others", fix=fix)
     scaler = StandardScaler().fit(features)
     standardised = scaler.transform(features)

@@ -50,7 +50,7 @@ class KhenedNet(nn.Module):
         height, width = images.shape[-2:]
         if height % MULTIPLE or width % MULTIPLE:
             problem = f"images of {width} × {height} px were given to a net that takes multiples of {MULTIPLE}"
-            raise ConfigError(problem, fix="--set patch=256")
+            raise ConfigError(problem, fix="--set method.patch=256")
         negative, positive = self.head(self.body(images)).float().split(1, dim=1)
         return resize(positive - negative, (height, width), align_corners=True)
 

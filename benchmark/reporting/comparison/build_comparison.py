@@ -13,7 +13,17 @@ from benchmark.reporting.comparison.comparison_facts import Difference
 from benchmark.reporting.comparison.decisions import Track, most, slide_gaps
 from benchmark.reporting.comparison.run_settings import refusals, same_data, settings
 from benchmark.reporting.comparison.specificity import PairedSpecificity, paired_specificities
-from benchmark.stored import Artifacts, Maps, MissingError, StoredRun, score_maps, slide_table, unit_table
+from benchmark.stored import (
+    NO_NUMBERS,
+    Artifacts,
+    Maps,
+    MissingError,
+    StoredRun,
+    score_maps,
+    slide_table,
+    unit_table,
+    with_numbers,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -53,9 +63,10 @@ def compare_runs(
     Raises:
         ConfigError: no run has such a column.
     """
+    pair = with_numbers(artifacts, pair[0]), with_numbers(artifacts, pair[1])
     one, other = pair
     refused = refusals(one, other)
-    notes: list[str] = []
+    notes = [run.tags[NO_NUMBERS] for run in pair if NO_NUMBERS in run.tags]
     tables = _tables(slide_table, artifacts, pair, notes)
     _require_metric(metric, tables)
     figures = numbers.shared_figures(one, other)

@@ -12,14 +12,14 @@ from benchmark.reporting.run_names import distinct_names
 
 
 def mean_ranks(boards: Sequence[Board]) -> list[MeanRanks]:
-    """Per metric and track, real and synthetic data apart, over complete boards.
+    """Per metric and track, real and synthetic data apart, over complete boards of all slides.
 
     Only rows that stand on every one of at least two boards have a mean rank; a board that lacks one of two rows says
     nothing about which is better. With fewer than two such rows there is none.
     """
     found = []
     for synthetic in (False, True):
-        chosen = [board for board in boards if board.synthetic == synthetic and board.complete]
+        chosen = [board for board in boards if board.synthetic == synthetic and board.complete and not board.drawn]
         metrics = dict.fromkeys(metric for board in chosen for metric in primary(board))
         tracks = dict.fromkeys(row.supervision for board in chosen for row in board.rows)
         for metric in metrics:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, sqrt
 
@@ -12,7 +12,7 @@ from benchmark.near_names import did_you_mean, near_names
 from benchmark.reporting.label_cost import CostModel
 from benchmark.reporting.leaderboard.standings_model import NO_LABELS, TASKS, Board, Figure, Row
 from benchmark.reporting.run_names import component_of
-from benchmark.stored import StoredRun
+from benchmark.stored import NO_NUMBERS, StoredRun
 
 COSTS = (
     "cost/fit_seconds",
@@ -73,9 +73,14 @@ def wanted_metrics(filters: Filters, subsets: Iterable[str]) -> list[str]:
     return [*wanted, CEILING_OF_TWO, "labels/", "cost/", "data/"]
 
 
-def boards(runs: Sequence[StoredRun], cost: CostModel | None) -> list[Board]:
-    """Boards without tests; real data before synthetic, then by name. `runs` are finished, newest first."""
-    newest = _newest(runs)
+def boards(
+    runs: Sequence[StoredRun], cost: CostModel | None, whole: Callable[[StoredRun], StoredRun] = lambda run: run
+) -> list[Board]:
+    """Boards without tests; real data before synthetic, then by name. `runs` are finished, newest first.
+
+    `whole` gives a run that comes on a board the numbers that its record lacks.
+    """
+    newest = [whole(run) for run in _newest(runs)]
     groups: dict[tuple[str, ...], list[StoredRun]] = {}
     for run in newest:
         groups.setdefault(_board_key(run), []).append(run)
@@ -130,6 +135,9 @@ def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board
             notes.append(f"{label}: {len(members)} older runs with other parameters are left out")
             continue
         rows[label] = _row(members, cost)
+    lost = [run.tags[NO_NUMBERS] for run in runs if NO_NUMBERS in run.tags]
+    if lost:
+        notes.append(f"{len(lost)} runs without intervals and figures of subsets; the first: {lost[0]}")
     versions = sorted({run.tags.get("bench.code", "") for run in runs})
     if len(versions) > 1:
         notes.append(f"runs of {len(versions)} versions of the code: {', '.join(versions[:4])}")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from benchmark.config import TRIVIAL_PRESET
 from benchmark.reporting.command import run_command, stored_words
 from benchmark.reporting.label_cost import CostModel, read_cost_model
 from benchmark.reporting.leaderboard.across import mean_ranks
@@ -16,7 +17,7 @@ from benchmark.reporting.leaderboard.standings import Table, rank_rows
 from benchmark.reporting.leaderboard.standings_model import Board, Failure, Leaderboard, Published, Row
 from benchmark.reporting.references import Reference, references
 from benchmark.reporting.run_names import component_of, distinct_names
-from benchmark.stored import Artifacts, MissingError, StoredRun, slide_table, unit_table
+from benchmark.stored import Artifacts, MissingError, StoredRun, slide_table, unit_table, with_numbers
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -33,6 +34,7 @@ def build_leaderboard(
     cost: CostModel | None = None,
     published: Sequence[Reference] | None = None,
     options: Sequence[str] = (),
+    tests: bool = True,
 ) -> Leaderboard:
     """Rank stored runs.
 
@@ -40,16 +42,20 @@ def build_leaderboard(
         runs: those that ended last first, with the metrics of `needed_metrics`.
         filters: which of them are asked for.
         store: where they come from, for a reader.
-        artifacts: gives the tables of the best rows for the paired tests; None: no tests, no ranks.
+        artifacts: gives all numbers of the runs, and the tables of the best rows for the paired tests; None: only
+            the numbers of the records, no tests, no ranks.
         cost: what labels cost; None for the shipped model.
         published: published numbers; None for the shipped ones.
         options: what a command that repeats a run has to say besides: `--store URI`.
+        tests: make the paired tests that ranks rest on.
     """
     known = references() if published is None else published
     chosen = [run for run in runs if "bench.method" in run.tags and filters.admits(run)]
     finished = [run for run in chosen if run.status == "FINISHED" and run.tags.get("bench.state", "") in ENDED_WELL]
-    found = boards(finished, cost or read_cost_model(None))
-    if artifacts is not None:
+    wanted = set(needed_metrics(filters, known))
+    whole = partial(with_numbers, artifacts, wanted=wanted) if artifacts is not None else (lambda run: run)
+    found = boards(finished, cost or read_cost_model(None), whole)
+    if artifacts is not None and tests:
         slides, units = _table(partial(slide_table, artifacts)), _table(partial(unit_table, artifacts))
         found = [rank_rows(board, slides, units) for board in found]
     found = [replace(board, published=_published(board, known)) for board in _told_apart(found)]
@@ -87,14 +93,18 @@ def _told_apart(boards: Sequence[Board]) -> list[Board]:
 
 
 def _published(board: Board, known: Sequence[Reference]) -> tuple[Published, ...]:
-    """Published numbers of the board's dataset beside ours; none for synthetic data, which they say nothing about."""
-    if board.synthetic:
+    """Published numbers of the board's dataset beside ours; none for synthetic data or a draw of the slides."""
+    if board.synthetic or board.drawn:
         return ()
     return tuple(_beside(board, reference) for reference in known if reference.dataset == board.dataset)
 
 
 def _beside(board: Board, reference: Reference) -> Published:
-    same = [row for row in board.rows if row.method == reference.method and reference.stored in row.figures]
+    same = [
+        row
+        for row in board.rows
+        if row.method == reference.method and reference.stored in row.figures and row.preset != TRIVIAL_PRESET
+    ]
     if not same:
         return Published(reference)
     # The paper's own parameters where we ran them, else whatever comes closest to them.

@@ -19,6 +19,7 @@ from benchmark.reporting.leaderboard.standings_model import (
     PairTest,
     Published,
     Row,
+    applies,
 )
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def sheets(
     """
     for board in leaderboard.boards:
         for task in TASKS:
-            columns = [name for name in filters.columns(task) if any(name in row.figures for row in board.rows)]
+            rows_of_task = [row for row in board.rows if applies(task, row)]
+            columns = [name for name in filters.columns(task) if any(name in row.figures for row in rows_of_task)]
             if columns:
                 yield _task_sheet(board, task, columns[:MOST_METRICS], rows)
         if board.tests and pairs:
@@ -98,7 +100,7 @@ def _task_sheet(board: Board, task: str, columns: Sequence[str], most: int) -> S
     head = ("supervision", "rank", "method", "seeds", *titles, "labels", "label cost", "s", "MiB")
     groups = []
     for track, rows in board.tracks().items():
-        shown = [row for row in rows if any(name in row.figures for name in columns)]
+        shown = [row for row in rows if applies(task, row) and any(name in row.figures for name in columns)]
         order = board.ordered(columns[0], shown)
         lines = [(track, *_line(board, row, columns)) for row in order[:most]]
         if len(order) > most:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.reporting import paired
-from benchmark.reporting.leaderboard.standings_model import TASKS, Board, PairTest, Row, Standing
+from benchmark.reporting.leaderboard.standings_model import (
+    TASKS,
+    Board,
+    PairTest,
+    Row,
+    Standing,
+    applies,
+)
 from benchmark.reporting.paired import PairedTest
 from benchmark.stored import StoredRun
 
@@ -38,10 +45,10 @@ def rank_rows(board: Board, slides: Table, units: Table, *, contenders: int = CO
     """
     tests: list[PairTest] = []
     standings: dict[str, dict[str, Standing]] = {}
-    for metric in primary(board):
+    for task, metric in _primary(board).items():
         standings[metric] = {}
         for track, rows in board.tracks().items():
-            having = [row for row in rows if metric in row.figures]
+            having = [row for row in rows if metric in row.figures and applies(task, row)]
             ranked = sorted(having, key=lambda row: _better(metric) * row.figures[metric].mean, reverse=True)
             made = _tests(metric, track, ranked[:contenders], slides, units)
             tests += made
@@ -50,11 +57,18 @@ def rank_rows(board: Board, slides: Table, units: Table, *, contenders: int = CO
 
 
 def primary(board: Board) -> list[str]:
-    """The first metric of each task that some row has."""
-    first = (
-        next((name for name in names if any(name in r.figures for r in board.rows)), None) for names in TASKS.values()
-    )
-    return [name for name in first if name is not None]
+    """The first metric of each task that some row of it has."""
+    return list(_primary(board).values())
+
+
+def _primary(board: Board) -> dict[str, str]:
+    """Task → the metric that ranks it."""
+    first = {}
+    for task, names in TASKS.items():
+        rows = [row for row in board.rows if applies(task, row)]
+        name = next((name for name in names if any(name in row.figures for row in rows)), None)
+        first.update({task: name} if name is not None else {})
+    return first
 
 
 def _better(metric: str) -> int:
@@ -101,7 +115,12 @@ def _delong(one: Row, other: Row, units: Table) -> PairedTest:
 
 
 def _standings(metric: str, ranked: Sequence[Row], tests: Sequence[PairTest], contenders: int) -> dict[str, Standing]:
-    """Rank = 1 + number of significantly better rows of the track; the order of the means beyond the contenders."""
+    """Rank = 1 + number of significantly better rows of the track; the order of the means beyond the contenders.
+
+    A row that is alone in its track has no rank.
+    """
+    if len(ranked) < 2:
+        return {}
     worse = dict.fromkeys((row.label for row in ranked), 0)
     untested = {label for test in tests if test.refused for label in (test.one, test.other)}
     for test in tests:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from benchmark.metrics.catalogue import METRICS
+from benchmark.reporting.command import SLIDES
 from benchmark.reporting.references import Reference
-from benchmark.reporting.run_names import Component, distinct_names, shared_settings
+from benchmark.reporting.run_names import Component, distinct_names, shared_settings, split_settings
 from benchmark.stored import StoredRun
 
 TASKS: Mapping[str, tuple[str, ...]] = {
@@ -34,6 +35,7 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 """Task → the columns shown; the first one ranks. A task that no row has a figure for is not shown."""
 
 NO_LABELS = "none"
+REFINEMENT, COARSE = "refinement", "coarse"
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,11 @@ class Row:
         """The mean of a figure, or None."""
         figure = self.figures.get(name)
         return None if figure is None else figure.mean
+
+
+def applies(task: str, row: Row) -> bool:
+    """Whether a row belongs to a task's table: only methods that saw the coarse annotation refine it."""
+    return task != REFINEMENT or COARSE in row.supervision.split("+")
 
 
 @dataclass(frozen=True)
@@ -210,6 +217,11 @@ class Board:
     def told_apart(self) -> str:
         """The settings, with the data's digest where that alone tells two boards apart."""
         return " ".join(filter(None, (self.settings, f"(data {self.content})" if self.content else "")))
+
+    @property
+    def drawn(self) -> bool:
+        """True when only some slides of each split were used (`--slide`, `--slides`)."""
+        return any(name in split_settings(self.settings) for name in SLIDES)
 
     @property
     def complete(self) -> bool:

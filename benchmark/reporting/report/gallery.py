@@ -36,6 +36,8 @@ class Strip:
     label: str
     shown: tuple[Shown, ...] = ()
     missing: str = ""
+    run: str = ""
+    """Id of the run whose slides these are."""
 
 
 def strips(evidence: Sequence[Evidence]) -> list[Strip]:
@@ -66,7 +68,9 @@ def _strip(evidence: Evidence) -> Strip:
     label = evidence.name
     try:
         picked = chosen(evidence.pictures, scores := _scores(evidence))
-        return Strip(label, tuple(_shown(place, picture, scores) for place, picture in picked.items()))
+        return Strip(
+            label, tuple(_shown(place, picture, scores) for place, picture in picked.items()), run=evidence.run.id
+        )
     except MissingError as missing:
         return Strip(label, missing=missing.what)
     except OSError as error:

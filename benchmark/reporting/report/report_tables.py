@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.reporting.leaderboard import leaderboard_words as words
-from benchmark.reporting.leaderboard.standings_model import TASKS, Board, Figure, PairTest, Row
+from benchmark.reporting.leaderboard.standings_model import TASKS, Board, Figure, PairTest, Row, applies
 from benchmark.reporting.references.load import OTHER
 
 LEVEL = 0.05
@@ -54,13 +54,14 @@ class TaskTable:
 def task_tables(board: Board) -> Iterator[TaskTable]:
     """A table per task of which some row has a figure."""
     for task, names in TASKS.items():
-        shown = [name for name in names if any(name in row.figures for row in board.rows)]
+        rows_of_task = [row for row in board.rows if applies(task, row)]
+        shown = [name for name in names if any(name in row.figures for row in rows_of_task)]
         if shown:
             first = next((name for name in shown if name in board.standings), shown[0])
             tracks = [
-                (track, _lines(board, rows, first, shown))
+                (track, _lines(board, [row for row in rows if applies(task, row)], first, shown))
                 for track, rows in board.tracks().items()
-                if any(name in row.figures for row in rows for name in shown)
+                if any(name in row.figures for row in rows for name in shown if applies(task, row))
             ]
             metrics = [Column(METRICS[name].title, METRICS[name].direction, name) for name in shown]
             costs = [Column(title, "down") for title in ("Labels", "Label cost", "Seconds", "Peak MiB")]

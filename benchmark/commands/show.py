@@ -1,0 +1,84 @@
+"""`bench show`: one slide of a run by its name, as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.commands.service import Store
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from benchmark.stored import Artifacts, StoredRun
+
+EXAMPLES = """\
+Examples:
+
+\b
+  bench show 1f3a test_016                       # test_016.jpg: tissue, truth, decision and scores
+  bench show 1f3a test_016 --side 4000 --out big.png
+  bench show 1f3a test_016 --open
+
+RUN is the id of a run, or its beginning. The slides of a run are in its per_slide.csv.
+"""
+
+
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")],
+    slide: Annotated[str, typer.Argument(metavar="SLIDE", help="The name of a test slide.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Output file. Default: ./SLIDE.jpg.")] = None,
+    side: Annotated[int, typer.Option(metavar="PX", min=100, help="Pixels of the longer side of a part.")] = 1000,
+    view: Annotated[bool, typer.Option("--open", help="Open the picture.")] = False,
+    data: Annotated[
+        str | None, typer.Option(metavar="ROOT", help="Folder of the data. Default: where the run found it.")
+    ] = None,
+    store: Store = None,
+) -> None:
+    """Draw a test slide of a run: tissue, truth, decision and scores."""
+    from rich.text import Text
+
+    from benchmark.commands.printing import console
+    from benchmark.file_names import file_name
+    from benchmark.reporting import overlays
+    from benchmark.storage import require_place
+    from benchmark.tracking.artifacts import StoreArtifacts
+    from benchmark.tracking.store import Tracker
+
+    place = out or Path(file_name(slide, ".jpg"))
+    require_place(place)
+    tracker, terminal = Tracker(store), console()
+    with terminal.status("drawing"), StoreArtifacts(tracker) as artifacts:
+        picture = _picture(artifacts, tracker.find(run), slide, side, data)
+        overlays.save(picture, place)
+    terminal.print(Text(f"written: {place.absolute()}"), soft_wrap=True)
+    if view:
+        typer.launch(str(place.absolute()))
+
+
+def _picture(artifacts: Artifacts, run: StoredRun, name: str, side: int, data: str | None) -> Image:
+    import difflib
+
+    from benchmark.datahome import cache_home
+    from benchmark.errors import ConfigError
+    from benchmark.running.reopen import reopen
+    from benchmark.running.slide_picture import slide_picture
+    from benchmark.slides import ScoreMap
+    from benchmark.stored import require, score_maps, slide_rows
+
+    maps = score_maps(artifacts, run)
+    if name not in maps:
+        near = difflib.get_close_matches(name, maps, n=3, cutoff=0.3) or list(maps)[:3]
+        msg = f"run {run.id[:8]} ({run.name}) has no score map of a slide {name!r}; some of its {len(maps)}: "
+        fix = f"bench show {run.id[:8]} {near[0]}" if near else "bench leaderboard"
+        raise ConfigError(msg + ", ".join(near), fix=fix)
+    (config, *_) = require(artifacts, run, "config.yaml")
+    dataset = reopen(config, run.tags["bench.data_digest"], cache_home(), data)
+    slide = dataset.usable()[name]
+    scores = ScoreMap.load(maps[name].scores)
+    decided = ScoreMap.load(maps[name].deciding).values > 0.5
+    row = next((row for row in slide_rows(artifacts, run) if str(row["slide"]) == name), {})
+    coarse = "coarse" in (run.tag("supervision") or "").split("+")
+    return slide_picture(dataset, slide, scores, decided, coarse=coarse, row=row, side=side)
