@@ -119,7 +119,7 @@ def card_title(source: str, name: str) -> str:
     """The title in `card = MethodCard("…")` of the top-level class `name`, by position or keyword; empty for none."""
     header = _header(source, name)
     for line in header.body if header is not None else ():
-        target = line.target if isinstance(line, ast.AnnAssign) else None
+        target: ast.expr | None = line.target if isinstance(line, ast.AnnAssign) else None
         target = line.targets[0] if isinstance(line, ast.Assign) else target
         if not (isinstance(target, ast.Name) and target.id == "card"):
             continue

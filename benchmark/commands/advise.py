@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.commands.leaderboard import CostFile
-from benchmark.commands.service import Store
+from benchmark.commands.options import Store
 
 if TYPE_CHECKING:
     from benchmark.reporting.leaderboard.standings_model import Leaderboard

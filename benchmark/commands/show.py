@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.commands.service import Store
+from benchmark.commands.options import Store
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    import numpy as np
+    from numpy.typing import NDArray
 
     from benchmark.stored import Artifacts, StoredRun
 
@@ -58,7 +59,7 @@ def show(
         typer.launch(str(place.absolute()))
 
 
-def _picture(artifacts: Artifacts, run: StoredRun, name: str, side: int, data: str | None) -> Image:
+def _picture(artifacts: Artifacts, run: StoredRun, name: str, side: int, data: str | None) -> NDArray[np.uint8]:
     import difflib
 
     from benchmark.datahome import cache_home

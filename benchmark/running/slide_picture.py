@@ -12,8 +12,6 @@ from benchmark.annotations.two_class_annotation import positive_cells
 from benchmark.reporting import overlays
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from benchmark.annotations import Annotation
     from benchmark.dataset import Dataset
     from benchmark.slides import ScoreMap, Slide
@@ -32,8 +30,8 @@ def slide_picture(
     coarse: bool,
     row: Mapping[str, Any],
     side: int = SIDE,
-) -> Image:
-    """Draw a slide.
+) -> NDArray[np.uint8]:
+    """Draw a slide; rows × columns × 3.
 
     Args:
         dataset: gives the truth, where the slide is annotated.
