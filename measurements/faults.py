@@ -2,6 +2,7 @@
 
     python measurements/faults.py            # some minutes
     python measurements/faults.py --short    # under a minute, for CI
+    python measurements/faults.py --kills 40 --races 1 --signals 1
 
 Every trial has a rule: a file is complete or absent after a kill, leftovers go with the next run, one of several
 processes does a run, a signal ends a run that the same command then resumes to the same numbers, and bad input is one
@@ -41,6 +42,9 @@ MEASURED_PREFIXES = ("cost/", "stage/", "system/")
 """Of metrics that time or memory makes."""
 SLOWEST = 10.0
 """Seconds that one bad input may take."""
+FULL = {"kills": 40, "races": 10, "signals": 24}
+SHORT = {"kills": 8, "races": 1, "signals": 1}
+"""Trials of each kind that takes long."""
 FORK = multiprocessing.get_context("fork")
 
 Trial = tuple[str, Callable[[], str | None]]
@@ -384,9 +388,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="fewer kills, races and signals")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and texts")
+    for name, full in FULL.items():
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"trials; default: {full}, short: {SHORT[name]}")
     options = parser.parse_args()
     random_ = random.Random(options.seed)
-    kills, races, signals = (8, 1, 1) if options.short else (40, 10, 24)
+    usual = SHORT if options.short else FULL
+    kills, races, signals = (
+        usual[name] if (asked := getattr(options, name)) is None else asked for name in ("kills", "races", "signals")
+    )
     done: Counter[str] = Counter()
     seconds: dict[str, float] = defaultdict(float)
     faults: list[tuple[str, str]] = []
