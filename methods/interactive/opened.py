@@ -78,29 +78,28 @@ def look_up(
     Over several slides in random order, evenly; with `query_slides` over the first so many that have the label. None
     at all where the budget allows none.
     """
-    drawn = [part for part in base.parts if labels.reviewable(part.slide)]
+    drawn, most = [part for part in base.parts if labels.reviewable(part.slide)], params.query_slides
     rng = context.generator("queries", base.parts[0].slide.id)
-    order = rng.permutation(len(drawn)).tolist()
-    most, sources = params.query_slides or len(order), set[int]()
+    parts = [drawn[number] for number in rng.permutation(len(drawn)).tolist()]
     by_label: list[list[Query]] = []
     for label in rng.permutation(coding.wanted).tolist():
         queries: list[Query] = []
-        asked = 0
-        for place, number in enumerate(order):
-            if number not in sources and len(sources) == most:
-                continue
-            part, left = drawn[number], params.queries - len(queries)
-            quota = -(-left // min(len(order) - place, max(1, most - asked)))
+        sources: list[Cells] = []
+        for place, part in enumerate(parts):
+            if len(sources) == most:
+                break
+            shared = len(parts) - place if most is None else min(len(parts) - place, most - len(sources))
+            quota = -(-(params.queries - len(queries)) // shared)
             try:
                 cells = labels.examples(
                     part.slide, part.grid, coding.index(label), quota, rng, where=part.tissue, share=params.share
                 )
             except BudgetError:
                 cells = []
-            if cells and params.query_slides is not None:
-                asked += 1
-                sources.add(number)
+            sources += [part] if cells else []
             queries += [Query(base.number(part.slide.id, row, col), label) for row, col in cells]
+        if most is not None:
+            parts = sources or parts  # the other labels come from the same slides
         by_label.append(queries)
     longest = max(map(len, by_label), default=0)
     return [queries[turn] for turn in range(longest) for queries in by_label if turn < len(queries)]

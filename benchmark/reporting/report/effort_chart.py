@@ -78,11 +78,11 @@ def effort_chart(bands: Sequence[Band], *, ceiling: float | None) -> Figure:
     plain(axes, x="reviews", y="macro F1")
     legible(axes)
     for band in bands:
-        alone = band.look.marker if band.reviews.size == 1 else ""  # a line of one point shows nothing
-        look = band.look
-        axes.plot(
-            band.reviews, band.mean, color=look.colour, linestyle=look.line, marker=alone, linewidth=1.8, zorder=3
+        (line,) = axes.plot(
+            band.reviews, band.mean, color=band.look.colour, linestyle=band.look.line, linewidth=1.8, zorder=3
         )
+        if band.reviews.size == 1:  # a line of one point shows nothing
+            line.set_marker(band.look.marker)
         if band.half is not None:
             low, high = band.mean - band.half, np.minimum(band.mean + band.half, 1.0)
             axes.fill_between(band.reviews, low, high, color=band.look.colour, alpha=0.15, linewidth=0)
