@@ -52,12 +52,13 @@ def test_several_datasets_and_files_of_runs_are_left_to_the_plan(tmp_path, monke
         refuse_early(RunRequest(method="abmil", dataset="glas"))
 
 
-def test_a_refusal_loads_no_framework():
+@pytest.mark.parametrize("words", [["run", "--method", "abmil"], ["sweep", "oeem"]])
+def test_a_refusal_loads_no_framework(words):
     code = (
         "import sys\nfrom benchmark.cli import main\n"
-        "try:\n    main(['run', '--method', 'abmil', '--dataset', 'glas', '--data', '/nowhere'])\n"
+        f"try:\n    main([*{words!r}, '--dataset', 'glas', '--data', '/nowhere'])\n"
         "except SystemExit as ended:\n    assert ended.code == 2\n"
-        "print([m for m in ('torch', 'timm', 'mlflow', 'matplotlib', 'pandas', 'multiprocessing.forkserver')"
+        "print([m for m in ('torch', 'timm', 'mlflow', 'optuna', 'matplotlib', 'pandas', 'multiprocessing.forkserver')"
         " if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

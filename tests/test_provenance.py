@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import provenance
 from benchmark.identity import digest_of, facts_of
 from benchmark.method import Params, param
 from benchmark.provenance import HARNESS, code_digest, code_version, modules_digest
@@ -274,3 +275,12 @@ def test_meter_sees_a_peak():
         time.sleep(0.3)  # the size is sampled every 50 ms: a shorter peak may be missed
         del block
     assert meter.peak_mib > 200 and meter.seconds > 0
+
+
+def test_a_build_knows_the_commit_it_was_made_of(tmp_path, monkeypatch):
+    (tmp_path / "benchmark").mkdir()
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "benchmark" / "provenance.py"))
+    unkept = code_version.__wrapped__
+    bare = unkept()
+    (tmp_path / "benchmark" / "commit.txt").write_text("0123456789\n")
+    assert unkept() == f"{bare}+0123456789"

@@ -60,10 +60,9 @@ def show(
 
 
 def _picture(artifacts: Artifacts, run: StoredRun, name: str, side: int, data: str | None) -> NDArray[np.uint8]:
-    import difflib
-
     from benchmark.datahome import cache_home
     from benchmark.errors import ConfigError
+    from benchmark.near_names import near_names
     from benchmark.running.reopen import reopen
     from benchmark.running.slide_picture import slide_picture
     from benchmark.slides import ScoreMap
@@ -71,7 +70,7 @@ def _picture(artifacts: Artifacts, run: StoredRun, name: str, side: int, data: s
 
     maps = score_maps(artifacts, run)
     if name not in maps:
-        near = difflib.get_close_matches(name, maps, n=3, cutoff=0.3) or list(maps)[:3]
+        near = near_names(name, maps, cutoff=0.3) or list(maps)[:3]
         msg = f"run {run.id[:8]} ({run.name}) has no score map of a slide {name!r}; some of its {len(maps)}: "
         fix = f"bench show {run.id[:8]} {near[0]}" if near else "bench leaderboard"
         raise ConfigError(msg + ", ".join(near), fix=fix)

@@ -105,8 +105,7 @@ def run(
 ) -> None:
     """Tune a method on validation slides, or resume a study, and test the winner once."""
     from benchmark.config import RunRequest
-    from benchmark.tuning.request import SweepRequest
-    from benchmark.tuning.run_sweep import run_sweep
+    from benchmark.running.refusals import refuse_early
 
     trial_request = RunRequest(
         dataset=dataset,
@@ -124,6 +123,11 @@ def run(
         memory=memory,
         dry_run=dry_run,
     )
+    if not dry_run:
+        refuse_early(trial_request)
+    from benchmark.tuning.request import SweepRequest
+    from benchmark.tuning.run_sweep import run_sweep
+
     request = SweepRequest(sweep, trial_request, study, storage, trials, timeout, test)
     raise typer.Exit(run_sweep(request))
 

@@ -90,9 +90,17 @@ def _mean(facts: RunFacts, name: str) -> str:
     if name not in facts.values:
         return "–"
     digits = 1 if name.partition("/")[2].startswith(PERCENT) else 3
-    known = name in facts.spreads and not too_few(len(facts.rows))
+    known = name in facts.spreads and not too_few(_slides_of(facts, name.partition("@")[2]))
     spread = f" ± {facts.spreads[name]:.{digits}f}" if known else ""
     return f"{facts.values[name]:.{digits}f}{spread}"
+
+
+def _slides_of(facts: RunFacts, subset: str) -> int:
+    """How many slides a subset has; those of valid and invalid coarse annotations are told by `valid`."""
+    validity = {"valid": True, "invalid": False}
+    if subset in validity:
+        return sum(row.get("valid") is validity[subset] for row in facts.rows)
+    return sum(subset in ("", row.get("subset")) for row in facts.rows)
 
 
 def _subsets(facts: RunFacts) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.csv_text import csv_text
 from benchmark.errors import StudyError
+from benchmark.near_names import near_names
 from benchmark.tracking.address import shown
 from benchmark.tuning.space import Space, dimension_of
 from benchmark.tuning.study_storage import exists, open_storage, storage_of, try_storage
@@ -91,7 +91,7 @@ def stored_studies(storage: str, name: str | None = None, *, missing_ok: bool = 
         if FACTS in study.user_attrs and name in (None, known):
             studies.append(_stored(study))
     if not studies and not missing_ok:
-        near = difflib.get_close_matches(name or "", names, n=3, cutoff=0.4)
+        near = near_names(name or "", names, cutoff=0.4)
         hint = f"; the nearest: {', '.join(near)}" if near else ""
         message = f"there is no study {'' if name is None else f'{name!r} '}in {shown(storage)}{hint}"
         raise StudyError(message, fix="bench sweep list --storage URL" if name else "bench sweep oeem --dataset glas")

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.metrics.image_facts import proportion
-from benchmark.reporting.leaderboard.standings_model import TASKS, Board, MeanRanks
+from benchmark.reporting.leaderboard.standings_model import TASKS, Board, MeanRanks, applies
 from benchmark.reporting.report.charts import gain_chart, roc_chart
 from benchmark.reporting.report.cost_chart import CostPoint, cost_chart, front, labelled
 from benchmark.reporting.report.effort_chart import CEILINGS, METRIC, SHARE, Band, effort_chart, shown_part
@@ -45,10 +45,11 @@ def board_charts(board: Board, evidence: Sequence[Evidence], prefix: str) -> Ite
     yield from _roc(evidence, f"{prefix}-roc")
     yield from _gains(evidence, f"{prefix}-coarse")
     yield from _effort(evidence, f"{prefix}-effort")
-    for place, metrics in enumerate(TASKS.values()):
-        present = [name for name in metrics if any(name in row.figures for row in board.rows)]
+    for place, (task, metrics) in enumerate(TASKS.items()):
+        rows = [row for row in board.rows if applies(task, row)]
+        present = [name for name in metrics if any(name in row.figures for row in rows)]
         if present:
-            yield from _cost(board, present[0], f"{prefix}-cost{place}")
+            yield from _cost(board, task, present[0], f"{prefix}-cost{place}")
 
 
 def rank_chart(ranks: MeanRanks, prefix: str) -> Chart:
@@ -148,11 +149,11 @@ def _effort(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
             yield Chart(title, picture, tuple(legend), tuple(notes))
 
 
-def _cost(board: Board, metric: str, prefix: str) -> Iterator[Chart]:
+def _cost(board: Board, task: str, metric: str, prefix: str) -> Iterator[Chart]:
     points, without = [], []
     for index, row in enumerate(board.rows):
         figure = row.figures.get(metric)
-        if figure is None:
+        if figure is None or not applies(task, row):
             continue
         if row.minutes is None:
             without.append(board.names[row.label])
