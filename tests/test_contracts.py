@@ -3,7 +3,7 @@
 import pytest
 
 from benchmark.registry import datasets, encoders, methods
-from benchmark.testing import DatasetContract, EncoderContract, MethodContract, PoolingContract
+from benchmark.testing import DatasetContract, EncoderContract, EngineContract, MethodContract, PoolingContract
 
 
 class TestEveryDataset(DatasetContract):
@@ -31,3 +31,7 @@ class TestEveryPooling(PoolingContract):
     @pytest.fixture(params=[name for name in methods().names() if hasattr(methods().load(name), "pooling")])
     def component(self, request):
         return request.param
+
+
+class TestLocalEngine(EngineContract):
+    name = "local"
