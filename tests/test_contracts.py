@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmark.registry import datasets, encoders, methods
+from benchmark.registry import datasets, encoders, engines, methods
+from benchmark.running.executors.slurm import SlurmOptions
 from benchmark.testing import DatasetContract, EncoderContract, EngineContract, MethodContract, PoolingContract
 
 
@@ -35,3 +36,11 @@ class TestEveryPooling(PoolingContract):
 
 class TestLocalEngine(EngineContract):
     name = "local"
+
+
+class TestSubmititLocally(EngineContract):
+    """The engine for SLURM on submitit's local executor, whose jobs are processes of this machine."""
+
+    @pytest.fixture
+    def engine(self, tmp_path):
+        return engines().load("slurm")(SlurmOptions(cluster="local", folder=tmp_path / "jobs"))

@@ -11,9 +11,9 @@ import pytest
 
 from benchmark.registry import engines
 from benchmark.running.executors.executor import Ended, Engine, Executor
+from benchmark.running.executors.sample_works import make_task
 from benchmark.running.limits import Limits
 from benchmark.testing.datasets import Contract
-from benchmark.testing.engine_works import make_task
 
 PATIENCE = 180.0
 ROOMY = Limits(None, 64 * 2**30)

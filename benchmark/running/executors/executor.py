@@ -86,6 +86,11 @@ class Engine(ABC):
     def __init__(self, options: EngineOptions | None = None) -> None:
         self.options = options if options is not None else self.Options()
 
+    @classmethod
+    def keys(cls) -> frozenset[str]:
+        """All keys that its file may have, beside `engine`."""
+        return frozenset(cls.Options.model_fields)
+
     @property
     def workers(self) -> int:
         """Tasks at a time, unless the command line says."""

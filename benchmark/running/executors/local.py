@@ -94,15 +94,23 @@ class LocalExecutor:
     A process that did a short task and offers to do the next is given it: that is a task of its own nonetheless, with
     its own limits, mark and end.
 
-    `opened` is given the number of a task and the id of its stored run, as soon as there is one.
+    `opened` is given the number of a task and the id of its stored run, as soon as there is one. `forks`: the processes
+    are forked from this one, which has no threads and does nothing else, instead of from a server process.
     """
 
     def __init__(
-        self, jobs: int, limits: Limits, say: Say, curve: Curve, opened: Callable[[int, str], None] | None = None
+        self,
+        jobs: int,
+        limits: Limits,
+        say: Say,
+        curve: Curve,
+        opened: Callable[[int, str], None] | None = None,
+        *,
+        forks: bool = False,
     ) -> None:
         self._jobs, self._limits, self._say, self._curve = jobs, limits, say, curve
         self._opened = opened
-        self._context: Any = _context()
+        self._context: Any = multiprocessing.get_context("fork") if forks else _context()
         self._running: dict[int, _Job] = {}
         self._resting: list[_Job] = []
         self._guardian = Guardian()

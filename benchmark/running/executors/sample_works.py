@@ -1,4 +1,7 @@
-"""What the contract suite of engines has done: small pieces of work that go well, go wrong, or do not end."""
+"""What the contract suite of engines has done: small pieces of work that go well, go wrong, or do not end.
+
+Not in `benchmark.testing`, which loads pytest and PyTorch: every process of a node would.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from benchmark.running.job import Known
 from benchmark.running.outcome import ElsewhereError, Outcome
 from benchmark.running.task import Channel, Task
 
-PLACE = "benchmark.testing.engine_works"
+PLACE = "benchmark.running.executors.sample_works"
 
 
 class NoFields(BaseModel):
