@@ -1,4 +1,4 @@
-"""Name → component, through the entry points `bench.methods`, `bench.datasets`, `bench.encoders`, `bench.engines`.
+"""Name → component, through the entry points `bench.methods`, `bench.datasets` and `bench.encoders`.
 
 The built-in components and those of other distributions register in the same way. Listing imports none of them.
 """
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from benchmark.dataset import Dataset
     from benchmark.encoder import Encoder
     from benchmark.method import Method
-    from benchmark.running.executors.executor import Engine
 
 T = TypeVar("T")
 
@@ -136,17 +135,10 @@ def encoders() -> Registry[Encoder]:
     return Registry("encoder", "bench.encoders", "benchmark.encoder:Encoder")
 
 
-@cache
-def engines() -> Registry[Engine]:
-    """Every installed engine."""
-    return Registry("engine", "bench.engines", "benchmark.running.executors.executor:Engine")
-
-
 def refresh() -> None:
     """Forget what is cached, for a process that installs distributions while it runs."""
     methods.cache_clear()
     datasets.cache_clear()
     encoders.cache_clear()
-    engines.cache_clear()
     discovery.installed.cache_clear()
     discovery.spec_of.cache_clear()

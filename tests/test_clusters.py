@@ -23,7 +23,8 @@ from benchmark.running.executors.job_book import JobBook
 from benchmark.running.executors.node_check import facts_here
 from benchmark.running.executors.node_work import settled
 from benchmark.running.executors.sample_works import make_task
-from benchmark.running.executors.slurm import SlurmEngine, SlurmOptions
+from benchmark.running.executors.slurm import SlurmEngine
+from benchmark.running.executors.slurm_options import SlurmOptions
 from benchmark.running.executors.slurm_states import states_of
 from benchmark.running.limits import Limits
 from benchmark.tracking.owner import orphaned, owner_tags
@@ -211,6 +212,26 @@ def test_a_run_of_this_very_job_that_is_still_open_is_an_earlier_attempt(monkeyp
     assert orphaned(tags) and not orphaned(owner_tags())
     monkeypatch.setenv("BENCH_JOB", "slurm:12_4")
     assert not orphaned(tags)
+
+
+@pytest.mark.parametrize("apart", [-86400, 0, 86400])
+def test_two_machines_whose_clocks_are_a_day_apart(apart, monkeypatch):
+    """One at work is never taken for dead, a dead one is found out, whatever its clock says."""
+    clock = [time.time()]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+
+    def tags(said):
+        return {**owner_tags(), "bench.host": "another machine", "bench.alive": str(int(said))}
+
+    for _ in range(20):  # an hour at work, looked at every three minutes
+        assert not orphaned(tags(clock[0] + apart))
+        clock[0] += 180
+    last = tags(clock[0] + apart)
+    assert not orphaned(last)
+    clock[0] += 100
+    assert not orphaned(last)
+    clock[0] += 900
+    assert orphaned(last), "it has said nothing for a quarter of an hour"
 
 
 # --- engine files

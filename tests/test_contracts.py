@@ -2,8 +2,9 @@
 
 import pytest
 
-from benchmark.registry import datasets, encoders, engines, methods
-from benchmark.running.executors.slurm import SlurmOptions
+from benchmark.registry import datasets, encoders, methods
+from benchmark.running.executors.engines import engines
+from benchmark.running.executors.slurm_options import SlurmOptions
 from benchmark.testing import DatasetContract, EncoderContract, EngineContract, MethodContract, PoolingContract
 
 

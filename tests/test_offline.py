@@ -17,15 +17,15 @@ from benchmark.reporting.leaderboard.build_boards import Filters
 from benchmark.running import matrix
 from benchmark.running.states import ends_all
 from benchmark.stored import score_maps, slide_rows
-from benchmark.tracking import sync as syncing
+from benchmark.tracking import offline_sync as syncing
 from benchmark.tracking.artifacts import StoreArtifacts
 from benchmark.tracking.live import LiveRun
 from benchmark.tracking.mlflow_run import DatasetInput, MlflowSink
 from benchmark.tracking.offline_files import NUMBERS, OfflineRun, OfflineSink, told, write_record
 from benchmark.tracking.offline_store import OfflineStore, offline_address, open_store
+from benchmark.tracking.offline_sync import OFFLINE, sync
 from benchmark.tracking.owner import owner_tags
 from benchmark.tracking.store import Tracker
-from benchmark.tracking.sync import OFFLINE, sync
 
 EXPERIMENT = "glas-synthetic"
 
@@ -149,7 +149,7 @@ def test_a_sync_that_is_cut_off_goes_on_where_it_was(folder, store, monkeypatch)
 
 def test_a_sync_that_is_killed_goes_on_too(folder, store, tmp_path):
     code = (
-        "import os, signal, sys; from pathlib import Path; from benchmark.tracking import sync as s; "
+        "import os, signal, sys; from pathlib import Path; from benchmark.tracking import offline_sync as s; "
         "from benchmark.tracking.mlflow_run import MlflowSink; "
         "from benchmark.tracking.store import Tracker; u = MlflowSink.upload; n = []\n"
         "def cut(self, path):\n    n.append(1)\n    u(self, path)\n"

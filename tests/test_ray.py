@@ -28,7 +28,8 @@ def cluster():
     """A head without cores and two nodes with one each, all on the loopback."""
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_worker_niceness"] = "0"  # Ray gives its workers what others leave, which on a busy machine is nothing
+    # Ray gives its workers what other processes leave, which on a busy machine is nothing.
+    os.environ.update({"RAY_worker_niceness": "0"})
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         for _ in range(2):

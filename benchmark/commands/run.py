@@ -44,6 +44,11 @@ Features = Annotated[
 On = Annotated[
     Path | None, typer.Option("--on", metavar="FILE", help="Engine file: where the runs are done (docs/clusters.md).")
 ]
+Gpus = Annotated[str | None, typer.Option(metavar="LIST", help="One run per GPU of this machine: all, 2, or 0,3.")]
+Offline = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keep the runs in this folder, without a store; later: bench sync DIR."),
+]
 Workers = Annotated[
     int | None, typer.Option(metavar="N", help="Runs at a time on the engine of --on. Default: its file's.")
 ]
@@ -88,18 +93,13 @@ def run(
         int | None, typer.Option(metavar="N", help="Slides of the miniature with --data synthetic.")
     ] = None,
     store: Store = None,
-    offline: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep the runs in this folder, without a store; later: bench sync DIR."),
-    ] = None,
+    offline: Offline = None,
     cache: Cache = None,
     jobs: Annotated[
         int | None,
         typer.Option("--jobs", "-j", metavar="N", help="Runs in parallel (1); 0: in this process, for a debugger."),
     ] = None,
-    gpus: Annotated[
-        str | None, typer.Option(metavar="LIST", help="One run per GPU of this machine: all, 2, or 0,3.")
-    ] = None,
+    gpus: Gpus = None,
     on: On = None,
     workers: Workers = None,
     detach: Annotated[

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from benchmark.commands import complete
 from benchmark.commands.options import Cache, Device, Store
-from benchmark.commands.run import Features, On, Workers, chosen_seeds, features_setting
+from benchmark.commands.run import Features, Gpus, On, Workers, chosen_seeds, features_setting
 from benchmark.commands.session import Session
 from benchmark.errors import ConfigError
 
@@ -84,9 +84,7 @@ def run(
         int | None, typer.Option(metavar="N", min=1, help="Trials of the study, earlier ones included.")
     ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", metavar="N", help="Trials in parallel (1).")] = None,
-    gpus: Annotated[
-        str | None, typer.Option(metavar="LIST", help="One trial per GPU of this machine: all, 2, or 0,3.")
-    ] = None,
+    gpus: Gpus = None,
     on: On = None,
     workers: Workers = None,
     study: Annotated[

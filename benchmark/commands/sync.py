@@ -35,7 +35,7 @@ def sync(
     from benchmark.commands.printing import console
     from benchmark.datahome import cache_home
     from benchmark.tracking.offline_store import open_store
-    from benchmark.tracking.sync import sync as deliver
+    from benchmark.tracking.offline_sync import sync as deliver
 
     out = console()
     tracker = open_store(store, cache=(cache or cache_home()) / "tracking")

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmark.registry import engines
+from benchmark.running.executors.engines import engines
 from benchmark.running.executors.executor import Ended, Engine, Executor
 from benchmark.running.executors.sample_works import make_task
 from benchmark.running.limits import Limits

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from benchmark.describe import legal_range
 from benchmark.errors import ConfigError, EngineError, RegistryError
 from benchmark.plain_yaml import short
-from benchmark.registry import engines
+from benchmark.running.executors.engines import engines
 from benchmark.running.executors.executor import Engine
 from benchmark.yaml_lines import Lines, line_of, read_with_lines
 

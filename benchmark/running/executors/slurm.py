@@ -7,41 +7,18 @@ import shutil
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
 
 import psutil
-from pydantic import ConfigDict, Field
 
 from benchmark.errors import EngineError
-from benchmark.running.executors.executor import Curve, Engine, EngineOptions, Say
+from benchmark.running.executors.executor import Curve, Engine, Say
+from benchmark.running.executors.slurm_options import SlurmOptions
 from benchmark.running.executors.slurm_states import cancel_job, states_of
 from benchmark.running.executors.submitted import SubmititExecutor
 from benchmark.running.limits import Limits
 
 PIP = "pip install 'histobench[slurm]'"
-
-
-class SlurmOptions(EngineOptions):
-    """The file of the engine; `slurm_…` keys go to submitit, and from there to sbatch, as they are."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    workers: int = Field(8, ge=1, description="runs at a time")
-    cluster: Literal["slurm", "local", "debug"] = Field(
-        "slurm", description="slurm; local: submitit's processes of this machine; debug: in this process"
-    )
-    folder: Path | None = Field(None, description="the files of the jobs, on a disk that all nodes see")
-    python: str | None = Field(None, description="the Python of the nodes; default: this one")
-    minutes: int = Field(1440, ge=1, description="time limit of a job; one that reaches it is queued again and resumes")
-    requeues: int = Field(3, ge=0, description="how often a job that reaches its time limit is queued again")
-    check: bool = Field(True, description="first send a job that compares versions and looks for data and store")
-
-    @property
-    def passed_on(self) -> dict[str, Any]:
-        """The `slurm_…` keys."""
-        return dict(self.model_extra or {})
 
 
 class SlurmEngine(Engine):
@@ -72,7 +49,7 @@ class SlurmEngine(Engine):
     def executor(self, jobs: int, limits: Limits, say: Say, curve: Curve, *, queued: int = 0) -> SubmititExecutor:
         """An executor of at most `jobs` jobs at a time, of which SLURM holds `queued` more in its queue."""
         waiting = queued if self.options.cluster == "slurm" else 0
-        return SubmititExecutor(self, jobs, limits, say, curve, waiting)
+        return SubmititExecutor(self.name, self.options, jobs, limits, say, curve, waiting)
 
     def states(self, jobs: list[str]) -> Mapping[str, str]:
         """Job id → its state in SLURM's words; of submitit's local jobs: running."""

@@ -23,7 +23,7 @@ from benchmark.running.states import State
 from benchmark.running.task import Task
 
 if TYPE_CHECKING:
-    from benchmark.running.executors.slurm import SlurmEngine
+    from benchmark.running.executors.slurm_options import SlurmOptions
 
 ASK_SECONDS = 5.0
 """Between two questions to SLURM's controller."""
@@ -81,9 +81,11 @@ class _Handle:
 class SubmititExecutor(RemoteExecutor):
     """Hands tasks to submitit; an `Executor`."""
 
-    def __init__(self, engine: SlurmEngine, jobs: int, limits: Limits, say: Say, curve: Curve, queued: int) -> None:
+    def __init__(
+        self, engine: str, options: SlurmOptions, jobs: int, limits: Limits, say: Say, curve: Curve, queued: int
+    ) -> None:
         super().__init__(jobs, limits, say, curve, queued)
-        self._engine, self._options = engine, engine.options
+        self._engine, self._options = engine, options
         self._states: dict[str, str] = {}
         self._asked = 0.0
 
@@ -135,7 +137,7 @@ class SubmititExecutor(RemoteExecutor):
 
     def _book(self, task: Task, job: str) -> None:
         options = self._options.model_dump(mode="json")
-        entry = BookedJob(job, self._engine.name, options, task.spec.title, task.spec.place, task.store, task.folder)
+        entry = BookedJob(job, self._engine, options, task.spec.title, task.spec.place, task.store, task.folder)
         JobBook(task.cache).enter(entry)
 
     def _refresh(self) -> None:
@@ -152,7 +154,7 @@ class SubmititExecutor(RemoteExecutor):
                 self._take(held, kind, content)
 
     def _forget(self, held: Held) -> None:
-        JobBook(held.task.cache).strike(self._engine.name, held.job)
+        JobBook(held.task.cache).strike(self._engine, held.job)
         with suppress(OSError):
             held.handle.line.path.unlink(missing_ok=True)
             held.handle.line.path.with_suffix(".stop").unlink(missing_ok=True)
