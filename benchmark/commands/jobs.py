@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.commands.options import Cache
 from benchmark.errors import BenchError, ConfigError
 
 if TYPE_CHECKING:
@@ -24,10 +25,6 @@ Examples:
 """
 
 app = typer.Typer(help="Show or cancel the jobs left on clusters.", epilog=EXAMPLES, invoke_without_command=True)
-
-Cache = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
-]
 
 
 @app.callback(invoke_without_command=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.commands.service import Store
+from benchmark.commands.options import Cache, Store
 
 if TYPE_CHECKING:
     from benchmark.tracking.offline_files import OfflineRun
@@ -27,9 +27,7 @@ A run is delivered once, however often the command is repeated or interrupted. T
 def sync(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that bench run --offline DIR wrote.")],
     store: Store = None,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Cache folder. Default: BENCH_CACHE, the user's cache folder.")
-    ] = None,
+    cache: Cache = None,
 ) -> None:
     """Deliver the runs of an offline folder to the store, with curves, artifacts and model."""
     from benchmark.commands.printing import console
