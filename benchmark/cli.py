@@ -22,6 +22,7 @@ from benchmark.commands import (
     compare,
     data,
     export,
+    jobs,
     leaderboard,
     new,
     predict,
@@ -31,6 +32,7 @@ from benchmark.commands import (
     service,
     show,
     sweep,
+    sync,
 )
 from benchmark.commands import listing as catalogue
 from benchmark.commands.session import Session
@@ -94,6 +96,8 @@ def bench(
 
 # Words that belong to no option are refused by the verb, which knows the names of methods and data sets.
 app.command(epilog=run.EXAMPLES, context_settings={"allow_extra_args": True})(run.run)
+app.command(epilog=sync.EXAMPLES)(sync.sync)
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(catalogue.listing, name="list")
 app.command(short_help="Show a method or a dataset with its parameters.")(catalogue.info)

@@ -58,6 +58,10 @@ class RunRequest:
     refit: bool = False
     slide: str | None = None
     slides: int | None = None
+    gpus: tuple[int, ...] = ()
+    """CUDA devices of this machine, one for each of the `jobs` runs in parallel."""
+    detach: bool = False
+    """Leave the runs on a cluster and return."""
 
 
 class RunFile(BaseModel):

@@ -69,3 +69,7 @@ class TrackingError(BenchError):
 
 class StudyError(BenchError):
     """The storage of studies cannot be used, or a study of that name searches something else."""
+
+
+class EngineError(BenchError):
+    """An engine that cannot be used: a package, an address, a node that sees other files."""

@@ -16,6 +16,7 @@ from benchmark.reporting.leaderboard.standings_model import Leaderboard
 from benchmark.reporting.references import Reference
 from benchmark.stored import StoredRun, with_numbers
 from benchmark.tracking.artifacts import StoreArtifacts
+from benchmark.tracking.offline_store import open_store
 from benchmark.tracking.store import Tracker
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def results(
     from pandas import DataFrame, Index, to_datetime, to_numeric
 
     filters = Filters(methods=_names(method), datasets=_names(dataset))
-    tracker = Tracker(store)
+    tracker = open_store(store)
     runs = [run for run in tracker.stored(metrics=metrics) if "bench.method" in run.tags and filters.admits(run)]
     with StoreArtifacts(tracker) as artifacts:
         runs = [with_numbers(artifacts, run, metrics) for run in runs]
@@ -122,7 +123,7 @@ def leaderboard(
         ConfigError: a metric that does not exist.
     """
     filters = Filters(_names(method), _names(dataset), tuple(metrics), _names(supervision), _names(preset))
-    return as_frame(read_leaderboard(Tracker(store), filters, tests=tests), filters)
+    return as_frame(read_leaderboard(open_store(store), filters, tests=tests), filters)
 
 
 def read_leaderboard(

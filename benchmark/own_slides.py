@@ -109,7 +109,8 @@ def refined(plan: RefinePlan, console: PlainConsole, *, store: str | None, track
 def _started(plan: RefinePlan, store: str | None) -> LiveRun:
     from benchmark.datahome import cache_home
     from benchmark.provenance import code_version
-    from benchmark.tracking.store import DatasetInput, Tracker
+    from benchmark.tracking.offline_store import open_store
+    from benchmark.tracking.store import DatasetInput
 
     request, name = plan.request, plan.method.name
     cache = request.cache or cache_home()
@@ -124,7 +125,7 @@ def _started(plan: RefinePlan, store: str | None) -> LiveRun:
         "bench.classes": f"normal,{plan.options.positive}",
     }
     slides = {"slides": {one.id: str(one.path) for one in plan.slides}, "annotation": str(request.annotation)}
-    return Tracker(store, cache=cache / "tracking").start(
+    return open_store(store, cache=cache / "tracking").start(
         experiment=EXPERIMENT,
         description="Slides that belong to no data set: annotations refined by `bench refine`. No truth, no metrics.",
         name=f"{name} {request.preset}",
@@ -156,11 +157,11 @@ def stored_model(run: str | None, best: str | None, store: str | None) -> Iterat
     Raises `ConfigError` unless one of the two is named, or the run has no model.
     """
     from benchmark.tracking.artifacts import StoreArtifacts
-    from benchmark.tracking.store import Tracker
+    from benchmark.tracking.offline_store import open_store
 
     if (run is None) == (best is None):
         raise ConfigError("whose model? expected one of a run and a data set", fix="--run RUN, or --best DATASET")
-    tracker = Tracker(store)
+    tracker = open_store(store)
     chosen = tracker.find(run if run is not None else _best(tracker, best or ""))
     with StoreArtifacts(tracker) as artifacts:
         files = artifacts.fetch(chosen, "model")

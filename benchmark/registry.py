@@ -1,4 +1,4 @@
-"""Name → component, through the entry-point groups `bench.methods`, `bench.datasets` and `bench.encoders`.
+"""Name → component, through the entry points `bench.methods`, `bench.datasets` and `bench.encoders`.
 
 The built-in components and those of other distributions register in the same way. Listing imports none of them.
 """

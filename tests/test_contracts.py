@@ -3,7 +3,9 @@
 import pytest
 
 from benchmark.registry import datasets, encoders, methods
-from benchmark.testing import DatasetContract, EncoderContract, MethodContract, PoolingContract
+from benchmark.running.executors.engines import engines
+from benchmark.running.executors.slurm_options import SlurmOptions
+from benchmark.testing import DatasetContract, EncoderContract, EngineContract, MethodContract, PoolingContract
 
 
 class TestEveryDataset(DatasetContract):
@@ -31,3 +33,15 @@ class TestEveryPooling(PoolingContract):
     @pytest.fixture(params=[name for name in methods().names() if hasattr(methods().load(name), "pooling")])
     def component(self, request):
         return request.param
+
+
+class TestLocalEngine(EngineContract):
+    name = "local"
+
+
+class TestSubmititLocally(EngineContract):
+    """The engine for SLURM on submitit's local executor, whose jobs are processes of this machine."""
+
+    @pytest.fixture
+    def engine(self, tmp_path):
+        return engines().load("slurm")(SlurmOptions(cluster="local", folder=tmp_path / "jobs"))

@@ -33,7 +33,7 @@ class Here:
     def prepare(self):
         self.done.append("prepared")
 
-    def executor(self, jobs, limits, say, curve):
+    def executor(self, jobs, limits, say, curve, *, queued=0):
         self._queue, self._say, self._curve, self.jobs = [], say, curve, jobs
         return self
 

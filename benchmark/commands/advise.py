@@ -67,10 +67,10 @@ def _leaderboard(store: str | None) -> Leaderboard | None:
     from benchmark.errors import TrackingError
     from benchmark.notebook import read_leaderboard
     from benchmark.reporting.leaderboard.build_boards import Filters
-    from benchmark.tracking.store import Tracker
+    from benchmark.tracking.offline_store import open_store
 
     try:
-        return read_leaderboard(Tracker(store), Filters(), tests=False)
+        return read_leaderboard(open_store(store), Filters(), tests=False)
     except TrackingError:
         if store is not None:
             raise

@@ -62,10 +62,10 @@ def compare(
     from benchmark.storage import require_place
     from benchmark.terminal import PlainConsole
     from benchmark.tracking.artifacts import StoreArtifacts
-    from benchmark.tracking.store import Tracker
+    from benchmark.tracking.offline_store import open_store
 
     require_place(out)
-    tracker, talk = Tracker(store), PlainConsole(stderr=True)
+    tracker, talk = open_store(store), PlainConsole(stderr=True)
 
     def shown(names: Iterable[str]) -> Iterable[str]:
         quiet = not talk.is_terminal

@@ -51,7 +51,7 @@ def export(
     from benchmark.applying.export_run import export_run
     from benchmark.commands.printing import console
     from benchmark.tracking.artifacts import StoreArtifacts
-    from benchmark.tracking.store import Tracker
+    from benchmark.tracking.offline_store import open_store
 
     terminal = console()
 
@@ -59,7 +59,7 @@ def export(
         quiet = not terminal.is_terminal
         return track(list(slides), "outlining slides", console=terminal, transient=True, disable=quiet)
 
-    tracker = Tracker(store)
+    tracker = open_store(store)
     with StoreArtifacts(tracker) as artifacts:
         done = export_run(tracker.find(run), artifacts, kind.value, out, force=force, track=shown)
     empty = f" ({done.empty} of them without any)" if done.empty else ""

@@ -98,12 +98,12 @@ def leaderboard(
     from benchmark.reporting.leaderboard import leaderboard_tables as show
     from benchmark.reporting.leaderboard.leaderboard_frame import as_csv
     from benchmark.reporting.references import references as published
-    from benchmark.tracking.store import Tracker
+    from benchmark.tracking.offline_store import open_store
 
     filters = chosen(method, dataset, metric, supervision, preset, tag)
     cost, known = read_cost_model(cost_model), published(references)
     found = read_leaderboard(
-        Tracker(store), filters, cost=cost, published=known, tests=tests, options=store_words(store)
+        open_store(store), filters, cost=cost, published=known, tests=tests, options=store_words(store)
     )
     if not found.boards and not found.failures:
         raise nothing_found(found.store, filters)

@@ -54,10 +54,10 @@ def report(
     from benchmark.reporting.report import write_report
     from benchmark.storage import require_place
     from benchmark.tracking.artifacts import StoreArtifacts
-    from benchmark.tracking.store import Tracker
+    from benchmark.tracking.offline_store import open_store
 
     require_place(out)
-    tracker, terminal = Tracker(store), console()
+    tracker, terminal = open_store(store), console()
     filters = chosen(method, dataset, None, supervision, preset, tag)
     cost, known = read_cost_model(cost_model), published(references)
     with terminal.status("reading the store"):

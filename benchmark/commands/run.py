@@ -27,6 +27,8 @@ Examples:
   bench run --method dknn,lcmil --dataset camelyon16 --features features_uni_v1/
   bench run --method lcmil --dataset camelyon16 --data /data/camelyon16 --preset smoke --slides 3   # a first look
   bench run --config config.yaml          # repeat a run from its artifact
+  bench run --method coarse --dataset glas --offline runs/      # no store here; later: bench sync runs/
+  bench run --method all --dataset all --seeds 0,1,2 --on slurm.yml --detach      # on a cluster; bench jobs
 
 A variant is a component with settings of its own: NAME:field=value:field=value. A finished run is not repeated
 (--force repeats it); an interrupted one resumes where it stopped.
@@ -36,6 +38,19 @@ A variant is a component with settings of its own: NAME:field=value:field=value.
 Features = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="Features made elsewhere (TRIDENT, CLAM), for methods on frozen features."),
+]
+
+
+On = Annotated[
+    Path | None, typer.Option("--on", metavar="FILE", help="Engine file: where the runs are done (docs/clusters.md).")
+]
+Gpus = Annotated[str | None, typer.Option(metavar="LIST", help="One run per GPU of this machine: all, 2, or 0,3.")]
+Offline = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keep the runs in this folder, without a store; later: bench sync DIR."),
+]
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", help="Runs at a time on the engine of --on. Default: its file's.")
 ]
 
 
@@ -78,10 +93,18 @@ def run(
         int | None, typer.Option(metavar="N", help="Slides of the miniature with --data synthetic.")
     ] = None,
     store: Store = None,
+    offline: Offline = None,
     cache: Cache = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", metavar="N", help="Runs in parallel; 0: in this process, for a debugger.")
-    ] = 1,
+        int | None,
+        typer.Option("--jobs", "-j", metavar="N", help="Runs in parallel (1); 0: in this process, for a debugger."),
+    ] = None,
+    gpus: Gpus = None,
+    on: On = None,
+    workers: Workers = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave the runs on the cluster of --on and return; see bench jobs.")
+    ] = False,
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="Time limit per run: 90s, 15m, 2h. Default: none.")
     ] = None,
@@ -96,8 +119,10 @@ def run(
     # Read once, when PyTorch is loaded: threads that spin while they wait slow every neighbour down several times.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from benchmark.config import RunRequest
+    from benchmark.running.executors.chosen_engine import chosen_engine
     from benchmark.running.refusals import refuse_early
 
+    choice = chosen_engine(on, jobs=jobs, workers=workers, gpus=gpus, detach=detach)
     request = RunRequest(
         method=method,
         dataset=dataset,
@@ -110,9 +135,11 @@ def run(
         device=device,
         data=data,
         synthetic_slides=synthetic_slides,
-        store=store,
+        store=store_or_folder(store, offline),
         cache=cache,
-        jobs=jobs,
+        jobs=choice.jobs,
+        gpus=choice.gpus,
+        detach=detach,
         timeout=timeout,
         memory=memory,
         dry_run=dry_run,
@@ -123,7 +150,16 @@ def run(
     refuse_early(request)
     from benchmark.running.matrix import run_all
 
-    raise typer.Exit(run_all(request))
+    raise typer.Exit(run_all(request, choice.engine))
+
+
+def store_or_folder(store: str | None, offline: Path | None) -> str | None:
+    """The address of `--store` or `--offline`. Raises `ConfigError` for both."""
+    from benchmark.tracking.offline_store import offline_address
+
+    if store is not None and offline is not None:
+        raise ConfigError("both --store and --offline are given", fix="use one; bench sync DIR --store URI comes later")
+    return store if offline is None else offline_address(offline)
 
 
 def refuse_loose_words(words: Sequence[str], method: str | None, dataset: str | None) -> None:

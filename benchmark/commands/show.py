@@ -46,11 +46,11 @@ def show(
     from benchmark.reporting import overlays
     from benchmark.storage import require_place
     from benchmark.tracking.artifacts import StoreArtifacts
-    from benchmark.tracking.store import Tracker
+    from benchmark.tracking.offline_store import open_store
 
     place = out or Path(file_name(slide, ".jpg"))
     require_place(place)
-    tracker, terminal = Tracker(store), console()
+    tracker, terminal = open_store(store), console()
     with terminal.status("drawing"), StoreArtifacts(tracker) as artifacts:
         picture = _picture(artifacts, tracker.find(run), slide, side, data)
         overlays.save(picture, place)

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from benchmark.commands import complete
 from benchmark.commands.options import Cache, Device, Store
-from benchmark.commands.run import Features, chosen_seeds, features_setting
+from benchmark.commands.run import Features, Gpus, On, Workers, chosen_seeds, features_setting
 from benchmark.commands.session import Session
 from benchmark.errors import ConfigError
 
@@ -23,6 +23,7 @@ Examples:
   bench sweep oeem --dataset glas --preset quick --trials 20 --jobs 2    # a shipped sweep, by its name
   bench sweep my.yaml --dataset slides --data /data/slides               # your own search space
   bench sweep hybrid --dataset camelyon16 --dry-run                      # show the search space, run nothing
+  bench sweep oeem --dataset glas --trials 80 --on slurm.yml --workers 8 # trials on a cluster
   bench sweep list                                                       # all studies and their progress
   bench sweep show oeem-glas-quick                                       # every trial
   bench sweep best oeem-glas-quick > best.yaml && bench run --config best.yaml
@@ -82,7 +83,10 @@ def run(
     trials: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Trials of the study, earlier ones included.")
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Trials in parallel.")] = 1,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", metavar="N", help="Trials in parallel (1).")] = None,
+    gpus: Gpus = None,
+    on: On = None,
+    workers: Workers = None,
     study: Annotated[
         str | None, typer.Option(metavar="NAME", help="The study's name. Default: SWEEP-DATASET-PRESET.")
     ] = None,
@@ -105,7 +109,10 @@ def run(
 ) -> None:
     """Tune a method on validation slides, or resume a study, and test the winner once."""
     from benchmark.config import RunRequest
+    from benchmark.running.executors.chosen_engine import chosen_engine
     from benchmark.running.refusals import refuse_early
+
+    choice = chosen_engine(on, jobs=jobs, workers=workers, gpus=gpus)
 
     trial_request = RunRequest(
         dataset=dataset,
@@ -118,7 +125,8 @@ def run(
         store=store,
         cache=cache,
         debug=context.ensure_object(Session).debug,
-        jobs=jobs,
+        jobs=choice.jobs,
+        gpus=choice.gpus,
         timeout=trial_timeout,
         memory=memory,
         dry_run=dry_run,
@@ -129,7 +137,7 @@ def run(
     from benchmark.tuning.run_sweep import run_sweep
 
     request = SweepRequest(sweep, trial_request, study, storage, trials, timeout, test)
-    raise typer.Exit(run_sweep(request))
+    raise typer.Exit(run_sweep(request, choice.engine))
 
 
 @app.command("list")

@@ -42,7 +42,8 @@ from benchmark.storage import whole_file
 from benchmark.stored import NUMBERS
 from benchmark.supervision import Ledger, Supervision
 from benchmark.tracking.artifacts import slide_rows, whole_run
-from benchmark.tracking.owner import machine
+from benchmark.tracking.offline_store import open_store
+from benchmark.tracking.owner import JOB, machine
 from benchmark.tracking.store import DatasetInput, LiveRun, StoredRun, Tracker
 
 WAIT_SECONDS = 2.0
@@ -70,7 +71,7 @@ class Way:
 
 def run_task(task: Task, channel: Channel, *, force: bool) -> Outcome:
     """Do one run in the process that was started for it; a `Work`."""
-    tracker = Tracker(task.store, cache=task.cache / "tracking")
+    tracker = open_store(task.store, cache=task.cache / "tracking")
     way = Way(force=force, wait=False, surveyed=True, opened=channel.opened)
     return run_one(reopen_job(task.spec, task.cache, task.known), tracker, channel.console, way)
 
@@ -120,8 +121,9 @@ def _held_by(holder: Path) -> str:
 
 def _run_alone(job: Job, tracker: Tracker, console: Console, way: Way) -> Outcome:
     spec = job.spec
-    if not way.surveyed:
+    if not way.surveyed or os.environ.get(JOB):  # a job that was started again left its first run open
         tracker.reap(job.experiment)
+    if not way.surveyed:
         done = None if way.force else tracker.finished(job.experiment, job.identity)
         if done is not None:
             return finished_before(spec, tracker, done)

@@ -22,23 +22,31 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Limits:
-    """`seconds` of wall time, None for no limit; `memory` in bytes, of a run's processes together."""
+    """`seconds` of wall time, None for no limit; `memory` in bytes, of a run's processes together.
+
+    `chosen`: the memory was asked for; else it is a share of this machine's, and another machine takes its own.
+    """
 
     seconds: float | None
     memory: int
+    chosen: bool = True
 
     @property
     def text(self) -> str:
         """Both in words."""
-        time = "no time limit" if self.seconds is None else f"{duration(self.seconds)} each"
-        return f"{time}, at most {self.memory / 2**30:.1f} GiB each"
+        return f"{self.time_text}, at most {self.memory / 2**30:.1f} GiB each"
+
+    @property
+    def time_text(self) -> str:
+        """The time alone, where every machine takes a share of its own memory."""
+        return "no time limit" if self.seconds is None else f"{duration(self.seconds)} each"
 
 
 def chosen_limits(timeout: str | None, memory: str | None, jobs: int) -> Limits:
     """The limits of `--timeout` and `--memory`; memory is by default an equal part of 90 % of the machine's."""
     seconds = None if timeout is None else read_seconds(timeout)
     share = int(machine_memory() * SHARE / max(jobs, 1))
-    return Limits(seconds, share if memory is None else read_bytes(memory))
+    return Limits(seconds, share if memory is None else read_bytes(memory), memory is not None)
 
 
 def read_seconds(text: str) -> float:

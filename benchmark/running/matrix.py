@@ -23,6 +23,7 @@ from benchmark.running.default_preset import default_preset_note, random_weights
 from benchmark.running.doing import doing
 from benchmark.running.executors.executor import Ended, Engine, Executor, no_curve
 from benchmark.running.executors.local import LOCAL
+from benchmark.running.executors.node_check import check_nodes
 from benchmark.running.limits import Limits, chosen_limits, duration
 from benchmark.running.outcome import Outcome
 from benchmark.running.plan import plan
@@ -32,6 +33,7 @@ from benchmark.running.task import Tasks
 from benchmark.running.worker import WIDTH
 from benchmark.signals import terminable
 from benchmark.terminal import PlainConsole
+from benchmark.tracking.offline_store import open_store
 from benchmark.tracking.store import Tracker
 
 SUCCESS, UNEXPECTED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
@@ -52,14 +54,14 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
     console = PlainConsole(width=None if sys.stdout.isatty() else WIDTH)
     if request.jobs < 0:
         raise ConfigError(f"--jobs {request.jobs}: expected 0 or more", fix="--jobs 2")
-    limits = chosen_limits(request.timeout, request.memory, request.jobs)
+    limits = chosen_limits(request.timeout, request.memory, 1 if engine.remote else request.jobs)
     with doing(console, "reading the methods"):
         specs = plan(request)
     _say_preset(request, specs, console)
     for note in random_weights_notes(specs):
         console.print(note, style="yellow", soft_wrap=True)
     cache = writable(request.cache or cache_home())
-    tracker = Tracker(request.store, cache=cache / "tracking")
+    tracker = open_store(request.store, cache=cache / "tracking")
     with doing(console, "opening the data") as tell:
         prospects = Survey(cache, tracker, request.force, request.dataset == "all", tell).of(specs)
     _refuse_nothing(prospects)
@@ -70,7 +72,9 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
     if request.dry_run:
         return SUCCESS
     if len(prospects) > 1 and request.jobs:
-        console.print(f"{request.jobs} at a time, {limits.text}")
+        place = f" on {engine.name}" if engine.remote else ""
+        each = limits.text if limits.chosen or not engine.remote else limits.time_text
+        console.print(f"{request.jobs} at a time{place}, {each}")
     return _Matrix(request, engine, prospects, cache, tracker, console, limits).run()
 
 
@@ -86,7 +90,7 @@ def run_specs(
     specs: Sequence[RunSpec], request: RunRequest, cache: Path, tracker: Tracker, console: Console, engine: Engine
 ) -> list[Outcome]:
     """How each of these runs ended, now or before, in their order. Raises `KeyboardInterrupt` when interrupted."""
-    limits = chosen_limits(request.timeout, request.memory, request.jobs)
+    limits = chosen_limits(request.timeout, request.memory, 1 if engine.remote else request.jobs)
     with doing(console, "opening the data") as tell:
         prospects = Survey(cache, tracker, request.force, False, tell).of(specs)
     matrix = _Matrix(request, engine, prospects, cache, tracker, console, limits)
@@ -137,8 +141,17 @@ class _Matrix:
         self._said = time.monotonic()
         self._began: dict[int, float] = {}
         self._end = ""
-        terminal = request.jobs == 1 and console.is_terminal
-        self._tasks = Tasks(tracker.uri, cache, request.jobs, debug=request.debug, terminal=terminal)
+        terminal = request.jobs == 1 and console.is_terminal and not engine.remote
+        self._tasks = Tasks(
+            tracker.uri,
+            cache,
+            request.jobs,
+            debug=request.debug,
+            terminal=terminal,
+            remote=engine.remote,
+            gpus=request.gpus,
+        )
+        self._left: list[str] = []
 
     def run(self) -> int:
         """Everything, and the closing tables; the exit code."""
@@ -189,13 +202,25 @@ class _Matrix:
     def _in_processes(self) -> None:
         """Every run in its own process, the next one as soon as there is room."""
         queue = deque((number, 0.0) for number, _ in self._waiting())
-        with self._engine.executor(self._request.jobs, self._limits, self._say, no_curve) as executor:
+        first = self._prospects[queue[0][0]].job if queue else None
+        if first is not None:
+            check_nodes(self._engine, self._tasks, first, self._limits, self._console)
+        jobs = self._request.jobs
+        rest = max(len(queue) - jobs, 0)
+        with self._engine.executor(jobs, self._limits, self._say, no_curve, queued=rest) as executor:
             try:
                 while (queue and not self._end) or executor.busy:
                     self._feed(executor, queue)
+                    if self._request.detach:
+                        self._left = executor.leave()
+                        return
                     for ended in executor.ended():
                         self._take(ended, queue)
                     self._still(executor)
+            except KeyboardInterrupt:
+                if self._engine.leaves and executor.busy and leave_them():
+                    self._left = executor.leave()
+                raise
             finally:
                 for ended in executor.stop():
                     self._take(ended, queue)
@@ -280,6 +305,10 @@ class _Matrix:
 
     def _close(self, interrupted: bool) -> int:
         """The closing tables and the exit code."""
+        if self._left:
+            text = f"{len(self._left)} jobs are left on {self._engine.name}: bench jobs shows them; "
+            self._console.print(f"{text}the same command later shows what is done and does the rest", soft_wrap=True)
+            return INTERRUPTED if interrupted else SUCCESS
         outcomes = self.outcomes(interrupted)
         if len(outcomes) == 1:
             if interrupted:
@@ -304,6 +333,16 @@ class _Matrix:
     def _unstarted(self, number: int, interrupted: bool) -> Outcome:
         reason = "not started: interrupted" if interrupted else f"not started: {self._end}"
         return Outcome(self._prospects[number].spec, "skipped", reason)
+
+
+def leave_them() -> bool:
+    """Ask on a terminal whether jobs of a cluster are to go on without the command; elsewhere they are cancelled."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return input("\ncancel the jobs on the cluster? [Y/n] ").strip().lower() in ("n", "no")
+    except (EOFError, KeyboardInterrupt):
+        return False
 
 
 def _exit_code(outcomes: Sequence[Outcome], ended_early: bool) -> int:

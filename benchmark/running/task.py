@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -81,26 +82,32 @@ class Work(Protocol):
 
 @dataclass
 class Tasks:
-    """Makes the tasks of one command: of `jobs` side by side, each has its device and its share of the cores."""
+    """Makes the tasks of one command: of `jobs` side by side, each has its device and its share of the cores.
+
+    `remote`: they are done on other machines, whose devices and cores are theirs to find. `gpus`: numbers of the
+    CUDA devices that the tasks are given, one each.
+    """
 
     store: str
     cache: Path
     jobs: int
     debug: bool = False
     terminal: bool = False
+    remote: bool = False
+    gpus: tuple[int, ...] = ()
     _environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     _slots: dict[int, int] = field(default_factory=dict)
 
     def make(self, number: int, job: Job, work: str, *, spec: RunSpec | None = None, **arguments: Any) -> Task:
         """The task of one job; `number` holds a device until `over`. `spec`: other parameters on the same data."""
         spec = spec or job.spec
-        slot = next(slot for slot in range(self.jobs) if slot not in self._slots.values())
-        self._slots[number] = slot
+        taken = set(self._slots.values())
+        slot = self._slots[number] = next(slot for slot in count() if slot not in taken)
         told = self._environment.get("OMP_NUM_THREADS", "")
         return Task(
             work=work,
             arguments=arguments,
-            spec=replace(spec, device=assigned_device(spec.device, slot, self.jobs)),
+            spec=replace(spec, device=self._device(spec.device, slot)),
             known=job.known,
             store=self.store,
             cache=self.cache,
@@ -111,6 +118,11 @@ class Tasks:
             debug=self.debug,
             terminal=self.terminal,
         )
+
+    def _device(self, wanted: str, slot: int) -> str:
+        if self.remote or wanted != "auto":
+            return wanted
+        return f"cuda:{self.gpus[slot]}" if self.gpus else assigned_device(wanted, slot, self.jobs)
 
     def over(self, number: int) -> None:
         """The task of that number is over; its device is free."""

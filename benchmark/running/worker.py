@@ -30,6 +30,7 @@ from benchmark.running import reuse
 from benchmark.running.outcome import ElsewhereError, Outcome
 from benchmark.running.states import reason_of, state_of, text_of
 from benchmark.running.task import Task, Work
+from benchmark.tracking.owner import JOB
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,6 +131,8 @@ def _settle(task: Task) -> None:
     """Make this process look like one that was started by the matrix: environment, folder, modules to be found."""
     os.environ.clear()
     os.environ.update(task.environment)
+    if os.environ.get(JOB):
+        _drop_handlers()
     os.environ["OMP_NUM_THREADS"] = str(task.threads)
     os.chdir(task.folder)
     if sys.path != list(task.path):
@@ -137,6 +140,17 @@ def _settle(task: Task) -> None:
         from benchmark.registry import refresh
 
         refresh()
+
+
+def _drop_handlers() -> None:
+    """Forget the handlers of the process of a node: submitit's, called here too, would queue the job a second time.
+
+    SLURM sends its signals to every process of a job.
+    """
+    for number in (signal.SIGTERM, signal.SIGCONT):
+        signal.signal(number, signal.SIG_DFL)
+    asks = getattr(signal, f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}", signal.SIGUSR2)
+    signal.signal(asks, signal.SIG_IGN)
 
 
 def _outcome(task: Task, channel: _PipeChannel) -> Outcome:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from benchmark.testing.datasets import DatasetContract
 from benchmark.testing.encoder_contract import EncoderContract
+from benchmark.testing.engine_contract import EngineContract
 from benchmark.testing.methods import MethodContract
 from benchmark.testing.pooling_contract import PoolingContract
 
-__all__ = ["DatasetContract", "EncoderContract", "MethodContract", "PoolingContract"]
+__all__ = ["DatasetContract", "EncoderContract", "EngineContract", "MethodContract", "PoolingContract"]

@@ -88,6 +88,29 @@ def _ask(address: str) -> None:
         answer.read(1)
 
 
+def password_refused(uri: str, error: Exception) -> TrackingError | None:
+    """The error for a wrong user or password, of a database or a server; None for any other failure."""
+    text = str(error)
+    if "password authentication failed" in text or "no password supplied" in text:
+        fix = "export MLFLOW_TRACKING_URI=postgresql://USER:PASSWORD@HOST/DATABASE"
+    elif "error code 401" in text or "not authenticated" in text:
+        fix = "export MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=…"
+    elif "error code 403" in text:
+        return TrackingError(f"the tracking store {shown(uri)} does not allow this to the user", fix="ask its owner")
+    else:
+        return None
+    return TrackingError(f"the tracking store {shown(uri)} refuses the user or the password", fix=fix)
+
+
+def driver_missing(uri: str, error: ImportError) -> TrackingError:
+    """The error when the Python package that talks to a database is not installed."""
+    package = error.name or "its driver"
+    pip = "'histobench[postgresql]'" if package == "psycopg2" else package
+    return TrackingError(
+        f"the tracking store {shown(uri)} needs the Python package {package}", fix=f"pip install {pip}"
+    )
+
+
 def require_file(path: Path) -> None:
     """Raise `TrackingError` when the SQLite file `path` cannot be made, read or written, or is something else."""
     fix = "export MLFLOW_TRACKING_URI=sqlite:////a/folder/you/can/write/mlflow.db"

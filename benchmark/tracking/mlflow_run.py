@@ -64,9 +64,9 @@ class MlflowSink:
         """Store the folder as the run's model; metrics that come later are the model's too."""
         self._model = log_model(self._client, self._call, self._id, folder)
 
-    def close(self, status: str) -> None:
-        """Set the final status."""
-        self._call(self._client.set_terminated, self._id, status)
+    def close(self, status: str, ended: int | None = None) -> None:
+        """Set the final status, and when the run ended: milliseconds since 1970, now by default."""
+        self._call(self._client.set_terminated, self._id, status, ended)
 
 
 def stored_run(run: Run) -> StoredRun:

@@ -11,9 +11,7 @@ import logging
 import os
 import random
 import re
-import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -21,18 +19,20 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
+from benchmark.database_lock import DatabaseLock, is_postgresql
 from benchmark.errors import TrackingError
 from benchmark.stored import StoredRun
 from benchmark.tracking import address
-from benchmark.tracking.address import shown, sqlite_path, sqlite_uri, store_uri
+from benchmark.tracking.address import shown, sqlite_path, store_uri
 from benchmark.tracking.live import NOTE, LiveRun
 from benchmark.tracking.mlflow_run import DatasetInput, MlflowSink, dataset_input, stored_run
 from benchmark.tracking.mlflow_settings import SETTINGS
 from benchmark.tracking.names import stored_name, stored_params, stored_tags
-from benchmark.tracking.owner import orphaned, owner_tags, user
+from benchmark.tracking.owner import died_silently, orphaned, own_tags, owner_tags
 from benchmark.tracking.server import serve
 from benchmark.tracking.sqlite_file import known_schema, require_kind, require_runs
 from benchmark.tracking.sqlite_reader import read_sqlite, trimmed
+from benchmark.tracking.sqlite_tables import make_tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -139,9 +139,8 @@ class Tracker:
     def record(self, *, experiment: str, description: str, name: str, tags: Mapping[str, str]) -> str:
         """Store a run that never began, with its reason among the tags, as KILLED; returns its id."""
         where = self._experiment(experiment, description)
-        own = {"mlflow.user": user(), "mlflow.source.name": "bench run", "mlflow.source.type": "LOCAL"}
         note = {NOTE: f"{tags.get('bench.state', '')}: {tags.get('bench.reason', '')}"}
-        everything = stored_tags({**own, **tags, **note})
+        everything = stored_tags({**own_tags(), **tags, **note})
         number: str = self._call(self._client.create_run, where, tags=everything, run_name=name).info.run_id
         self._call(self._client.set_terminated, number, "KILLED")
         return number
@@ -204,8 +203,7 @@ class Tracker:
         """Mark as KILLED what a process of this machine left RUNNING when it died; returns the run ids."""
         dead = [run for run in self._search(experiment, "attributes.status = 'RUNNING'") if orphaned(run.data.tags)]
         for run in dead:
-            reason = f"process {run.data.tags['bench.pid']} exited without reporting (killed, or the machine went down)"
-            self.conclude(run.info.run_id, "KILLED", {"bench.reason": reason, "bench.state": "interrupted"})
+            self.conclude(run.info.run_id, "KILLED", died_silently(run.data.tags))
         return [run.info.run_id for run in dead]
 
     def start(
@@ -220,22 +218,52 @@ class Tracker:
         note: str = "",
     ) -> LiveRun:
         """Open a run. `description` is the experiment's, `note` the run's own; both may be Markdown."""
-        from mlflow.entities import Param
-
         where = self._experiment(experiment, description)
-        own = {"mlflow.user": user(), "mlflow.source.name": "bench run", "mlflow.source.type": "LOCAL"}
-        everything = stored_tags({**own, **tags, **owner_tags(), **({NOTE: note} if note else {})})
-        number = self._call(self._client.create_run, where, tags=everything, run_name=name).info.run_id
+        everything = {**own_tags(), **tags, **owner_tags(), **({NOTE: note} if note else {})}
+        number, sink = self._create(where, name, everything, dataset)
         page = f"{shown(self.uri).rstrip('/')}/#/experiments/{where}/runs/{number}"
-        live = LiveRun(MlflowSink(self._client, self._call, number, dataset), number, page if self._served else None)
+        live = LiveRun(sink, number, page if self._served else None)
         try:
-            rows = [Param(key, value) for key, value in stored_params(params).items()]
-            self._call(self._client.log_batch, number, params=rows)
-            self._log_dataset(number, dataset)
+            self._describe(number, params, dataset)
         except BaseException:
             live.end("FAILED", "the run could not be opened")
             raise
         return live
+
+    def enter(
+        self,
+        *,
+        experiment: str,
+        description: str,
+        name: str,
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+        dataset: DatasetInput | None,
+        started: int,
+    ) -> tuple[str, MlflowSink]:
+        """Open a run that was done before, begun at `started` (ms since 1970); its id and where to write the rest."""
+        number, sink = self._create(self._experiment(experiment, description), name, tags, dataset, started)
+        self._describe(number, params, dataset)
+        return number, sink
+
+    def tagged(self, experiment: str, tag: str, value: str) -> list[StoredRun]:
+        """The runs of an experiment whose tag has that value."""
+        return [stored_run(run) for run in self._search(experiment, f"tags.`{tag}` = '{value}'")]
+
+    def _create(
+        self, where: str, name: str, tags: Mapping[str, str], dataset: DatasetInput | None, started: int | None = None
+    ) -> tuple[str, MlflowSink]:
+        create = partial(self._client.create_run, where, start_time=started, tags=stored_tags(tags), run_name=name)
+        number: str = self._call(create).info.run_id
+        return number, MlflowSink(self._client, self._call, number, dataset)
+
+    def _describe(self, run: str, params: Mapping[str, object], dataset: DatasetInput | None) -> None:
+        from mlflow.entities import Param
+
+        rows = [Param(key, value) for key, value in stored_params(params).items()]
+        self._call(self._client.log_batch, run, params=rows)
+        if dataset is not None:
+            self._log_dataset(run, dataset)
 
     def _log_dataset(self, run: str, dataset: DatasetInput) -> None:
         """Say what a run learns from. MLflow fails if another run says the same meanwhile, and finds it afterwards."""
@@ -254,14 +282,14 @@ class Tracker:
     def _client(self) -> MlflowClient:
         if self._path is None:
             address.require_server(self.uri)
-            return self._call(_open, self.uri)
+            return self._call(_open_locked if is_postgresql(self.uri) else _open, self.uri)
         from filelock import FileLock
 
         require_kind(self._path)
         address.require_file(self._path)
         with FileLock(self._path.with_name(f".{self._path.name}.lock")):
             if not self._path.exists() or not self._path.stat().st_size:
-                self._call(_create, self._path, self._cache)
+                self._call(make_tables, self._path, self._cache)
             return self._call(_open, self.uri)
 
     def _experiment(self, name: str, description: str) -> str:
@@ -317,6 +345,8 @@ class Tracker:
         while True:
             try:
                 return function(*args, **named)
+            except ImportError as error:
+                raise address.driver_missing(self.uri, error) from error
             except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
                 if "database is locked" not in str(error) or time.monotonic() > deadline:
                     raise self._told(error) from error
@@ -327,6 +357,8 @@ class Tracker:
             time.sleep(random.uniform(0.02, 0.2))
 
     def _told(self, error: Exception) -> TrackingError:
+        if (refused := address.password_refused(self.uri, error)) is not None:
+            return refused
         first = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
         kind = _ExistsError if getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS" else TrackingError
         fix = f"mlflow db upgrade {shown(self.uri)}" if "out-of-date database schema" in first else address.LOCAL_FIX
@@ -349,30 +381,15 @@ def _open(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
+def _open_locked(uri: str) -> MlflowClient:
+    """Open a store of many machines: the first makes its tables, alone. MLflow's own lock is one machine's."""
+    with DatabaseLock(uri, "mlflow tables"):
+        client = _open(uri)
+        client.get_experiment_by_name("Default")
+        return client
+
+
 def _stray_folder(uri: str) -> Path | None:
     """The folder that MLflow makes needlessly: a SQLite file's as its address spells it, `q%3Fx` beside `q?x`."""
     folder = Path(uri.removeprefix("sqlite:///").partition("?")[0]).parent
     return folder if uri.startswith("sqlite:///") and "%" in str(folder) and not folder.exists() else None
-
-
-def _create(path: Path, cache: Path | None) -> None:
-    """Put an empty MLflow database at `path`, whole or not at all, from the cached tables where there are any."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-    from mlflow.version import VERSION
-
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-
-    # Not by way of a client: that writes the working directory into SQL as it is, so that `a'b` is a syntax error.
-    with (
-        tempfile.TemporaryDirectory(prefix="mlflow-", ignore_cleanup_errors=True) as plain,
-        tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent, ignore_cleanup_errors=True) as name,
-    ):
-        made, fresh = Path(plain) / "made.db", Path(name) / "fresh.db"
-        template = cache / f"mlflow-{VERSION}.db" if cache else made
-        if not template.exists():
-            SqlAlchemyStore(sqlite_uri(made), Path(plain).as_uri())
-            if cache:
-                cache.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(made, staged := cache / f".{Path(name).name}.db")
-                staged.replace(template)
-        address.install(template, fresh, path)

@@ -28,6 +28,7 @@ from benchmark.running.matrix import INTERRUPTED, MISTAKE, SUCCESS, writable
 from benchmark.running.worker import WIDTH
 from benchmark.signals import terminable
 from benchmark.terminal import PlainConsole
+from benchmark.tracking.offline_store import open_store
 from benchmark.tracking.store import DatasetInput, LiveRun, Tracker
 from benchmark.tuning.closing_test import Setting, closing_words, run_closing_test, selection_note, settings_of
 from benchmark.tuning.request import Sweep, SweepRequest, resolve_sweep
@@ -52,7 +53,7 @@ def run_sweep(request: SweepRequest, engine: Engine = LOCAL) -> int:
     run = request.run
     if run.jobs < 1:
         raise ConfigError(f"--jobs {run.jobs}: expected 1 or more", fix="--jobs 2")
-    limits = chosen_limits(run.timeout, run.memory, run.jobs)
+    limits = chosen_limits(run.timeout, run.memory, 1 if engine.remote else run.jobs)
     seconds = None if request.timeout is None else read_seconds(request.timeout)
     sweep = resolve_sweep(request)
     note = default_preset_note([sweep.spec.method]) if sweep.by_default else None
@@ -62,7 +63,7 @@ def run_sweep(request: SweepRequest, engine: Engine = LOCAL) -> int:
         console.print(table_of_space(sweep))
         return SUCCESS
     cache = writable(run.cache or cache_home())
-    tracker = Tracker(run.store, cache=cache / "tracking")
+    tracker = open_store(run.store, cache=cache / "tracking")
     with doing(console, f"opening {sweep.spec.place}"):
         data = open_data(sweep.spec, cache)
         job = open_job(sweep.spec, cache, data)
@@ -92,6 +93,7 @@ def run_sweep(request: SweepRequest, engine: Engine = LOCAL) -> int:
             limits=limits,
             seconds=seconds,
             debug=run.debug,
+            gpus=run.gpus,
         )
         with terminable():
             tuning.run()

@@ -6,7 +6,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ import optuna.storages.journal
 from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
+from benchmark.database_lock import DatabaseLock, is_postgresql
 from benchmark.datahome import cache_home
 from benchmark.errors import StudyError
 from benchmark.identity import digest_of
@@ -61,8 +62,12 @@ def open_storage(address: str, *, make: bool = True) -> optuna.storages.BaseStor
             heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
         )
 
-    with quiet(), lock_of(address, "tables"):
-        return try_storage(connect, address)
+    def connect_alone() -> optuna.storages.BaseStorage:
+        with lock_of(address, "tables"):
+            return connect()
+
+    with quiet():
+        return try_storage(connect_alone, address)
 
 
 def exists(address: str) -> bool:
@@ -84,8 +89,10 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def lock_of(address: str, name: str) -> FileLock:
-    """A lock between processes of this machine; between machines the database's own transactions have to do."""
+def lock_of(address: str, name: str) -> AbstractContextManager[object]:
+    """A lock between the processes that use a storage: on PostgreSQL all, else those of this machine."""
+    if is_postgresql(address):
+        return DatabaseLock(address, f"study {name}")
     path = _file(address)
     if path is None:
         folder = cache_home() / "studies"
@@ -103,7 +110,8 @@ def try_storage(function: Callable[[], T], address: str) -> T:
         except ImportError as error:
             driver = getattr(error.__cause__, "name", None) or error.name or "its driver"
             message = f"the study storage {shown(address)} needs the Python package {driver}"
-            raise StudyError(message, fix=f"pip install {driver}") from error
+            pip = "'histobench[postgresql]'" if driver == "psycopg2" else driver
+            raise StudyError(message, fix=f"pip install {pip}") from error
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
             text = str(error.__cause__ or error).splitlines()[0]
             if "locked" not in text or time.monotonic() > deadline:

@@ -23,6 +23,7 @@ from benchmark.running.result import costs_of, labels_of, metric_name
 from benchmark.running.task import Channel, Task
 from benchmark.seeds import seed_of
 from benchmark.supervision import Ledger
+from benchmark.tracking.offline_store import open_store
 from benchmark.tracking.store import DatasetInput, LiveRun, Tracker
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ def experiment_of(job: Job) -> str:
 
 def trial_task(task: Task, channel: Channel, *, trial: TrialTask) -> Outcome:
     """Do one trial in the process that was started for it; a `benchmark.running.task.Work`."""
-    tracker = Tracker(task.store, cache=task.cache / "tracking")
+    tracker = open_store(task.store, cache=task.cache / "tracking")
     job = reopen_job(task.spec, task.cache, task.known)
     return run_trial(job, tracker, channel.console, trial, channel.opened, lambda point: channel.curve(*point))
 

@@ -16,6 +16,7 @@ from benchmark.errors import BenchError, ConfigError
 from benchmark.provenance import code_digest
 from benchmark.registry import methods
 from benchmark.running.executors.executor import Ended, Engine
+from benchmark.running.executors.node_check import check_nodes
 from benchmark.running.job import Job
 from benchmark.running.limits import Limits
 from benchmark.running.outcome import Outcome
@@ -49,17 +50,20 @@ class Tuning:
         limits: Limits,
         seconds: float | None,
         debug: bool,
+        gpus: tuple[int, ...] = (),
     ) -> None:
         self._sweep, self._study, self._job, self._tracker = sweep, study, job, tracker
         self._console, self._parent, self._jobs, self._limits = console, parent, jobs, limits
         self._until = float("inf") if seconds is None else time.monotonic() + seconds
         self._debug, self._end, self._watched = debug, "", False
-        self._engine, self._tasks = engine, Tasks(tracker.uri, job.cache, jobs, debug=debug)
+        self._engine = engine
+        self._tasks = Tasks(tracker.uri, job.cache, jobs, debug=debug, remote=engine.remote, gpus=gpus)
         self._error: BenchError | None = None
 
     def run(self) -> None:
         """Run the trials. Raises what ends all of them: a missing objective, a full disk, a lost store."""
         self._remember_code()
+        check_nodes(self._engine, self._tasks, self._job, self._limits, self._console)
         with self._engine.executor(self._jobs, self._limits, self._say, self._curve) as executor:
             self._executor = executor
             try:

@@ -15,7 +15,8 @@ from benchmark.method import Method
 from benchmark.tuning.declared_space import Legal, derived_space
 from benchmark.tuning.space import Dimension, Space, categorical, choice_label
 from benchmark.tuning.sweep_file import DimensionSpec
-from benchmark.tuning.sweep_reader import Key, LoadedSweep
+from benchmark.tuning.sweep_reader import LoadedSweep
+from benchmark.yaml_lines import Key
 
 
 def base_of(loaded: LoadedSweep, method: type[Method]) -> BaseModel:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from benchmark.running.limits import Limits
@@ -59,17 +62,60 @@ class Executor(AbstractContextManager["Executor"], Protocol):
         """Ask one task to end; its outcome has this state and reason."""
         ...
 
+    def leave(self) -> list[str]:
+        """Let all tasks go on without this process, where the engine can; returns the ids of their jobs."""
+        ...
 
-class Engine(Protocol):
-    """Where tasks are done: this machine, a cluster."""
 
-    def prepare(self) -> None:
+class EngineOptions(BaseModel):
+    """What the file of an engine may say; every engine has a subclass of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Engine(ABC):
+    """Where tasks are done: this machine, a cluster. Registered under the entry point `bench.engines`."""
+
+    name: ClassVar[str]
+    Options: ClassVar[type[EngineOptions]]
+    remote: ClassVar[bool] = True
+    """Tasks may be done on other machines: with their devices, cores and memory, and their own copy of the package."""
+    leaves: ClassVar[bool] = False
+    """Tasks can go on without the process that started them."""
+
+    def __init__(self, options: EngineOptions | None = None) -> None:
+        self.options = options if options is not None else self.Options()
+
+    @classmethod
+    def keys(cls) -> frozenset[str]:
+        """All keys that its file may have, beside `engine`."""
+        return frozenset(cls.Options.model_fields)
+
+    @property
+    def workers(self) -> int:
+        """Tasks at a time, unless the command line says."""
+        return int(getattr(self.options, "workers", 1))
+
+    def require(self) -> None:  # noqa: B027 - an engine without further packages has nothing to refuse
+        """Raise `EngineError` when a package is missing here, an address does not answer, a password is wrong."""
+
+    def prepare(self) -> None:  # noqa: B027 - an engine that starts at once has nothing to begin
         """Begin what takes long to start, while the runs are planned; returns at once."""
-        ...
 
-    def executor(self, jobs: int, limits: Limits, say: Say, curve: Curve) -> Executor:
-        """An executor of at most `jobs` tasks at a time, each within `limits`."""
-        ...
+    @abstractmethod
+    def executor(self, jobs: int, limits: Limits, say: Say, curve: Curve, *, queued: int = 0) -> Executor:
+        """An executor of at most `jobs` tasks at a time, each within `limits`.
+
+        `queued`: how many more may be handed over to wait in a queue of the engine's own, where it has one.
+        """
+
+    def states(self, jobs: list[str]) -> Mapping[str, str]:
+        """Job id → its state in a word, for jobs that were left at work; those the engine knows nothing of are out."""
+        return {}
+
+    def cancel(self, job: str) -> None:
+        """Cancel a job that was left at work. Raises `EngineError` when that fails."""
+        raise NotImplementedError
 
 
 def no_curve(number: int, step: int, value: float) -> None:

@@ -7,16 +7,19 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from pydantic import Field
+
+from benchmark.errors import EngineError
 from benchmark.guardian import GRACE, Guardian
 from benchmark.process_tree import MARK, kill_tree
-from benchmark.running.executors.executor import Curve, Ended, Say
+from benchmark.running.executors.executor import Curve, Ended, Engine, EngineOptions, Say
 from benchmark.running.limits import Limits, MemoryWatch, duration, memory_kills
 from benchmark.running.outcome import Outcome
 from benchmark.running.states import STOPPED, State
@@ -55,8 +58,18 @@ class _Job:
     """Whether the process offered to do another task."""
 
 
-class LocalEngine:
-    """Does tasks in processes of this machine."""
+class LocalOptions(EngineOptions):
+    """The file of the local engine."""
+
+    workers: int = Field(1, ge=1, description="runs at a time")
+
+
+class LocalEngine(Engine):
+    """Processes of this machine."""
+
+    name = "local"
+    Options = LocalOptions
+    remote = False
 
     def prepare(self) -> None:
         """Start the server process, which takes some seconds that the plan can use; returns at once."""
@@ -67,8 +80,8 @@ class LocalEngine:
             with _installed_modules():
                 forkserver.ensure_running()
 
-    def executor(self, jobs: int, limits: Limits, say: Say, curve: Curve) -> LocalExecutor:
-        """An executor of at most `jobs` processes at a time, each within `limits`."""
+    def executor(self, jobs: int, limits: Limits, say: Say, curve: Curve, *, queued: int = 0) -> LocalExecutor:
+        """An executor of at most `jobs` processes at a time, each within `limits`; none waits in a queue."""
         return LocalExecutor(jobs, limits, say, curve)
 
 
@@ -80,11 +93,24 @@ class LocalExecutor:
 
     A process that did a short task and offers to do the next is given it: that is a task of its own nonetheless, with
     its own limits, mark and end.
+
+    `opened` is given the number of a task and the id of its stored run, as soon as there is one. `forks`: the processes
+    are forked from this one, which has no threads and does nothing else, instead of from a server process.
     """
 
-    def __init__(self, jobs: int, limits: Limits, say: Say, curve: Curve) -> None:
+    def __init__(
+        self,
+        jobs: int,
+        limits: Limits,
+        say: Say,
+        curve: Curve,
+        opened: Callable[[int, str], None] | None = None,
+        *,
+        forks: bool = False,
+    ) -> None:
         self._jobs, self._limits, self._say, self._curve = jobs, limits, say, curve
-        self._context: Any = _context()
+        self._opened = opened
+        self._context: Any = multiprocessing.get_context("fork") if forks else _context()
         self._running: dict[int, _Job] = {}
         self._resting: list[_Job] = []
         self._guardian = Guardian()
@@ -188,6 +214,10 @@ class LocalExecutor:
             job.stopped, job.killed_at = (state, reason), time.monotonic()
             _signal(job, signal.SIGTERM)
 
+    def leave(self) -> list[str]:
+        """Processes of this machine end with the command; raises `EngineError`."""
+        raise EngineError("runs on this machine end with the command", fix="nohup bench run … &")
+
     def _listen(self, job: _Job) -> None:
         with suppress(EOFError, OSError):
             while job.pipe.poll():
@@ -196,6 +226,8 @@ class LocalExecutor:
                     self._say(job.number, content)
                 elif kind == "run":
                     job.run = content
+                    if self._opened is not None:
+                        self._opened(job.number, content)
                 elif kind == "curve":
                     self._curve(job.number, *content)
                 elif kind == "end":
