@@ -17,6 +17,7 @@ from benchmark.applying.out_folder import require_empty
 from benchmark.applying.own_layout import OwnLayout, OwnOptions, open_slide
 from benchmark.applying.refiners import refiner
 from benchmark.errors import AnnotationError, DataError
+from benchmark.setting_faults import refuse_unknown
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -108,7 +109,7 @@ def _shared(settings: Mapping[str, Any], kind: type[Method]) -> tuple[dict[str, 
         if field in OwnOptions.model_fields:
             options[field] = value
         if field not in kind.Params.model_fields and field not in OwnOptions.model_fields:
-            raise config.refuse_unknown(key, {kind.name: kind.Params, "own slides": OwnOptions})
+            raise refuse_unknown(key, {kind.name: kind.Params, "own slides": OwnOptions})
     return params, options
 
 

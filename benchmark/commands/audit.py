@@ -96,6 +96,7 @@ def _resolve(
     """The options of the dataset and the parameters of the method. Raises `ConfigError` for a name neither has."""
     from benchmark import config
     from benchmark.errors import ConfigError
+    from benchmark.setting_faults import refuse_unknown
 
     given = dict(config.read_setting(text) for text in settings)
     values: dict[str, Any] = {}
@@ -108,7 +109,7 @@ def _resolve(
         unknown = [key for key in own if key not in dataset.Options.model_fields]
     if unknown:
         models = {dataset.name: dataset.Options} | ({method.name: method.Params} if method is not None else {})
-        raise config.refuse_unknown(unknown[0], models)
+        raise refuse_unknown(unknown[0], models)
     options = config.validated(dataset.Options, own, dataset.name)
     if method is None:
         return options, None

@@ -145,11 +145,12 @@ def verify(
 def _options(component: type[Dataset], settings: list[str]) -> BaseModel:
     """The dataset's options. Raises `ConfigError` for one that it does not have."""
     from benchmark import config
+    from benchmark.setting_faults import refuse_unknown
 
     own = {key.removeprefix("dataset."): value for key, value in map(config.read_setting, settings)}
     unknown = [key for key in own if key not in component.Options.model_fields]
     if unknown:
-        raise config.refuse_unknown(unknown[0], {component.name: component.Options})
+        raise refuse_unknown(unknown[0], {component.name: component.Options})
     return config.validated(component.Options, own, component.name)
 
 

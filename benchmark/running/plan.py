@@ -20,6 +20,7 @@ from benchmark.errors import ConfigError
 from benchmark.method import Method
 from benchmark.plain_yaml import read_yaml
 from benchmark.registry import datasets, methods
+from benchmark.setting_faults import refuse_features, refuse_unknown
 
 SYNTHETIC_SEED = 0
 
@@ -76,7 +77,7 @@ def _refuse_unknown(
         unknown = missing if unknown is None else unknown & missing
     if unknown:
         models = {owner.name: model for _, method, _, dataset in pairs for owner, model in _models(method, dataset)}
-        raise config.refuse_unknown(sorted(unknown)[0], models)
+        raise refuse_unknown(sorted(unknown)[0], models)
 
 
 def _refuse_features(
@@ -88,7 +89,7 @@ def _refuse_features(
     takes = {one.label: "features" in method.Params.model_fields for one, method, _, _ in pairs}
     without = [label for label, able in takes.items() if not able]
     if without:
-        raise config.refuse_features(without, [label for label, able in takes.items() if able])
+        raise refuse_features(without, [label for label, able in takes.items() if able])
 
 
 def _models(method: type[Method], dataset: type[Dataset]) -> list[tuple[Any, Any]]:
