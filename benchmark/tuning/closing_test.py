@@ -75,7 +75,7 @@ def run_closing_test(
     took = [row.trial.seconds for row in rows if row.trial.seconds]
     about = f", a trial took {max(took):.0f} s" if took else ""
     what = f"{' and '.join(row.name for row in rows)}, seeds {', '.join(map(str, seeds))}"
-    console.print(f"test: {what}: {len(specs)} runs{about}", soft_wrap=True)
+    console.print(f"test: {what}: {len(specs)} run{'s' * (len(specs) != 1)}{about}", soft_wrap=True)
     outcomes = run_specs(specs, replace(request, timeout=None), job.cache, tracker, console, engine)
     return [
         _with_outcomes(row, outcomes[place * len(seeds) : (place + 1) * len(seeds)], sweep)
