@@ -35,14 +35,14 @@ def advise(
     """Name the methods that fit your labels, what these cost, and what your own runs say."""
     from rich.text import Text
 
-    from benchmark.commands.printing import console, table
+    from benchmark.commands.printing import aside, console, table
     from benchmark.reporting.advice import TASKS, advise, read_labels
     from benchmark.reporting.label_cost import read_cost_model
     from benchmark.reporting.paired import too_few
 
     having, cost = read_labels(labels), read_cost_model(cost_model)
     terminal = console(150)
-    with terminal.status("reading methods and store"):
+    with aside("reading methods and store"):
         found = advise(task, having, slides, _leaderboard(store), cost)
     if not found:
         from benchmark.errors import ConfigError

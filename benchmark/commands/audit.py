@@ -71,13 +71,13 @@ def audit(
     """Check for leaks between splits, missing slides, and encoders that have seen the data."""
     from benchmark.audit import audit as examine
     from benchmark.audit import declared_encoders
+    from benchmark.commands.printing import aside
     from benchmark.datahome import cache_home
-    from benchmark.terminal import PlainConsole
 
     kind = datasets().load(name)
     owner = methods().load(method) if method is not None else None
     options, params = _resolve(settings or [], kind, owner, preset)
-    with PlainConsole(stderr=True).status("comparing the splits"):
+    with aside("comparing the splits"):
         dataset = _open(kind, options, data)
         encoders = declared_encoders(owner(params)) if owner is not None and params is not None else ()
         report = examine(dataset, encoders=encoders, full=full, cache=cache_home())

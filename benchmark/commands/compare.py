@@ -56,7 +56,7 @@ def compare(
     from rich.progress import track
     from rich.text import Text
 
-    from benchmark.commands.printing import console
+    from benchmark.commands.printing import aside, console
     from benchmark.reporting.comparison import compare_runs, require_pair, write_page
     from benchmark.reporting.comparison.comparison_tables import WIDTH, as_json, as_tables
     from benchmark.storage import require_place
@@ -75,7 +75,7 @@ def compare(
     require_pair(*pair)
     with StoreArtifacts(tracker) as artifacts:
         found = compare_runs(artifacts, pair, metric=metric, count=slides, track=shown)
-        with talk.status("drawing"):
+        with aside("drawing"):
             datasets, closed = _opened(found, artifacts, data)
             write_page(found, out, datasets, closed)
     if form is Format.json:

@@ -117,25 +117,25 @@ def verify(
     ] = False,
 ) -> None:
     """Check the files of a dataset and its official counts; exit code 2 if anything is wrong."""
-    from benchmark.commands.printing import console
+    from benchmark.commands.printing import aside, console
     from benchmark.datahome import find_root
 
     component = datasets().load(name)
     options = _options(component, settings or [])
     root = find_root(name, data)
     out = console()
-    with out.status(f"reading {root}"):
+    with aside(f"reading {root}"):
         dataset = component(root, options)
         report = dataset.verify()
     if full and isinstance(dataset, Checksummed):
-        with out.status("comparing checksums"):
+        with aside("comparing checksums"):
             dataset.verify_bytes(report)
     _print_report(name, dataset.root, report, synthetic=dataset.synthetic)
     _print_methods(dataset)
     if full:
         from benchmark.digest import content_digest
 
-        with out.status("reading every byte"):
+        with aside("reading every byte"):
             digest = content_digest(dataset.root, dataset.files(), full=True)
         out.print(f"full digest  {digest}")
     if not report.ok:
@@ -261,7 +261,7 @@ def _print_methods(dataset: Dataset) -> None:
     """Which methods can run on the data as they are, and what each of the others lacks."""
     from rich.text import Text
 
-    from benchmark.commands.printing import console
+    from benchmark.commands.printing import aside, console
     from benchmark.registry import methods
     from benchmark.running.applicable import not_applicable
     from benchmark.running.states import reason_of
@@ -269,7 +269,7 @@ def _print_methods(dataset: Dataset) -> None:
     able: list[str] = []
     lacking: dict[str, list[str]] = {}
     out = console()
-    with out.status("asking the methods"):
+    with aside("asking the methods"):
         for name in methods().names():
             try:
                 reason = not_applicable(methods().load(name), dataset)

@@ -68,7 +68,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Write the manifest anew; the old one is kept.")] = False,
 ) -> None:
     """Draft the manifest of a folder of slides, and list what is missing."""
-    from benchmark.commands.printing import console
+    from benchmark.commands.printing import aside, console
 
     component: Any = datasets().load(name)
     if not hasattr(component, "template"):
@@ -83,7 +83,7 @@ def init(
             msg, fix=f"bench data init {name} {folder} --force, or bench data verify {name} --data {folder}"
         )
     out = console()
-    with out.status(f"looking for slides in {folder}"):
+    with aside(f"looking for slides in {folder}"):
         template: Template = component.template(folder)
     if target.exists():
         out.print(f"the table that was there is kept as {_kept(target)}", soft_wrap=True)

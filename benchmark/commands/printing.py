@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -32,6 +33,13 @@ def console(width: int = WIDTH) -> PlainConsole:
     """The terminal; so many columns where the output is not a terminal."""
     terminal = PlainConsole()
     return terminal if terminal.is_terminal else PlainConsole(width=width)
+
+
+def aside(what: str) -> AbstractContextManager[object]:
+    """Say on standard error what is being done: a spinner on a terminal, a line now and then elsewhere."""
+    from benchmark.running.doing import doing
+
+    return doing(PlainConsole(stderr=True), what)
 
 
 def table(*columns: str, **widths: Any) -> Table:

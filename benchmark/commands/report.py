@@ -47,7 +47,7 @@ def report(
     """Write the leaderboard with curves, overlays, failures and commands as one HTML file."""
     from rich.text import Text
 
-    from benchmark.commands.printing import console
+    from benchmark.commands.printing import aside, console
     from benchmark.notebook import read_leaderboard
     from benchmark.reporting.label_cost import read_cost_model
     from benchmark.reporting.references import references as published
@@ -60,9 +60,9 @@ def report(
     tracker, terminal = open_store(store), console()
     filters = chosen(method, dataset, None, supervision, preset, tag)
     cost, known = read_cost_model(cost_model), published(references)
-    with terminal.status("reading the store"):
+    with aside("reading the store"):
         found = read_leaderboard(tracker, filters, cost=cost, published=known, options=store_words(store))
-    with terminal.status("drawing"), StoreArtifacts(tracker) as artifacts:
+    with aside("drawing"), StoreArtifacts(tracker) as artifacts:
         write_report(found, artifacts, out)
     rows = sum(len(board.rows) for board in found.boards)
     size = f"{out.stat().st_size / 1e6:.1f} MB"

@@ -41,7 +41,7 @@ def show(
     """Draw a test slide of a run: tissue, truth, decision and scores."""
     from rich.text import Text
 
-    from benchmark.commands.printing import console
+    from benchmark.commands.printing import aside, console
     from benchmark.file_names import file_name
     from benchmark.reporting import overlays
     from benchmark.storage import require_place
@@ -51,7 +51,7 @@ def show(
     place = out or Path(file_name(slide, ".jpg"))
     require_place(place)
     tracker, terminal = open_store(store), console()
-    with terminal.status("drawing"), StoreArtifacts(tracker) as artifacts:
+    with aside("drawing"), StoreArtifacts(tracker) as artifacts:
         picture = _picture(artifacts, tracker.find(run), slide, side, data)
         overlays.save(picture, place)
     terminal.print(Text(f"written: {place.absolute()}"), soft_wrap=True)
