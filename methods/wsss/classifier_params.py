@@ -165,6 +165,7 @@ NET_QUICK: Mapping[str, Any] = {
     "cls_batch": 32,
     "cls_epochs": 1,
     "cls_steps": 80,
+    "cls_lr": 1e-3,  # at 0.01 the loss grows: 80 steps are too few for momentum and a deepest map without ReLU
     "cls_momentum": 0.9,
     "cam_scales": (1.0,),
     "cam_merge": "score",

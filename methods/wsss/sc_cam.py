@@ -196,6 +196,7 @@ class ScCam(CamPipeline[ScCamParams]):
         "quick": {
             **NET_QUICK,
             **SEG_QUICK,
+            "new_rate": 1.0,
             "clusters": 3,
             "cluster_starts": 3,
             "sub_epochs": (1,),

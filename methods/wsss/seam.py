@@ -196,6 +196,7 @@ class Seam(CamPipeline[SeamParams]):
         "quick": {
             **NET_QUICK,
             **SEG_QUICK,
+            "new_rate": 1.0,
             "seam_scale": 0.5,
             "view_scales": (1.0,),
             "view_flip": False,
