@@ -234,7 +234,7 @@ def resolve(method: type[Method], preset: str, *layers: Mapping[str, Any]) -> Ba
         hint = did_you_mean(near_names(preset, method.presets, most=1))
         msg = f"{method.name} has no preset {preset!r}; {hint}{' ' * bool(hint)}it has: {', '.join(method.presets)}"
         raise ConfigError(msg, fix=f"bench info {method.name}")
-    given = _by_field(method.Params, _merged(layers))
+    given = _by_field(method.Params, {key: value for layer in layers for key, value in layer.items()})
     if "features" in given and "features" not in method.Params.model_fields:
         raise refuse_features([method.name], [])
     params = validated(method.Params, {**method.presets[preset], **given}, method.name)
@@ -395,10 +395,3 @@ def _no_path(given: object, kind: str) -> str:
     """What is wrong with a path that should be a file or a folder."""
     path = Path(str(given)).expanduser().absolute()
     return f"{path} is no {kind}" if path.exists() else f"there is no {kind} {path}"
-
-
-def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        merged.update(layer)
-    return merged
