@@ -54,6 +54,11 @@ class Guardian:
             self._process.stdin.close()
         self._process.wait()
 
+    def disown(self) -> None:
+        """For a process that was forked from the guardian's owner: let go of the pipe that the owner alone may hold."""
+        assert self._process.stdin is not None
+        os.close(self._process.stdin.fileno())
+
     def _tell(self, message: dict[str, object]) -> None:
         assert self._process.stdin is not None
         with suppress(OSError):

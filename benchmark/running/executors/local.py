@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -110,6 +111,7 @@ class LocalExecutor:
     ) -> None:
         self._jobs, self._limits, self._say, self._curve = jobs, limits, say, curve
         self._opened = opened
+        self._forks = forks
         self._context: Any = multiprocessing.get_context("fork") if forks else _context()
         self._running: dict[int, _Job] = {}
         self._resting: list[_Job] = []
@@ -146,7 +148,8 @@ class LocalExecutor:
     def _begin(self, number: int, task: Task) -> tuple[BaseProcess, Connection]:
         """A new process that does the task."""
         here, there = self._context.Pipe()
-        process = self._context.Process(target=work, args=(task, there), name=f"bench {number}")
+        target = partial(_work_forked, here, self._guardian) if self._forks else work
+        process = self._context.Process(target=target, args=(task, there), name=f"bench {number}")
         with _installed_modules():
             process.start()
         there.close()
@@ -296,6 +299,16 @@ class LocalExecutor:
             return self._told(job, done)
         state, reason = job.stopped or _how(code, memory_kills() - job.kills)
         return Ended(job.number, Outcome(job.task.spec, state, reason, job.run, seconds=seconds), False)
+
+
+def _work_forked(here: Connection, guardian: Guardian, task: Task, there: Connection) -> None:
+    """Do a task in a process forked from the executor's, whose ends of the pipes it must not hold open.
+
+    They tell the guardian, and the task itself, that the executor's process is gone.
+    """
+    here.close()
+    guardian.disown()
+    work(task, there)
 
 
 def _context() -> Any:
