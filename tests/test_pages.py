@@ -55,6 +55,7 @@ def summary():
         "reasons": {EVIL: [EVIL]},
         "refined": [(EVIL, [(EVIL, EVIL)] * 2)],
         "tested": {"test": EVIL},
+        "few": "",
         "notes": {EVIL: EVIL},
         "reading": [(EVIL, EVIL)],
         "columns": ["slide", EVIL, "dice"],
@@ -83,7 +84,7 @@ def report():
         title=EVIL, dataset=EVIL, settings=EVIL, synthetic=False, complete=False, used=1, expected=2, notes=[EVIL],
         tests=[test], published=[Facts(reference=reference, ours=1, gap=1, row=EVIL)],
     )  # fmt: skip
-    strips = [Facts(label=EVIL, shown=[shown], missing=""), Facts(label=EVIL, shown=[], missing=EVIL)]
+    strips = [Facts(label=EVIL, shown=[shown], missing="", run=EVIL), Facts(label=EVIL, shown=[], missing=EVIL)]
     board = Facts(of=of, tables=[table], charts=[chart], strips=strips, left_out=1, commands=[(EVIL, EVIL)])
     failure = Facts(label=EVIL, dataset=EVIL, seed=EVIL, state=EVIL, reason=EVIL, command=EVIL)
     functions = dict.fromkeys(("figure_text", "metric_title", "probability", "signed", "verdict"), evil)
