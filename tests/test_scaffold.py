@@ -45,7 +45,7 @@ def passes(folder, *more):
     return int(re.search(r"(\d+) passed", done.stdout).group(1))
 
 
-@pytest.mark.parametrize(("kind", "name", "least"), [("method", "colour", 20), ("dataset", "my-tiles", 14)])
+@pytest.mark.parametrize(("kind", "name", "least"), [("method", "colour", 8), ("dataset", "my-tiles", 14)])
 def test_a_new_package_passes_its_contract(kind, name, least, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = new(kind, name)
