@@ -103,7 +103,7 @@ def requests(monkeypatch):
     """What `bench run` asks the harness to do; the exit code is 7, or what is raised is set with `fail`."""
     seen = types.SimpleNamespace(all=[], error=None)
 
-    def run_all(request):
+    def run_all(request, engine=None):
         seen.all.append(request)
         if seen.error is not None:
             raise seen.error

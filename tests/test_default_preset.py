@@ -22,7 +22,7 @@ from benchmark.running.plan import plan
 
 SMALL = MappingProxyType(
     {
-        "oeem": ("glas", {"cls_epochs": 1, "iterations": 1, "cam_scales": [1.0], "patch_stride": 112}),
+        "oeem": ("glas", {"cls_epochs": 1, "iterations": 1, "cam_scales": [1.0], "method.patch_stride": 112}),
         "pspnet": ("glas", {"iterations": 1}),
         "dknn": ("paip2019", {"epochs": 1}),
         "hybrid": ("camelyon16", {"rounds": 0, "theta1_epochs": 1, "theta2_epochs": 1, "fine_patches": 4}),
