@@ -18,6 +18,7 @@ from benchmark.encoder import Encoder
 from benchmark.errors import BenchError
 from benchmark.reporting.label_cost import read_cost_model
 from benchmark.reporting.references import references
+from benchmark.running.executors.engine_file import read_engine
 from benchmark.running.matrix import run_all
 from benchmark.running.plan import plan
 from benchmark.tuning.request import SweepRequest, resolve_sweep
@@ -178,6 +179,8 @@ def check_yaml(text, folder):
         assert resolve_sweep(SweepRequest(str(file), RunRequest())).space
     elif "method" in fields:
         assert plan(RunRequest(config=file))
+    elif "engine" in fields:
+        assert read_engine(file).name == fields["engine"]
     elif "paper" in fields:
         assert any(reference.paper == fields["paper"]["name"] for reference in references(file))
     else:
