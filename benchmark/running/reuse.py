@@ -27,6 +27,7 @@ def surroundings() -> Surroundings:
     return (
         tuple(sys.path),
         frozenset(child.pid for child in psutil.Process().children()),
+        frozenset(thread.ident for thread in threading.enumerate() if not thread.daemon),
         _folder(),
         signal.getsignal(signal.SIGTERM),
         signal.getsignal(signal.SIGINT),
@@ -41,7 +42,6 @@ def reusable(task: Task, before: Surroundings, seconds: float) -> bool:
         seconds < SHORT
         and surroundings() == before
         and _streams_are_open()
-        and all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
         and _ours(task)
     )
 
