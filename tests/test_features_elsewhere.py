@@ -419,7 +419,9 @@ def test_bags_are_made_of_features_made_elsewhere(tmp_path):
             bench("cache", "export", "--out", "out")
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
-    kept = [{n: v for n, v in run.data.metrics.items() if n.partition("/")[0] in ("image", "instance")} for run in runs]
+    files = [tmp_path / "mlartifacts" / run.info.run_id / "artifacts" / "metrics.json" for run in runs]
+    numbers = [json.loads(file.read_text())["numbers"] for file in files]
+    kept = [{n: v for n, v in own.items() if n.partition("/")[0] in ("image", "instance")} for own in numbers]
     assert len(kept) == 2 and len(kept[0]) > 5 and kept[0] == kept[1]
 
 
