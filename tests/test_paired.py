@@ -40,7 +40,13 @@ def test_pairs_are_those_of_scipy_with_holms_correction():
     assert pairs[0].test.means == pytest.approx((values["lcmil"].mean(), values["dknn"].mean()))
 
 
-def test_only_slides_that_both_have_a_value_for_count_whatever_their_order():
+@pytest.fixture
+def few(monkeypatch):
+    """Fewer slides than a board takes, to be seen at a glance."""
+    monkeypatch.setattr("benchmark.reporting.paired.FEWEST", 1)
+
+
+def test_only_slides_that_both_have_a_value_for_count_whatever_their_order(few):
     one, other = rows([0.5, 0.6, 0.7, None, 0.9]), rows([0.1, 0.1, 0.1, 0.1, 0.1], first=1)
     (pair,) = compare({"a": one, "b": other[::-1]}, "pixel/f1")
     assert pair.test.pairs == 3
@@ -57,7 +63,7 @@ def test_only_slides_that_both_have_a_value_for_count_whatever_their_order():
         (rows([None, None, None, None]) + rows([0.5], first=60), "no slide with pixel/f1 in both"),
     ],
 )
-def test_what_must_not_be_compared_is_refused_with_the_reason(other, reason):
+def test_what_must_not_be_compared_is_refused_with_the_reason(other, reason, few):
     runs = {"a": rows([0.5, 0.6, 0.7, 0.8]), "b": other, "c": rows([0.4, 0.5, 0.6, 0.6])}
     pairs = {(pair.one, pair.other): pair for pair in compare(runs, "pixel/f1")}
     assert pairs["a", "b"].test.refused == reason and pairs["a", "b"].test.corrected is None

@@ -18,7 +18,8 @@ from benchmark.tracking.mlflow_run import DatasetInput
 from benchmark.tracking.store import Tracker
 from benchmark.tuning.study_storage import open_storage
 
-pytest.importorskip("psycopg2", reason="the package psycopg2 is missing: pip install 'histobench[postgresql]'")
+for driver in ("psycopg", "psycopg2"):
+    pytest.importorskip(driver, reason=f"the package {driver} is missing: pip install 'histobench[postgresql]'")
 
 
 @pytest.fixture(scope="module")

@@ -38,12 +38,7 @@ def surroundings() -> Surroundings:
 
 def reusable(task: Task, before: Surroundings, seconds: float) -> bool:
     """Whether this process, which was as `before` and worked for so many CPU seconds, may do another task."""
-    return (
-        seconds < SHORT
-        and surroundings() == before
-        and _streams_are_open()
-        and _ours(task)
-    )
+    return seconds < SHORT and surroundings() == before and _streams_are_open() and _ours(task)
 
 
 def _folder() -> str:

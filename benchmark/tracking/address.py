@@ -105,7 +105,7 @@ def password_refused(uri: str, error: Exception) -> TrackingError | None:
 def driver_missing(uri: str, error: ImportError) -> TrackingError:
     """The error when the Python package that talks to a database is not installed."""
     package = error.name or "its driver"
-    pip = "'histobench[postgresql]'" if package == "psycopg2" else package
+    pip = "'histobench[postgresql]'" if package in ("psycopg", "psycopg2") else package
     return TrackingError(
         f"the tracking store {shown(uri)} needs the Python package {package}", fix=f"pip install {pip}"
     )

@@ -110,7 +110,7 @@ def try_storage(function: Callable[[], T], address: str) -> T:
         except ImportError as error:
             driver = getattr(error.__cause__, "name", None) or error.name or "its driver"
             message = f"the study storage {shown(address)} needs the Python package {driver}"
-            pip = "'histobench[postgresql]'" if driver == "psycopg2" else driver
+            pip = "'histobench[postgresql]'" if driver in ("psycopg", "psycopg2") else driver
             raise StudyError(message, fix=f"pip install {pip}") from error
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
             text = str(error.__cause__ or error).splitlines()[0]
