@@ -256,7 +256,7 @@ def test_whatever_a_plug_in_does_its_run_ends_with_the_reason_and_the_others_go_
 def test_a_third_party_method_is_listed_and_runs(command, installed, miniatures):
     path = installed("dark", PLUGIN, "Dark")
     code, output = command("list", PYTHONPATH=path)
-    assert code == 0 and "Darker tissue is more likely a gland; the cut comes from the patch labels." in output, output
+    assert code == 0 and "Dark tissue" in output, output
     words = ("run", "--method", "dark", "--dataset", "glas", "--data", str(miniatures["glas"]))
     code, output = command(*words, PYTHONPATH=path)
     assert code == 0 and "ok" in output, output
