@@ -447,7 +447,7 @@ def test_without_validation_slides_nothing_can_be_tuned(toy):
         ("/no/such/folder/studies.journal", "expected a URL such as"),
         ("studies", "expected a URL such as"),
         ("nonsense://host/base", "cannot be used: Can't load plugin"),
-        ("postgresql+psycopg2://user:secret@localhost:1/base", "needs the Python package psycopg2"),
+        ("postgresql+pg8000://user:secret@localhost:1/base", "needs the Python package pg8000"),
     ],
 )
 def test_a_storage_that_cannot_be_reached_is_told(toy, storage, message):
