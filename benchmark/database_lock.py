@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zlib
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-import sqlalchemy
-from sqlalchemy.pool import NullPool
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 CONNECT_SECONDS = 10
 _NUMBER = 0x62656E63
@@ -26,10 +27,13 @@ class DatabaseLock:
 
     def __init__(self, uri: str, name: str) -> None:
         self._uri, self._key, self._depth = uri, zlib.crc32(name.encode()) - 2**31, 0
-        self._held: sqlalchemy.Connection | None = None
+        self._held: Connection | None = None
 
     def __enter__(self) -> DatabaseLock:
         if self._held is None:
+            import sqlalchemy
+            from sqlalchemy.pool import NullPool
+
             engine = sqlalchemy.create_engine(
                 self._uri, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS}
             )

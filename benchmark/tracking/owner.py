@@ -14,8 +14,6 @@ from pathlib import Path
 import psutil
 
 from benchmark.datahome import cache_home
-from benchmark.identity import digest_of
-from benchmark.storage import whole_file
 
 _FIRST_NAMESPACE = "4026531836"
 JOB = "BENCH_JOB"
@@ -79,6 +77,9 @@ def _silent(tags: Mapping[str, str]) -> bool:
     Its clock may be wrong, or this one's. So what it said last is kept in the cache, with the time at which it was
     first seen here: that it does not change for a while is what counts, and its own time only says how long a while.
     """
+    from benchmark.identity import digest_of
+    from benchmark.storage import whole_file
+
     said = tags.get("bench.alive", "")
     if not said.isdecimal():
         return False
