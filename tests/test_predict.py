@@ -158,6 +158,8 @@ def test_slides_of_another_or_unknown_scale(ran: Ran, tmp_path: Path) -> None:
     table = tmp_path / "slides.csv"
     table.write_text(f"slide,mpp\nbare.tif,{low}\n")
     assert [row["slide"] for row in ran.predict(table, tmp_path / "out3").rows] == ["bare"]
+    table.write_text(f"slide,mpp\ncoarse.tif,{low}\n")
+    assert "the file states 2 µm/px" in ran.predict(table, tmp_path / "out5").rows[0]["notes"]
     assert ran.predict(bare, tmp_path / "out4", mpp=low).rows[0]["notes"].startswith("no resolution stated")
 
 

@@ -12,7 +12,7 @@ from benchmark.applying.given_slides import Given
 from benchmark.dataset import Options
 from benchmark.errors import BlankSlideError, DataError
 from benchmark.slides import Grid, Slide, SlideFacts, probe, slide_facts, tissue_mask
-from benchmark.slides.resolution import PLAUSIBLE_MPP, power_of_two
+from benchmark.slides.resolution import PLAUSIBLE_MPP, SAME, power_of_two
 from benchmark.slides.tissue import Mode
 
 CELL_MICRONS = 64.0
@@ -108,4 +108,6 @@ def open_slide(given: Given, mpp: float | None) -> tuple[Slide, SlideFacts, list
     notes = list(facts.notes)
     if given.mpp is None and facts.mpp is None and mpp is not None:
         notes.append(f"no resolution stated: {mpp:g} µm/px as told")
+    if given.mpp is not None and facts.mpp is not None and abs(given.mpp / facts.mpp - 1) > SAME:
+        notes.append(f"the file states {facts.mpp:.4g} µm/px; {given.mpp:g} of the table is taken")
     return Slide(given.id, given.path, given.id, given.mpp or facts.mpp or mpp), facts, notes

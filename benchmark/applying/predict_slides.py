@@ -248,7 +248,15 @@ def _claim(model: StoredModel, request: PredictRequest) -> None:
         require_empty(request.out, force=request.force)
     request.out.mkdir(parents=True, exist_ok=True)
     with whole_file(mark) as temporary:
-        text = json.dumps({**own, "threshold": model.card.threshold.meaning, "classes": model.card.classes}, indent=1)
+        text = json.dumps(
+            {
+                **own,
+                "threshold": model.card.threshold.meaning,
+                "classes": model.card.classes,
+                "synthetic": model.card.synthetic,
+            },
+            indent=1,
+        )
         temporary.write_text(text + "\n", encoding="utf-8")
 
 

@@ -119,7 +119,9 @@ class StoredModel:
             raise DataError(msg, fix="--mpp 0.25   (usual at 40×; 0.5 at 20×), or a table with the column mpp")
         if slide.mpp > known[1] * SCALE:
             msg = f"slide {slide.id!r} has {slide.mpp:.3g} µm/px, the model learnt at {usual}: finer than was scanned"
-            raise DataError(msg, fix="scan the slide at that resolution; a wrong one is corrected by --mpp")
+            raise DataError(
+                msg, fix="scan the slide at that resolution; a table with the column mpp corrects a wrong one"
+            )
         if slide.mpp >= known[0] / SCALE:
             return slide, ()
         note = f"read at {known[0]:.3g} µm/px, at which the model learnt; scanned at {slide.mpp:.3g}"

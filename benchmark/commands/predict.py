@@ -79,10 +79,15 @@ def predict(
             force=force,
             classes=tuple(name.strip() for name in classes.split(",")) if classes else (),
         )
-        terminal.print(f"  run {source[:8]}: {model.card.run} on {model.card.dataset}", soft_wrap=True)
+        learnt = f"{model.card.dataset}{' (synthetic slides)' * model.card.synthetic}"
+        terminal.print(f"  run {source[:8]}: {model.card.run} on {learnt}", soft_wrap=True)
         terminal.print(f"  threshold {model.card.threshold.meaning}", soft_wrap=True)
-        with terminable():
-            done = predict_slides(model, request, RunReporter(terminal, None))
+        try:
+            with terminable():
+                done = predict_slides(model, request, RunReporter(terminal, None))
+        except KeyboardInterrupt:
+            terminal.print("interrupted: the same command goes on where it was")
+            raise typer.Exit(130) from None
     earlier = f" ({done.before} of them before)" if done.before else ""
     positive = sum(bool(row["positive"]) for row in done.rows)
     verdict = "" if done.rows[0]["threshold"] is None else f", {positive} of them positive"
