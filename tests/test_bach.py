@@ -44,6 +44,18 @@ def test_the_text_of_a_region_says_its_class_however_it_is_worded(
         dataset.read_truth(replace(case, annotation=imagescope(tmp_path / "b.xml", "Benign", "Stroma")))
 
 
+def test_a_hole_without_a_text_is_of_the_region_before_it(tmp_path: Path) -> None:
+    path = imagescope(tmp_path / "a.xml", "Benign", "", "Carcinoma invasive")
+    hole = 'Text="" NegativeROA="0"'
+    corners = '<Vertex X="{x}" Y="0"/><Vertex X="{right}" Y="0"/><Vertex X="{right}" Y="100"/><Vertex X="{x}" Y="100"/>'
+    text = path.read_text().replace(hole, 'NegativeROA="1"')
+    inside = corners.format(x=25, right=75).replace('"0"/', '"25"/').replace('"100"/', '"75"/')
+    path.write_text(text.replace(corners.format(x=100, right=200), inside))
+    names = ClassNames(("normal", "benign", "invasive"), {"Benign": 1, "Carcinoma invasive": 2})
+    read = read_imagescope(path, names=names).labels(Grid.regular((300, 100), 20))
+    assert read[2].tolist() == [1, 0, 0, 0, 1, *[0] * 5, *[2] * 5] and read[0, :5].tolist() == [1] * 5
+
+
 def test_a_region_named_normal_is_no_lesion_in_any_imagescope_file(tmp_path: Path) -> None:
     path = imagescope(tmp_path / "a.xml", "Normal", "Tumor", "Benign")
     assert read_imagescope(path).labels(Grid.regular((300, 100), 100))[0].tolist() == [0, 1, 0]

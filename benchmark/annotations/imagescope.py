@@ -34,7 +34,8 @@ def read_imagescope(
     A region is what its own text says (BACH), or where that is not understood what its layer is called. `layers` cuts
     that short: Id or Name (any case) of a layer → class index, but for regions whose text is a word for no lesion
     ("Normal"); all other layers are passed over, which the notes say.
-    Regions with `NegativeROA="1"` are holes in their own layer. Rectangles and ellipses may be given by two corners;
+    Regions with `NegativeROA="1"` are holes in their own layer, called like the region before them where they have no
+    text. Rectangles and ellipses may be given by two corners;
     lines that close are outlines, all others and arrows are passed over, which the notes say.
 
     Raises `DataError` for a file that cannot be read, or that has none of the layers asked for; `AnnotationError` for
@@ -50,10 +51,14 @@ def read_imagescope(
             skipped.append(f"{number} {name}".strip())
             continue
         read += 1
-        called = _called(layer, number or str(index + 1))
+        called, before = _called(layer, number or str(index + 1)), list[str]()
         for region in layer.iter("Region"):
             text = region.get("Text", "").strip()
             own = [text] if text and not says_nothing(text) else []
+            if region.get("NegativeROA") == "1":
+                own = own or before  # written behind the region that it is cut from, mostly without a text
+            else:
+                before = own
             said = known_meaning(text) if label is not None and own else None
             if said in (0, IGNORE):
                 drawing.count("regions whose own text says they are no lesion, in a layer that is one", text)
