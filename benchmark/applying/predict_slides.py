@@ -202,9 +202,9 @@ def _write_outlines(
     """Outlines in the pixels of the slide's file, also where it was read at a coarser resolution."""
     outlines = outlined_cells(shown, grid)
     if isinstance(slide, RescaledSlide):
-        own = Slide(slide.id, slide.path, slide.patient, (slide.mpp or 0) / slide.times or None)
         step = max(1, int(min(grid.width, grid.height) * slide.times) // FINENESS)
-        outlines, slide, grid = outlines.scaled(slide.times), own, Grid.regular(own.size, 2 ** (step.bit_length() - 1))
+        outlines, slide = outlines.scaled(slide.times), slide.original
+        grid = Grid.regular(slide.size, 2 ** (step.bit_length() - 1))
     write_annotation(target, outlines, kind, classes, slide, grid)
 
 

@@ -91,7 +91,10 @@ def predict(
     earlier = f" ({done.before} of them before)" if done.before else ""
     positive = sum(bool(row["positive"]) for row in done.rows)
     verdict = "" if done.rows[0]["threshold"] is None else f", {positive} of them positive"
-    terminal.print(f"{len(done.rows)} slides scored{earlier}{verdict}: {done.table.absolute()}", soft_wrap=True)
+    terminal.print(
+        f"{len(done.rows)} slide{'s' * (len(done.rows) != 1)} scored{earlier}{verdict}: {done.table.absolute()}",
+        soft_wrap=True,
+    )
     for slide, why in done.failed.items():
         terminal.print(Text(f"{slide}: not scored: {why}", "red"), soft_wrap=True)
     if done.failed:

@@ -85,7 +85,10 @@ def refine(
         force=force,
     )
     plan = plan_refinement(request)
-    terminal.print(f"  {plan.method.name}, preset {preset}, {len(plan.slides)} slides", soft_wrap=True)
+    terminal.print(
+        f"  {plan.method.name}, preset {preset}, {len(plan.slides)} slide{'s' * (len(plan.slides) != 1)}",
+        soft_wrap=True,
+    )
     done = refined(plan, terminal, store=store, track=track)
     for one in done.slides.values():
         changed = f"{one.figures['changed']:.1%} of the tissue changed"

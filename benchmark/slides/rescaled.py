@@ -33,6 +33,11 @@ class RescaledSlide(Slide):
         return cls(slide.id, slide.path, slide.patient, mpp, mpp / slide.mpp)
 
     @property
+    def original(self) -> Slide:
+        """The slide in the pixels of its file."""
+        return Slide(self.id, self.path, self.patient, None if self.mpp is None else self.mpp / self.times)
+
+    @property
     def size(self) -> tuple[int, int]:
         """(width, height) in the larger pixels; a part of one at the right or lower edge is left out."""
         width, height = size_of(self.path, self.id)
