@@ -6,7 +6,9 @@ Exit codes: 0 success, 1 unexpected error, 2 an error that the user can fix, 130
 from __future__ import annotations
 
 import errno
+import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +28,7 @@ from benchmark.commands import (
     leaderboard,
     new,
     predict,
+    publish,
     refine,
     report,
     run,
@@ -107,6 +110,7 @@ app.add_typer(new.app, name="new")
 app.command(epilog=advise.EXAMPLES)(advise.advise)
 app.command(epilog=leaderboard.EXAMPLES)(leaderboard.leaderboard)
 app.command(epilog=report.EXAMPLES)(report.report)
+app.command(epilog=publish.EXAMPLES)(publish.publish)
 app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=show.EXAMPLES)(show.show)
 app.command(epilog=audit.EXAMPLES)(audit.audit)
@@ -121,14 +125,20 @@ app.command(short_help="Check this machine; each fault comes with its fix.")(ser
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `bench`; always ends in `SystemExit`."""
     session = Session()
+    # A damaged image is told of by its name, in our words.
+    warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         app(args=arguments, prog_name="bench", obj=session)
     except BenchError as error:
         _explain(f"error: {error}", session)
         raise SystemExit(2) from None
+    except SystemExit as end:
+        if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):  # typer turns it into an exit
+            _interrupted(session)
+        raise
     except KeyboardInterrupt:
-        _explain("interrupted:\n  → run the same command to go on where it stopped", session)
-        raise SystemExit(130) from None
+        _interrupted(session)
     except OSError as error:
         told = _surroundings(error)
         if told is None:
@@ -137,6 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(2) from None
     except Exception as error:
         _unexpected(error, session)
+
+
+def _interrupted(session: Session) -> NoReturn:
+    _explain("interrupted: what was finished is kept\n  → run the same command to go on", session)
+    raise SystemExit(130) from None
 
 
 def _surroundings(error: OSError) -> BenchError | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark import run_target
+from benchmark.budgets.budget import RunBudget
 from benchmark.dataset import Dataset
 from benchmark.describe import legal_range
 from benchmark.errors import ConfigError
@@ -19,7 +21,7 @@ from benchmark.plain_yaml import read_yaml, short
 from benchmark.seeds import MOST_SEED
 from benchmark.setting_faults import OWNERS, explain, refuse_features
 
-SYNTHETIC = "synthetic"
+SYNTHETIC = run_target.SYNTHETIC
 SYNTHETIC_SLIDES, FEWEST_SYNTHETIC = 24, 4
 """Slides of a miniature, unless told; the fewest that fill three splits."""
 DEFAULT_PRESET, PUBLISHED_PRESET = "quick", "paper"
@@ -54,10 +56,20 @@ class RunRequest:
     refit: bool = False
     slide: str | None = None
     slides: int | None = None
+    calibrate: bool = False
+    budget: str | None = None
+    """Of labels, several with commas, see `benchmark.budgets`."""
+    cost_model: Path | None = None
+    """What labels cost, for budgets in minutes."""
     gpus: tuple[int, ...] = ()
     """CUDA devices of this machine, one for each of the `jobs` runs in parallel."""
     detach: bool = False
     """Leave the runs on a cluster and return."""
+    test: str | None = None
+    """Another data set, on which every run is tested besides."""
+    test_data: str | None = None
+    class_map: str | None = None
+    as_is: bool = False
 
 
 class RunFile(BaseModel):
@@ -72,11 +84,16 @@ class RunFile(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     slide: str | None = None
     slides: int | None = Field(None, ge=1)
+    budget: str | None = None
+    label_minutes: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
+    """Counter of the ledger → minutes of an expert, for a budget in minutes."""
     seed: int | None = Field(None, ge=0, le=MOST_SEED)
     refit: bool = False
+    calibrate: bool = False
     device: str | None = None
     data: str | None = None
     synthetic_slides: int | None = Field(None, ge=FEWEST_SYNTHETIC)
+    test: run_target.RunTarget | None = None
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -104,6 +121,13 @@ class RunSpec:
     """The only slide there is, see `benchmark.one_slide`."""
     slides: int | None = None
     """So many slides of each split at most, see `benchmark.few_slides`."""
+    calibrate: bool = False
+    """Scale the scores by temperatures that are fitted on validation slides, see `metrics.temperature`."""
+    budget: RunBudget | None = None
+    label_minutes: tuple[tuple[str, float], ...] = ()
+    """Counter of the ledger and minutes of an expert, for a budget in minutes."""
+    target: run_target.Target | None = None
+    """Tested on the test part of another data set, see `benchmark.two_sets`."""
 
     @property
     def title(self) -> str:
@@ -120,6 +144,11 @@ class RunSpec:
         """The dataset with its settings: `glas target=malignant`."""
         return " ".join(filter(None, (self.dataset, self.settings)))
 
+    @property
+    def places(self) -> tuple[str | None, ...]:
+        """Where its data are: a folder, `synthetic`, or None for the usual folders."""
+        return (self.data,) if self.target is None else (self.data, self.target.data)
+
     def as_file(self, provenance: Mapping[str, Any]) -> str:
         """The YAML text that repeats this run with `bench run --config`."""
         body = {
@@ -130,11 +159,15 @@ class RunSpec:
             "options": self.options.model_dump(mode="json"),
             **({"slide": self.slide} if self.slide else {}),
             **({"slides": self.slides} if self.slides else {}),
+            **({"budget": self.budget.text} if self.budget else {}),
+            **({"label_minutes": dict(self.label_minutes)} if self.label_minutes else {}),
             "seed": self.seed,
             **({"refit": True} if self.refit else {}),
+            **({"calibrate": True} if self.calibrate else {}),
             "device": self.device,
             "data": self.data if self.data in (None, SYNTHETIC) else str(Path(self.data).expanduser().absolute()),
-            **({"synthetic_slides": self.synthetic_slides} if self.data == SYNTHETIC else {}),
+            **({"synthetic_slides": self.synthetic_slides} if SYNTHETIC in self.places else {}),
+            **({"test": self.target.as_file()} if self.target else {}),
             "provenance": dict(provenance),
         }
         return yaml.safe_dump(body, sort_keys=False, width=120)

@@ -228,6 +228,14 @@ class Dataset(ABC):
         """Slides that the options leave out (id → why); they are neither among `slides` nor missing."""
         return {}
 
+    def subgroups(self, slide: Slide) -> Mapping[str, str]:
+        """Column → group of a slide: what is known of it besides its labels (grade, centre, scanner …).
+
+        Test figures are also reported per group. A column that is not known of this slide is left out, or empty. It
+        decides no number, so that it counts in no digest of code; methods are never told.
+        """
+        return {}
+
     def unit_top(self, slide: Slide) -> int:
         """K of the top-K mean that makes unit scores of a score map (K = 16 as in hybrid supervision)."""
         return 16

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import fsum
 
 from benchmark.expert import Answer
 
@@ -44,6 +45,11 @@ TRANSDUCTIVE = frozenset({Supervision.COARSE, Supervision.REVIEW})
 """The kinds that may be asked for on test slides."""
 
 
+def counter_of(kind: str, item: str) -> str:
+    """What an item of a kind is counted as, see `COUNTERS` and `TILES`."""
+    return COUNTERS[Supervision.PATCH if item.startswith(TILES) else Supervision(kind)]
+
+
 Entry = tuple[str, str, str]
 """(kind, slide id, item): the key under which a label is counted once."""
 
@@ -54,6 +60,29 @@ class Budget:
 
     total: int | None = None
     per_slide: int | None = None
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What the budget of a run leaves to `Labels`. `text`: the budget, as typed.
+
+    `withheld`: slides whose labels it does not pay; `paid`: what it pays instead, in words. `reviews`: answers of the
+    expert in all; `reviews_of`: about a slide. `minutes`: of an expert in all, with the `prices` of the counters.
+    """
+
+    text: str
+    withheld: frozenset[str] = frozenset()
+    paid: str = ""
+    reviews: int | None = None
+    reviews_of: Mapping[str, int] = field(default_factory=dict)
+    minutes: float | None = None
+    prices: Mapping[str, float] = field(default_factory=dict)
+
+    def left(self, totals: Mapping[str, int]) -> float:
+        """Minutes that are left when so many labels of each counter were handed out; infinite without a limit."""
+        if self.minutes is None:
+            return float("inf")
+        return self.minutes - fsum(count * self.prices[name] for name, count in totals.items() if count)
 
 
 @dataclass
@@ -100,8 +129,7 @@ class Ledger:
         """Every counter of `COUNTERS`, zero where nothing of the kind was used."""
         totals = dict.fromkeys(COUNTERS.values(), 0)
         for (kind, _, item), amount in self.entries.items():
-            counted = Supervision.PATCH if item.startswith(TILES) else Supervision(kind)
-            totals[COUNTERS[counted]] += amount
+            totals[counter_of(kind, item)] += amount
         return totals
 
     @property

@@ -19,7 +19,8 @@ from benchmark.identity import facts_of
 from benchmark.supervision import Budget, Labels, Supervision, View
 
 if TYPE_CHECKING:
-    from benchmark.context import Context
+    from benchmark.budgets.announced import Reviews
+    from benchmark.context import Context, Geometry
     from benchmark.dataset import Dataset
     from benchmark.slides import ScoreMap, Slide
 
@@ -185,6 +186,24 @@ class Method(ABC, Generic[P]):
         """How many labels of a kind the parameters allow at most (PIXEL and REVIEW)."""
         return {}
 
+    def label_counts(self, slide: Slide, geometry: Geometry) -> Mapping[str, int]:
+        """Counter of the ledger → how many labels of a training slide the method asks for, with these parameters.
+
+        A budget in minutes is planned by it, and `Labels` refuses more; see `announced_counts` for the default.
+        """
+        from benchmark.budgets.announced import announced_counts
+
+        return announced_counts(self.supervision, self.params, slide, geometry)
+
+    def review_counts(self, classes: int) -> Reviews:
+        """How many reviews the method asks for, with these parameters, on data of so many classes.
+
+        A share of a budget is one of them; see `announced_reviews` for the default.
+        """
+        from benchmark.budgets.announced import announced_reviews
+
+        return announced_reviews(self.params, classes)
+
     def expert(self) -> ExpertSettings:
         """Who answers reviews, with these parameters: by default an expert who never errs."""
         return ExpertSettings()
@@ -199,6 +218,13 @@ class Method(ABC, Generic[P]):
         return (
             f"{kinds} of the slide itself" if self.transductive() and Supervision.REVIEW in self.supervision else kinds
         )
+
+    def no_probability(self) -> Mapping[str, str]:
+        """Why scores of the level `unit` or `cell` are no probabilities, with these parameters; empty where all are.
+
+        Such scores have no figures of calibration. It decides no number, so that it counts in no digest of code.
+        """
+        return {}
 
     def refits(self) -> bool:
         """Whether a final fit, with these parameters, may have the validation slides as training slides.

@@ -5,7 +5,8 @@ Here, and in the verbs, the store (`tracking/`) and what reads it (`reporting/`)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from benchmark.reporting.label_cost import CostModel
@@ -14,13 +15,15 @@ from benchmark.reporting.leaderboard.build_leaderboard import build_leaderboard,
 from benchmark.reporting.leaderboard.leaderboard_frame import as_frame
 from benchmark.reporting.leaderboard.standings_model import Leaderboard
 from benchmark.reporting.references import Reference
-from benchmark.stored import StoredRun, with_numbers
+from benchmark.stored import Artifacts, StoredRun, with_numbers
 from benchmark.tracking.artifacts import StoreArtifacts
 from benchmark.tracking.offline_store import open_store
 from benchmark.tracking.store import Tracker
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from benchmark.publishing.published_board import PublishedBoard
 
 Names = str | Iterable[str]
 
@@ -106,6 +109,7 @@ def leaderboard(
     | labels, minutes | str, float64 | what was annotated, and an estimate of an expert's minutes |
     | seconds, cpu_seconds, peak_mib | float64 | mean over seeds |
     | runs | str | ids of the runs, with blanks between |
+    | published_in | str | the published board that the row was read from; empty for one of the store |
 
     `frame.pivot_table("mean", ["method", "variant", "preset"], "metric")` puts the metrics side by side.
 
@@ -127,30 +131,50 @@ def leaderboard(
 
 
 def read_leaderboard(
-    tracker: Tracker,
+    tracker: Tracker | None,
     filters: Filters,
     *,
     cost: CostModel | None = None,
     published: Sequence[Reference] | None = None,
     tests: bool = True,
     options: Sequence[str] = (),
+    folders: Sequence[PublishedBoard] = (),
+    goal: float | None = None,
 ) -> Leaderboard:
-    """The leaderboard of a store, see `build_leaderboard`.
+    """The leaderboard of a store and of published boards, see `build_leaderboard`.
 
-    `tests`: make the paired tests. `options`: those of commands that repeat a run.
+    `tests`: make the paired tests. `options`: those of commands that repeat a run. `folders`: published boards; a run
+    that the store, or an earlier one of them, has is not counted twice. Without a `tracker` they stand alone.
+    `goal`: of curves over budgets.
     """
-    runs = tracker.stored(metrics=needed_metrics(filters, published))
-    with StoreArtifacts(tracker) as artifacts:
+    wanted = needed_metrics(filters, published)
+    sources = [*([] if tracker is None else [tracker.stored(metrics=wanted)]), *(f.stored(wanted) for f in folders)]
+    first = {run.id: run for runs in reversed(sources) for run in runs}
+    with board_artifacts(tracker, folders) as artifacts:
         return build_leaderboard(
-            runs,
+            sorted(first.values(), key=lambda run: (-run.ended, -run.started, run.id)),
             filters,
-            store=tracker.shown,
+            store=", ".join([*([] if tracker is None else [tracker.shown]), *(str(f.folder) for f in folders)]),
             artifacts=artifacts,
             cost=cost,
             published=published,
             options=options,
             tests=tests,
+            goal=goal,
         )
+
+
+@contextmanager
+def board_artifacts(tracker: Tracker | None, folders: Sequence[PublishedBoard]) -> Iterator[Artifacts]:
+    """The artifacts of a store's runs and of published boards, of either alone where the other is lacking."""
+    with ExitStack() as stack:
+        own = None if tracker is None else stack.enter_context(StoreArtifacts(tracker))
+        if own is not None and not folders:
+            yield own
+            return
+        from benchmark.publishing.published_board import BoardArtifacts
+
+        yield stack.enter_context(BoardArtifacts(folders, own))
 
 
 _NO_RUN = StoredRun("", "", "", {}, {}, {}, "")

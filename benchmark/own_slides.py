@@ -102,6 +102,7 @@ def refined(plan: RefinePlan, console: PlainConsole, *, store: str | None, track
     live = _started(plan, store)
     with kept_open(live):
         done = refine_slides(plan, RunReporter(console, live))
+        done.run = live.id
         _deliver(live, done, time.perf_counter() - began)
     return done
 
@@ -128,11 +129,17 @@ def _started(plan: RefinePlan, store: str | None) -> LiveRun:
     return open_store(store, cache=cache / "tracking").start(
         experiment=EXPERIMENT,
         description="Slides that belong to no data set: annotations refined by `bench refine`. No truth, no metrics.",
-        name=f"{name} {request.preset}",
+        name=f"{name} {request.preset} on {_slides_in_words(plan)}",
         params={**params, "seed": request.seed},
         tags=tags,
         dataset=DatasetInput("own slides", str(request.slides[0]), "", slides),
     )
+
+
+def _slides_in_words(plan: RefinePlan) -> str:
+    """The only slide's name, or how many there are and where the first lies."""
+    first = plan.slides[0]
+    return first.id if len(plan.slides) == 1 else f"{len(plan.slides)} slides of {first.path.parent.name}"
 
 
 def _deliver(live: LiveRun, done: Refinement, seconds: float) -> None:
@@ -180,7 +187,8 @@ def _best(tracker: Tracker, dataset: str) -> str:
     from benchmark.reporting.leaderboard.build_boards import Filters
     from benchmark.reporting.leaderboard.standings_model import TASKS
 
-    boards = read_leaderboard(tracker, Filters(datasets=(dataset,)), tests=False).boards
+    found = read_leaderboard(tracker, Filters(datasets=(dataset,)), tests=False).boards
+    boards = [board for board in found if not board.elsewhere]
     rows = [row for row in (boards[0].rows if boards else ()) if not {*row.supervision.split("+")} <= {*TRANSDUCTIVE}]
     for metric in (names[0] for names in TASKS.values() if names):
         ranked = [row for row in rows if row.mean(metric) is not None]

@@ -21,6 +21,7 @@ HARNESS = frozenset(
             "annotating",
             "applying",
             "audit",
+            "budgets",
             "commands",
             "doctor",
             "reporting",
@@ -37,6 +38,9 @@ HARNESS = frozenset(
 )
 """Modules and rooms that no component's digest covers, though components import them: see `code_digest`."""
 
+SHOWN = frozenset({"subgroups", "no_probability"})
+"""Methods of components that say how results are shown, and decide none: no digest covers them or what they import."""
+
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 Find = Callable[[str], Path | None]
@@ -51,7 +55,7 @@ def code_digest(component: type) -> str:
     `benchmark.methods` and `benchmark.datasets`) or inside the component's own top-level package. Imports are read
     from the syntax: those inside functions count, those under `if TYPE_CHECKING:` do not run and do not count, and an
     import runs the `__init__` of every package on its way. What the syntax does not name (`importlib`, entry points)
-    is not seen. Comments, docstrings and other libraries do not count.
+    is not seen. Comments, docstrings, other libraries and methods of a class named in `SHOWN` do not count.
 
     The boundary is `HARNESS`: contracts, bookkeeping and plumbing (labels, context, stages, errors, files, running,
     tracking, reporting …). Every component imports them and they change all the time; were they covered, each edit of
@@ -172,7 +176,8 @@ class _Reader:
                 self.read(value, runs=runs)
             elif isinstance(value, list):
                 skipped = 1 if name == "body" and _documented(node) else 0
-                self._read_list(name, value[skipped:], runs and not (typed and name == "body"))
+                items = _deciding(value) if isinstance(node, ast.ClassDef) and name == "body" else value
+                self._read_list(name, items[skipped:], runs and not (typed and name == "body"))
             elif value is not None:
                 self.words += (name, repr(value))
 
@@ -186,6 +191,11 @@ class _Reader:
             else:
                 self.words.append(repr(item))
         self.words.append("]")
+
+
+def _deciding(body: list[Any]) -> list[Any]:
+    """The body of a class without the methods that decide no number."""
+    return [item for item in body if not (isinstance(item, ast.FunctionDef) and item.name in SHOWN)]
 
 
 def _documented(node: ast.AST) -> bool:

@@ -18,6 +18,8 @@ from benchmark.file_names import id_of
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from benchmark.metrics.subgroups import Column
+
 T = TypeVar("T")
 
 TABLE_SUFFIX = ".table.json"
@@ -29,6 +31,12 @@ PER_SLIDE, UNITS, SCORES, MASKS = f"per_slide{TABLE_SUFFIX}", "units.csv", "scor
 NUMBERS = "metrics.json"
 """The artifact with every number of a run, of which the store itself shows a few; a run that has it names it in the
 tag `bench.numbers`. Runs stored before there was the tag have all numbers in the store."""
+
+CALIBRATION = "calibration.json"
+"""The artifact with the figures of calibration, and the points of their diagrams."""
+
+GROUPS = "groups.json"
+"""The artifact with the figures of subgroups: column → its groups, or why it has none."""
 
 NO_NUMBERS = "bench.numbers_missing"
 """Tag of a record, in no store: why only the store's own numbers are there."""
@@ -143,6 +151,14 @@ def unit_table(artifacts: Artifacts, run: StoredRun) -> DataFrame:
     return _read(artifacts, run, UNITS, _units)
 
 
+def group_columns(artifacts: Artifacts, run: StoredRun) -> dict[str, Column]:
+    """Column → its groups with their figures.
+
+    Raises `MissingError` when the run has no such file, or it cannot be read.
+    """
+    return _read(artifacts, run, GROUPS, _groups)
+
+
 def effort_curves(artifacts: Artifacts, run: StoredRun) -> dict[str, list[tuple[int, float]]]:
     """`PART/METRIC` → (reviews, value) by ascending reviews.
 
@@ -178,6 +194,13 @@ def _units(path: Path) -> DataFrame:
     scores = [float(score or "nan") for score in text["score"]]
     names = {column: text[column].map(unescaped) for column in ("slide", "patient")}
     return text.assign(**names, unit=text["unit"].astype(int), label=text["label"].astype("int8"), score=scores)
+
+
+def _groups(path: Path) -> dict[str, Column]:
+    from benchmark.metrics.subgroups import Column
+
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return {name: Column.read(name, own) for name, own in content.items()}
 
 
 def _effort(path: Path) -> dict[str, list[tuple[int, float]]]:

@@ -10,14 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BudgetError, SupervisionError
-from benchmark.expert import Expert, Question, SimulatedExpert, Wanted
-from benchmark.ledger import COUNTERS, TILES, TRANSDUCTIVE, Budget, Ledger, Supervision
+from benchmark.expert import Answer, Expert, Question, SimulatedExpert, Wanted
+from benchmark.ledger import COUNTERS, TILES, TRANSDUCTIVE, Budget, Ledger, Spending, Supervision, counter_of
 
 if TYPE_CHECKING:
     from benchmark.annotations import Annotation
     from benchmark.slides import Grid, Slide
 
-__all__ = ["COUNTERS", "PRESENCE", "TRANSDUCTIVE", "Budget", "LabelSource", "Labels", "Ledger", "Supervision", "View"]
+__all__ = [
+    "COUNTERS",
+    "PRESENCE",
+    "TRANSDUCTIVE",
+    "Budget",
+    "LabelSource",
+    "Labels",
+    "Ledger",
+    "Spending",
+    "Supervision",
+    "View",
+]
+
+ROUNDING = 1e-9
+"""Minutes by which sums of prices may miss a budget."""
 
 PRESENCE = 0.05
 """Share of a patch above which an expert draws it: the rule of patch labels (OEEM)."""
@@ -66,8 +80,9 @@ class Labels:
         budgets: Mapping[Supervision, int | Budget] | None = None,
         sealed: bool = False,
         expert: Expert | None = None,
+        spending: Spending | None = None,
     ) -> None:
-        """`expert` answers reviews; by default one who knows the truth and never errs."""
+        """`expert` answers reviews; by default one who knows the truth and never errs. `spending`: the run's budget."""
         self.__source = source
         self.__expert = expert or SimulatedExpert(source)
         self.__known = {slide.id: slide for slide in slides}
@@ -76,12 +91,13 @@ class Labels:
         self.__owner = owner
         self.__budgets = dict(budgets or {})
         self.__sealed = sealed
+        self.__spending = spending
 
     def image(self, slide: Slide) -> NDArray[np.int8]:
         """Unit labels, rows × cols of the unit grid: 1 positive, 0 negative."""
         self.__check(Supervision.IMAGE, slide)
         labels = self.__source.unit_labels(slide)
-        self.__ledger.record(Supervision.IMAGE, slide.id, "units", int(labels.size))
+        self.__record(Supervision.IMAGE, slide, "units", int(labels.size))
         return labels
 
     def patch(self, slide: Slide, grid: Grid, minimum: float = 0.05) -> NDArray[np.bool_]:
@@ -91,7 +107,7 @@ class Labels:
         """
         self.__check(Supervision.PATCH, slide)
         fractions = self.__source.truth(slide).fractions(grid, len(self.__source.classes))
-        self.__ledger.record(Supervision.PATCH, slide.id, grid.digest, grid.rows * grid.cols)
+        self.__record(Supervision.PATCH, slide, grid.digest, grid.rows * grid.cols)
         present: NDArray[np.bool_] = fractions > minimum
         return present
 
@@ -101,14 +117,14 @@ class Labels:
         Of a patch set, the tiles it touches count as patch labels, here as in `full` and `coarse`.
         """
         self.__check(Supervision.PIXEL, slide)
-        tiles = _tiles(slide, x, y, width, height)
+        tiles = tiles_within(slide, x, y, width, height)
         item = f"{x},{y},{width},{height}" if tiles is None else f"{TILES}:{x},{y},{width},{height}"
         if (str(Supervision.PIXEL), slide.id, item) not in self.__ledger.entries:
             self.__spend(Supervision.PIXEL, slide)
         from benchmark.slides import Grid
 
         window = Grid.pixels((width, height), origin=(x, y))
-        self.__ledger.record(Supervision.PIXEL, slide.id, item, width * height if tiles is None else tiles)
+        self.__record(Supervision.PIXEL, slide, item, width * height if tiles is None else tiles)
         return self.__source.truth(slide).labels(window)
 
     def chosen(
@@ -148,17 +164,17 @@ class Labels:
     def full(self, slide: Slide) -> Annotation:
         """The whole fine annotation of a training slide."""
         self.__check(Supervision.FULL, slide)
-        tiles, (width, height) = _tiles(slide), slide.size
+        tiles, (width, height) = tiles_within(slide), slide.size
         item, amount = ("mask", width * height) if tiles is None else (TILES, tiles)
-        self.__ledger.record(Supervision.FULL, slide.id, item, amount)
+        self.__record(Supervision.FULL, slide, item, amount)
         return self.__source.truth(slide)
 
     def coarse(self, slide: Slide) -> Annotation:
         """The coarse annotation, also of test slides: refiners are transductive."""
         self.__check(Supervision.COARSE, slide)
-        annotation, tiles = self.__source.coarse(slide), _tiles(slide)
+        annotation, tiles = self.__source.coarse(slide), tiles_within(slide)
         item, amount = ("coarse", annotation.count()) if tiles is None else (TILES, tiles)
-        self.__ledger.record(Supervision.COARSE, slide.id, item, amount)
+        self.__record(Supervision.COARSE, slide, item, amount)
         return annotation
 
     def review(self, slide: Slide, grid: Grid, row: int, col: int, *, share: float | None = None) -> int:
@@ -171,8 +187,9 @@ class Labels:
         answer = self.__ledger.answers.get((str(Supervision.REVIEW), slide.id, question.item))
         if answer is None:
             self.__spend(Supervision.REVIEW, slide)
+            self.__afford(Supervision.REVIEW, slide, question.item, 1)
             answer = self.__expert.answer(question, self.__ledger.count(Supervision.REVIEW, slide.id))
-        self.__ledger.record(Supervision.REVIEW, slide.id, question.item, 1, answer)
+        self.__record(Supervision.REVIEW, slide, question.item, 1, answer)
         return answer.label
 
     def examples(
@@ -188,17 +205,23 @@ class Labels:
     ) -> list[tuple[int, int]]:
         """At most `number` cells (row, col) of class `label` that the expert looks up; each counts as one review.
 
-        They are of those of `where` (rows × cols); none where the slide has none. Also of test slides. Raises
-        `BudgetError` when the budget is spent.
+        They are of those of `where` (rows × cols); none where the slide has none. Also of test slides. As many as the
+        budget pays; raises `BudgetError` when it is spent already.
         """
         self.__check(Supervision.REVIEW, slide)
         before = self.__ledger.count(Supervision.REVIEW, slide.id)
-        cells = []
+        cells: list[tuple[int, int]] = []
         for row, col, answer in self.__expert.choose(Wanted(slide, grid, label, number, where, share), before, rng):
             item = Question(slide, grid, row, col).item
-            if (str(Supervision.REVIEW), slide.id, item) not in self.__ledger.entries:
-                self.__spend(Supervision.REVIEW, slide)
-            self.__ledger.record(Supervision.REVIEW, slide.id, item, 1, answer)
+            try:
+                if (str(Supervision.REVIEW), slide.id, item) not in self.__ledger.entries:
+                    self.__spend(Supervision.REVIEW, slide)
+                    self.__afford(Supervision.REVIEW, slide, item, 1)
+            except BudgetError:
+                if not cells:
+                    raise
+                break
+            self.__record(Supervision.REVIEW, slide, item, 1, answer)
             cells.append((row, col))
         return cells
 
@@ -207,6 +230,9 @@ class Labels:
             declared = ", ".join(sorted(self.__declared)) or "none"
             msg = f"{self.__owner} asked for {kind} labels of slide {slide.id!r} but declares: {declared}"
             raise SupervisionError(msg, fix=f"add Supervision.{kind.name} to the method's `supervision`")
+        if self.__spending is not None and slide.id in self.__spending.withheld:
+            what = f"{self.__owner} asked for {kind} labels of slide {slide.id!r}, which its budget of "
+            raise SupervisionError(f"{what}{self.__spending.text} does not pay: {self.__spending.paid}; none is left")
         if slide.id not in self.__known:
             raise SupervisionError(f"{self.__owner} asked for labels of slide {slide.id!r}, which is not in this view")
         if self.__sealed and kind not in TRANSDUCTIVE:
@@ -216,14 +242,36 @@ class Labels:
     def __spend(self, kind: Supervision, slide: Slide) -> None:
         limit = self.__budgets.get(kind, Budget())
         limit = Budget(limit) if isinstance(limit, int) else limit
-        if limit.total is not None and self.__ledger.count(kind) >= limit.total:
-            raise BudgetError(f"{self.__owner} asked for more than its {limit.total} {kind} labels")
-        if limit.per_slide is not None and self.__ledger.count(kind, slide.id) >= limit.per_slide:
-            what = f"{self.__owner} asked for more than its {limit.per_slide} {kind} labels of slide {slide.id!r}"
-            raise BudgetError(what)
+        self.__refuse_more(kind, limit.total, "")
+        self.__refuse_more(kind, limit.per_slide, "", slide)
+        if self.__spending is not None and kind is Supervision.REVIEW:
+            of = f", which its budget of {self.__spending.text} pays; none is left"
+            self.__refuse_more(kind, self.__spending.reviews, of)
+            self.__refuse_more(kind, self.__spending.reviews_of.get(slide.id), of, slide)
+
+    def __refuse_more(self, kind: Supervision, most: int | None, why: str, slide: Slide | None = None) -> None:
+        if most is not None and self.__ledger.count(kind, None if slide is None else slide.id) >= most:
+            of = "" if slide is None else f" of slide {slide.id!r}"
+            raise BudgetError(f"{self.__owner} asked for more than its {most} {kind} labels{of}{why}")
+
+    def __afford(self, kind: Supervision, slide: Slide, item: str, amount: int) -> None:
+        """Raise `BudgetError` for a label that costs more minutes than are left."""
+        spending = self.__spending
+        if spending is None or spending.minutes is None or (str(kind), slide.id, item) in self.__ledger.entries:
+            return
+        left, price = spending.left(self.__ledger.totals()), spending.prices[counter_of(kind, item)] * amount
+        if price > left + ROUNDING:
+            what = f"{self.__owner} asked for {kind} labels of slide {slide.id!r} that take {price:.4g} min"
+            raise BudgetError(f"{what}; {max(left, 0):.4g} min of its budget of {spending.text} are left")
+
+    def __record(self, kind: Supervision, slide: Slide, item: str, amount: int, answer: Answer | None = None) -> None:
+        self.__afford(kind, slide, item, amount)
+        self.__ledger.record(kind, slide.id, item, amount, answer)
 
 
-def _tiles(slide: Slide, x: int = 0, y: int = 0, width: int | None = None, height: int | None = None) -> int | None:
+def tiles_within(
+    slide: Slide, x: int = 0, y: int = 0, width: int | None = None, height: int | None = None
+) -> int | None:
     """How many tiles a region of a patch set touches, by default all of it; None for a slide that is no patch set."""
     from benchmark.slides import PatchSet
 

@@ -26,5 +26,8 @@ class Latest(Generic[Value]):
         self._values.move_to_end(key)
         return self._values[key]
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._values
+
     def __len__(self) -> int:
         return len(self._values)

@@ -16,7 +16,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.envi
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-MINIATURE_SLIDES, MINIATURE_SEED = 9, 7
 
 Distribution = Callable[..., Path]
 
@@ -57,16 +56,14 @@ def shared_data() -> Path:
 class Miniatures(Mapping[str, Path]):
     """Dataset name → the folder of a miniature that is written when it is first asked for. Only to be read."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self._factory = factory
 
     def __getitem__(self, name: str) -> Path:
         from benchmark.registry import datasets
+        from benchmark.testing.datasets import shared_root
 
-        root = self._folder / name
-        if not root.is_dir():
-            datasets().load(name).synthesize(root, slides=MINIATURE_SLIDES, seed=MINIATURE_SEED)
-        return root
+        return shared_root(datasets().load(name), self._factory)
 
     def __iter__(self) -> Iterator[str]:
         from benchmark.registry import datasets
@@ -80,7 +77,7 @@ class Miniatures(Mapping[str, Path]):
 @pytest.fixture(scope="session")
 def miniatures(tmp_path_factory: pytest.TempPathFactory) -> Miniatures:
     """A miniature of every dataset, shared by the tests that only read."""
-    return Miniatures(tmp_path_factory.mktemp("miniatures"))
+    return Miniatures(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,14 @@ def page(request_, tmp_path, cache):
         yield page
 
 
+@pytest.fixture(scope="module")
+def untouched(miniatures, cache, tmp_path_factory):
+    """A page that refuses everything it is sent, for all tests that send what is refused."""
+    request = request_of(miniatures["camelyon16"], SLIDE, *SMALL)
+    with page_of(request, tmp_path_factory.mktemp("session"), cache) as page:
+        yield page
+
+
 def told(request, cache):
     """What an ordinary run of a request says of the slide, and its ledger."""
     (spec,) = plan(request)
@@ -72,8 +80,8 @@ def reporter():
         (f"/{TOKEN}/api/state", {"sec-fetch-site": "cross-site"}, "other sites"),
     ],
 )
-def test_strangers_are_refused(page, path, headers, why):
-    answer = page.client.get(path, headers=headers)
+def test_strangers_are_refused(untouched, path, headers, why):
+    answer = untouched.client.get(path, headers=headers)
     assert answer.status_code == 403 and why in answer.text
     assert TOKEN not in answer.text.replace(f"{TOKEN}x", "")
 
@@ -140,7 +148,8 @@ def test_an_answer_sent_twice_counts_once_and_one_out_of_order_not_at_all(page):
         ({"number": True}, "number"),
     ],
 )
-def test_what_cannot_be_read_is_refused(page, change, why):
+def test_what_cannot_be_read_is_refused(untouched, change, why):
+    page = untouched
     body = {"tab": "one", "number": 1, "kind": "answer", "seconds": 1, "marks": [{"item": 0, "label": 1, "was": None}]}
     answer = page.post("act", {**body, **change})
     assert answer.status_code == 400 and why in answer.json()["error"]

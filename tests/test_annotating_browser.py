@@ -1,6 +1,5 @@
-"""The page in a real browser: keys, undo, reload, two tabs, other layouts, and how fast the next patch is there."""
+"""The page in a real browser: keys, undo, reload, two tabs, other layouts, and that the next patch is there already."""
 
-import statistics
 import threading
 from pathlib import Path
 
@@ -159,11 +158,18 @@ def test_batches_are_accepted_and_the_next_is_shown(served, tab):
         float(one.get_attribute("style").split(":")[1].strip(" %;")) for one in tab.query_selector_all(".doubt i")
     ]
     assert doubts == sorted(doubts, reverse=True)
+    late = []
+    tab.route("**/classes.png*", lambda route: late.append(route))
     tab.keyboard.press("Shift+Enter")
     settled(served, tab)
     assert served.session.view.rounds == 2 and len(served.session.record.answers) == 8
     tab.keyboard.press("m")
-    tab.wait_for_function("() => document.getElementById('layer').src.includes('uncertainty.png')")
+    shown = "() => document.getElementById('layer').src.includes('uncertainty.png')"
+    tab.wait_for_function(shown)
+    for route in late:  # a request that the page has given up since gets no response: nothing waits for one
+        route.fulfill(response=route.fetch())
+    tab.wait_for_timeout(300)
+    assert late and tab.evaluate(shown), "a picture that comes late does not replace the one asked for since"
     assert not tab.mistakes
 
 
@@ -199,26 +205,20 @@ def test_the_slide_answers_clicks_and_patches_show_their_surroundings(served, ta
     assert not tab.mistakes
 
 
-def test_from_key_to_next_patch_in_a_tenth_of_a_second(served, tab):
-    """From the key to the frame in which the next patch is decoded and shown."""
+def test_the_next_patch_is_there_before_its_key(served, tab):
+    """Its picture was fetched ahead: a key shows it without asking for it (how fast: `annotating_latency.py`)."""
     tab.wait_for_function("() => [...document.querySelectorAll('#grid img')].every(image => image.complete)")
-    tab.wait_for_timeout(500)
-    waited = tab.evaluate(
-        """async () => {
-          const times = [];
-          for (let n = 0; n < 9; n++) {
-            const began = performance.now(), picture = document.getElementById('context'), before = picture.src;
-            dispatchEvent(new KeyboardEvent('keydown', {key: 'n'}));
-            if (picture.src === before) throw new Error('the focus stayed');
-            await picture.decode();
-            await new Promise(requestAnimationFrame);
-            times.push(performance.now() - began);
-          }
-          return times;
-        }"""
-    )
-    print("ms from key to next patch:", [round(one) for one in waited])
-    assert statistics.median(waited) < 100
+    tab.wait_for_function("""() => { const known = performance.getEntriesByType('resource').map(one => one.name);
+      return [...document.querySelectorAll('#grid button')].every(
+        one => known.some(name => name.endsWith(`/context/${one.dataset.item}.jpg`))); }""")
+    shown, asked = [], []
+    tab.on("request", lambda request: asked.append(request.url) if "/context/" in request.url else None)
+    for _ in range(9):
+        tab.evaluate("dispatchEvent(new KeyboardEvent('keydown', {key: 'n'}))")
+        shown.append(tab.get_attribute("#context", "src"))
+        assert tab.evaluate("() => document.getElementById('context').decode().then(() => true)")
+    assert len(set(shown)) == 9, "each key shows another patch"
+    assert not asked
 
 
 def test_the_end_closes_the_page(served, tab):

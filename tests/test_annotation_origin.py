@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -145,10 +147,12 @@ def test_label_images_of_the_scan_or_of_the_canvas(
     assert corner(found) == (bounds[:2] if expected == "bounds" else (0, 0))
 
 
-def test_slides_whose_scan_does_not_begin_at_the_corner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slides_whose_scan_does_not_begin_at_the_corner(
+    miniatures: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The option, and what is found without it, reach the data set's truth and its notes."""
     root = tmp_path / "mine"
-    Slides.synthesize(root, slides=9, seed=7)
+    shutil.copytree(miniatures["slides"], root)
     (root / SYNTHETIC_MARK).unlink()
     usual = Slides(root, Slides.Options())
     slide = next(slide for slide in usual.slides(Split.TEST) if usual.cases[slide.id].lesion)

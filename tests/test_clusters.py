@@ -180,7 +180,7 @@ def test_a_job_that_is_killed_costs_only_itself_and_is_told(asked, tmp_path, dis
 def test_jobs_that_are_left_go_on_and_can_be_shown_and_cancelled(asked, tmp_path, capsys):
     engine = engine_at(tmp_path)
     assert matrix.run_all(replace(asked, method="constant", detach=True), engine) == 0
-    assert "1 jobs are left on slurm" in capsys.readouterr().out
+    assert "jobs left on slurm: 1" in capsys.readouterr().out
     (booked,) = JobBook(tmp_path / "cache").jobs()
     until(lambda: [run.status for run in Tracker(asked.store).runs("glas-synthetic")] == ["FINISHED"])
     until(lambda: not engine.states([booked.job]))

@@ -17,6 +17,7 @@ from benchmark.datasets.synthetic.composed.album import Picture, pictures_of
 from benchmark.datasets.synthetic.composed.mosaic import OVERLAP, choose_patients, cover
 from benchmark.datasets.synthetic.composed.outline import draw_truth
 from benchmark.datasets.synthetic.composed.pieces import Pieces, Tile
+from benchmark.datasets.synthetic.composed.scene import _image
 from benchmark.datasets.synthetic.composed.slide_layout import draw_layout
 from benchmark.datasets.synthetic.composed.smooth_fields import UNIT
 from benchmark.datasets.synthetic.painter import Painter
@@ -281,3 +282,11 @@ def test_composed_from_glas(shared_data: Path) -> None:
     assert labels.any() and 0.1 <= slide.lesion_share <= 0.6
     found = pixels_of(slide)
     assert found.shape == (1536, 1536, 3) and found[..., 1].std() > 30
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("step", [1, -1])
+def test_an_image_of_a_turned_or_mirrored_view_has_its_pixels(turns: int, step: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 41, 3), dtype=np.uint8)
+    for part in (np.rot90(pixels[:, ::step], turns)[3:20, 5:29], np.rot90(pixels[:, ::step], turns)[:1, :9]):
+        assert np.array_equal(np.asarray(_image(part)), part)

@@ -130,7 +130,11 @@ def test_links_and_paths_lead_somewhere(page):
         assert (ROOT / path).exists(), f"{page_name(page)} names {path}"
 
 
-RUN_ELSEWHERE = {"docs/plugins.md": "test_scaffold.py", "docs/own-slides.md": "test_own_slides_page.py"}
+RUN_ELSEWHERE = {
+    "docs/plugins.md": "test_scaffold.py",
+    "docs/own-slides.md": "test_own_slides_page.py",
+    "docs/published-boards.md": "test_publishing.py",
+}
 """Pages whose Python is run by a test of its own."""
 
 

@@ -45,6 +45,8 @@ def test_several_datasets_and_files_of_runs_are_left_to_the_plan(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BENCH_DATA", raising=False)
     refuse_early(RunRequest(method="abmil", dataset="glas,bach"))
+    with pytest.raises(ConfigError, match="3x"):
+        refuse_early(RunRequest(method="abmil", dataset="glas,bach", budget="3x"))
     refuse_early(RunRequest(method="all", dataset="all"))
     (tmp_path / "run.yaml").write_text("method: abmil\ndataset: glas\ndata: synthetic\n")
     refuse_early(RunRequest(config=tmp_path / "run.yaml"))

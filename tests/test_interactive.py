@@ -23,6 +23,7 @@ from benchmark.running.appraise import Appraiser, class_metrics
 from benchmark.running.job import open_job
 from benchmark.running.plan import plan
 from benchmark.supervision import Labels, Ledger, View
+from benchmark.testing.datasets import shared_miniature
 
 SMALL = {"sessions": 1, "rounds": 2, "reviews": 2, "queries": 1, "epochs": 1}
 
@@ -30,11 +31,7 @@ SMALL = {"sessions": 1, "rounds": 2, "reviews": 2, "queries": 1, "epochs": 1}
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     def opened(name):
-        kind = datasets().load(name)
-        root = tmp_path_factory.getbasetemp() / f"interactive-{name}"
-        if not root.exists():
-            kind.synthesize(root, slides=9, seed=7)
-        return kind(root, kind.Options())
+        return shared_miniature(datasets().load(name), tmp_path_factory)
 
     return opened
 

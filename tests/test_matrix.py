@@ -210,6 +210,7 @@ def test_datasets_that_are_not_here_are_skipped_for_all_and_fail_by_name(asked, 
     assert matrix.run_all(asked("good", dataset="all", data=None)) == 0
     assert "skipped" in capsys.readouterr().out
     assert states(store, "paip2019") == {"good": "skipped"}
+    assert matrix.run_all(asked("good", dataset="glas,paip2019", data=None, dry_run=True)) == 2
     assert matrix.run_all(asked("good", dataset="glas,paip2019", data=None)) == 2
     assert "failed" in {run.tags["bench.state"] for run in Tracker(store).runs("paip2019")}
 

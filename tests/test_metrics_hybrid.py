@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import PredictionError
-from benchmark.metrics.at_sensitivity import _draws as drawn_of
 from benchmark.metrics.at_sensitivity import resampled_specificity, reselected
+from benchmark.metrics.at_sensitivity import some_patients as drawn_of
 from benchmark.metrics.classification import (
     auc,
     clopper_pearson,

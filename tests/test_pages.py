@@ -15,10 +15,11 @@ from markupsafe import Markup
 
 import benchmark.reporting
 from benchmark.reporting import templating
+from benchmark.reporting.folded import Folded, Sheet
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = Path(benchmark.reporting.__file__).parent / "templates"
-PARTS = {"base", "macros"}
+PARTS = {"base", "folded", "macros"}
 EVIL = """</style></script>"><script>alert(1)</script><img src=https://elsewhere.example/a.png onerror='x'>&{{ 7 }}"""
 PICTURE = "data:image/png;base64,AAAA"
 
@@ -28,6 +29,7 @@ def evil(*_):
 
 
 def summary():
+    part = Folded(EVIL, EVIL, [Sheet((EVIL, EVIL), [(EVIL, EVIL)], EVIL)], {}, [EVIL])
     facts = Facts(
         confusion=[[1, 2], [3, 4]],
         classes=(EVIL, EVIL),
@@ -62,6 +64,7 @@ def summary():
         "numeric": ["dice"],
         "figures": {EVIL: PICTURE},
         "gallery": {EVIL: [(EVIL, EVIL, PICTURE)]},
+        "folded": [(part, {EVIL: PICTURE})],
     }
 
 
@@ -87,8 +90,10 @@ def report():
     strips = [Facts(label=EVIL, shown=[shown], missing="", run=EVIL), Facts(label=EVIL, shown=[], missing=EVIL)]
     board = Facts(of=of, tables=[table], charts=[chart], strips=strips, left_out=1, commands=[(EVIL, EVIL)])
     failure = Facts(label=EVIL, dataset=EVIL, seed=EVIL, state=EVIL, reason=EVIL, command=EVIL)
+    away = Facts(title=EVIL, columns=(EVIL, EVIL, EVIL), groups=(((EVIL, EVIL, EVIL),),), notes=(EVIL,))
     functions = dict.fromkeys(("figure_text", "metric_title", "probability", "signed", "verdict"), evil)
-    return {"title": EVIL, "store": EVIL, "boards": [board], "ranks": [chart], "failures": [failure], **functions}
+    parts = {"boards": [board], "transfers": [away], "transfer_notes": [EVIL], "ranks": [chart], "failures": [failure]}
+    return {"title": EVIL, "store": EVIL, **parts, **functions}
 
 
 def comparison():
@@ -129,6 +134,9 @@ def study():
         "subtitle": EVIL,
         "start": EVIL,
         "metrics": [EVIL],
+        "constraints": [(EVIL, EVIL)],
+        "goals": EVIL,
+        "bounded": lambda trial, bound: EVIL,
         "rows": [Facts(name=EVIL, trial=trial, test={EVIL: (0.5,)}, runs=[EVIL])],
         "note": EVIL,
         "front": [1],

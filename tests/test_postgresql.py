@@ -1,4 +1,4 @@
-"""PostgreSQL as the store of runs and the storage of studies; many processes that start at once on an empty store."""
+"""PostgreSQL as the store of runs and the storage of studies."""
 
 import multiprocessing
 import time
@@ -14,7 +14,6 @@ from benchmark.notebook import read_leaderboard
 from benchmark.reporting.leaderboard.build_boards import Filters
 from benchmark.running import matrix
 from benchmark.tracking.address import driver_missing
-from benchmark.tracking.mlflow_run import DatasetInput
 from benchmark.tracking.store import Tracker
 from benchmark.tuning.study_storage import open_storage
 
@@ -55,6 +54,8 @@ def test_a_wrong_password_is_told_at_once_for_runs_and_studies(server):
 def test_a_database_that_does_not_answer_or_has_no_driver_is_told(server):
     with pytest.raises(TrackingError, match="cannot be reached"):
         Tracker("postgresql://bench:x@127.0.0.1:1/none").connect()
+    with pytest.raises(StudyError, match="postgresql://127.0.0.1:1/none cannot be used"):
+        open_storage("postgresql://bench:x@127.0.0.1:1/none")
     address = server.address("empty").replace("postgresql://", "postgresql+pg8000://")
     with pytest.raises(TrackingError, match="needs the Python package pg8000") as refused:
         Tracker(address).connect()
@@ -85,45 +86,3 @@ def test_the_lock_of_a_database_is_everyones_and_its_own(server):
 def hold(address, name):
     with DatabaseLock(address, name):
         pass
-
-
-def contend(address, barrier, results):
-    """What a run does at its start: connect, open, look for rivals; the first goes on, the others withdraw."""
-    barrier.wait(300)
-    try:
-        tracker = Tracker(address)
-        tracker.connect()
-        live = tracker.start(
-            experiment="glas",
-            description="a data set",
-            name="run",
-            params={"value": 1},
-            tags={"bench.identity": "e" * 32},
-            dataset=DatasetInput("glas", "/data", "digest", {"slides": 3}),
-        )
-        if tracker.rivals("glas", "e" * 32, live.id) or tracker.finished("glas", "e" * 32) is not None:
-            live.abandon()
-            tracker.withdraw(live.id)
-            results.put("withdrew")
-            return
-        live.finish()
-        results.put("did it")
-    except BaseException as error:
-        results.put(f"{type(error).__name__}: {error}")
-        raise
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_fifty_processes_that_start_at_once_on_an_empty_store(kind, server, tmp_path):
-    address = f"sqlite:///{tmp_path / 'new.db'}" if kind == "sqlite" else server.address("fifty")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmark.running.executors.preload", "test_postgresql"])
-    results, barrier = context.Queue(), context.Barrier(50)
-    begun = [context.Process(target=contend, args=(address, barrier, results)) for _ in range(50)]
-    for process in begun:
-        process.start()
-    said = sorted(results.get(timeout=400) for _ in begun)
-    for process in begun:
-        process.join(60)
-    assert said == ["did it", *["withdrew"] * 49]
-    assert [run.status for run in Tracker(address).runs("glas")] == ["FINISHED"]

@@ -14,7 +14,7 @@ import pytest
 from benchmark import provenance
 from benchmark.identity import digest_of, facts_of
 from benchmark.method import Params, param
-from benchmark.provenance import HARNESS, code_digest, code_version, modules_digest
+from benchmark.provenance import HARNESS, SHOWN, code_digest, code_version, modules_digest
 from benchmark.resources import Meter
 from benchmark.seeds import generator, seed_of
 
@@ -40,6 +40,18 @@ def test_code_counts_but_comments_do_not(digest_of_source):
     assert digest_of_source(SOURCE.replace("return 1", "return 1  # one")) == before
     assert digest_of_source(SOURCE.replace('"""Doc."""', '"""Other words."""')) == before
     assert digest_of_source(SOURCE.replace("return 1", "return 2")) != before
+
+
+def test_what_only_says_how_results_are_shown_does_not_count(digest_of_source):
+    before = digest_of_source(SOURCE)
+    for name in SHOWN:
+        shown = (
+            SOURCE
+            + f"\n    def {name}(self):\n        from benchmark.seeds import seed_of\n        return seed_of('x')\n"
+        )
+        assert digest_of_source(shown) == before
+        assert digest_of_source(shown.replace(f"def {name}", "def decides")) != before
+        assert digest_of_source(SOURCE + f"\n\ndef {name}():\n    return 1\n") != before
 
 
 def tree(root):

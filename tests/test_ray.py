@@ -80,6 +80,23 @@ def test_a_lost_node_costs_nothing_its_runs_start_elsewhere(on_ray, cluster, tmp
     cluster.add_node(num_cpus=1)
 
 
+def test_a_board_that_is_started_again_costs_no_run(on_ray, tmp_path):
+    import ray
+
+    said = []
+    with on_ray.executor(1, ROOMY, lambda _, line: said.append(line), no_curve) as executor:
+        executor.start(0, make_task("go_well", tmp_path, seconds=4))
+        over, killed = [], False
+        deadline = time.monotonic() + 300
+        while executor.busy:
+            assert time.monotonic() < deadline, said
+            over += executor.ended()
+            if said and not killed:
+                killed = True
+                ray.kill(executor._board, no_restart=False)
+    assert killed and [ended.outcome.state for ended in over] == ["ok"], over
+
+
 def raylet_of(node):
     ((raylet,),) = [found for kind, found in node.all_processes.items() if kind == "raylet"]
     return raylet.process.pid

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from own_slide_files import CELL, SIZE, box, rough, write_outline, write_slide
 from PIL import Image
+from typer.testing import CliRunner
 
 import benchmark
 from benchmark.annotations import read_annotation
@@ -24,6 +25,7 @@ from benchmark.applying.refine_plan import made_ready
 from benchmark.applying.refined_slide import summed_up
 from benchmark.applying.refiners import refiner
 from benchmark.applying.score_tiff import write_score_tiff
+from benchmark.cli import app
 from benchmark.errors import AnnotationError, BenchError, ConfigError, DataError
 from benchmark.method import Prediction
 from benchmark.slides import Grid, ScoreMap, Slide, write_pyramid
@@ -86,6 +88,13 @@ def test_the_command_writes_everything_and_keeps_a_run(slide: Path, outline: Pat
     assert run.status == "FINISHED" and run.tag("method") == "lcmil" and run.tag("state") == "ok"
     assert run.metrics["refine/changed"] == pytest.approx(row["changed"])
     assert tracker.download(run, "refined.html", tmp_path / "copy")
+    assert run.name == "lcmil smoke on slide" and f"run {run.id[:8]}" in done.stdout
+    shown = CliRunner().invoke(app, ["show", run.id[:8], "slide", "--store", store, "--out", "shown.png"])
+    assert shown.exit_code == 0, shown.output
+    with Image.open("shown.png") as picture, Image.open("out/slide.overlay.jpg") as drawn:
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(drawn))
+    wrong = CliRunner().invoke(app, ["show", run.id[:8], "slid", "--store", store])
+    assert isinstance(wrong.exception, ConfigError) and f"bench show {run.id[:8]} slide" in str(wrong.exception)
 
 
 def test_the_score_map_lies_over_its_slide(tmp_path: Path) -> None:

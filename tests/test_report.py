@@ -164,7 +164,7 @@ def test_the_verb_writes_the_file_and_refuses_a_missing_folder(ran, tmp_path):
     app = Typer()
     app.command()(report)
     done = CliRunner().invoke(app, ["--store", ran, "--out", "here.html", "--method", "coarse"])
-    assert done.exit_code == 0 and "1 boards, 1 rows" in done.output and (tmp_path / "here.html").is_file()
+    assert done.exit_code == 0 and "boards: 1, rows: 1" in done.output and (tmp_path / "here.html").is_file()
     refused = CliRunner().invoke(app, ["--store", ran, "--out", "no/where.html"])
     assert isinstance(refused.exception, ConfigError) and "mkdir -p" in refused.exception.fix
     none = CliRunner().invoke(app, ["--store", ran, "--method", "nothing"])

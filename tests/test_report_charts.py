@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pandas import DataFrame
 
 from benchmark.reporting import style
+from benchmark.reporting.durations import duration
 from benchmark.reporting.report.charts import gain_chart, roc_chart
-from benchmark.reporting.report.cost_chart import CostPoint, cost_chart, duration, front
+from benchmark.reporting.report.cost_chart import CostPoint, cost_chart, front
 from benchmark.reporting.report.gallery import chosen
 from benchmark.reporting.report.looks import look
 from benchmark.reporting.report.svg import drawing, inline

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.reporting import curves, overlays, style
+from benchmark.reporting.overlay_page import LEGEND_LINE
 from benchmark.reporting.run_facts import RunFacts, StageCost
 from benchmark.reporting.run_tables import write_report, write_table
 from benchmark.reporting.summary_page import number, render
@@ -94,6 +95,7 @@ def test_a_coarse_annotation_is_the_third_outline() -> None:
     image = np.full((300, 450, 3), 120, dtype=np.uint8)
     place = (Grid.pixels((90, 60)), (90, 60))
     two = overlays.overlay(image, square(), square(shift=5), title="a")
+    assert len(overlays.overlay(image, square(), square(shift=5), title="a", coarse=square())) == len(two) + LEGEND_LINE
     three = overlays.overlay(image, square(), square(shift=5), title="a", coarse=square(shift=-9))
     colours = (overlays.TRUTH_COLOUR, overlays.PREDICTION_COLOUR)
     assert all(lines(two, colour) > 500 and lines(three, colour) > 500 for colour in colours)

@@ -1,6 +1,9 @@
 """Small parts of a run: completeness, stages of single slides added up, the tables of refiners, a method's own mask."""
 
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +18,7 @@ from benchmark.running.closing_table import rerun_commands
 from benchmark.running.comparisons import comparisons, refinement_tables
 from benchmark.running.completeness import Completeness
 from benchmark.running.device import assigned_device
-from benchmark.running.evaluate import decision
+from benchmark.running.evaluate import AHEAD, Measuring, decision
 from benchmark.running.outcome import Outcome
 from benchmark.running.plan import plan
 from benchmark.running.result import merged
@@ -168,3 +171,24 @@ def test_jobs_share_the_devices_there_are(monkeypatch):
 def test_errors_are_told_apart(error, state, last):
     assert (state_of(error), ends_all(error)) == (state, last)
     assert reason_of(error) and "\n" not in reason_of(error)
+
+
+def test_measuring_keeps_the_order_bounds_what_waits_and_raises_what_went_wrong():
+    gate, begun = threading.Event(), []
+
+    def slow(number):
+        gate.wait(20)
+        begun.append(number)
+        return number
+
+    with ThreadPoolExecutor(1) as pool:
+        measuring = Measuring(pool)
+        for number in range(AHEAD):
+            measuring.add(partial(slow, number))
+        assert measuring.done == begun == []
+        threading.Timer(0.2, gate.set).start()
+        measuring.add(partial(slow, AHEAD))
+        assert measuring.done[0] == 0 and measuring.finish() == begun == list(range(AHEAD + 1))
+        measuring.add(lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            measuring.finish()

@@ -23,6 +23,7 @@ from benchmark.registry import methods
 from benchmark.running.applicable import not_applicable
 from benchmark.running.evaluate import evaluate
 from benchmark.slides.pyramid import write_pyramid
+from benchmark.testing.datasets import shared_root
 from benchmark.testing.methods import fit, labels_of
 
 Rows = list[dict[str, str]]
@@ -31,9 +32,7 @@ TOOLS = ("slide", "patient", "label", "split", "annotation", "mpp", "id")
 
 @pytest.fixture(scope="session")
 def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("slides") / "mini"
-    Slides.synthesize(root, slides=9, seed=7)
-    return root
+    return shared_root(Slides, tmp_path_factory)
 
 
 @pytest.fixture
@@ -504,7 +503,7 @@ def test_manifests_of_spreadsheets_are_read_alike_and_told(root: Path, program: 
 def test_other_columns_are_passed_over_and_it_is_said(root: Path) -> None:
     rows = [{**row, "scanner": "A"} for row in rows_of(root)]
     write_rows(root, rows, (*TOOLS, "scanner"))
-    assert "manifest.csv: columns ignored: scanner" in [f.text for f in open_set(root).verify().findings]
+    assert "manifest.csv: columns that only group slides: scanner" in [f.text for f in open_set(root).verify().findings]
 
 
 def test_every_split_of_a_miniature_has_both_classes_where_slides_allow() -> None:

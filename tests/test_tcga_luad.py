@@ -17,6 +17,7 @@ from benchmark.errors import DataError
 from benchmark.registry import methods
 from benchmark.running.evaluate import evaluate
 from benchmark.slides.facts import slide_facts
+from benchmark.testing.datasets import shared_root
 from benchmark.testing.methods import fit, labels_of
 
 Rows = list[dict[str, str]]
@@ -24,9 +25,7 @@ Rows = list[dict[str, str]]
 
 @pytest.fixture(scope="session")
 def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("tcga") / "mini"
-    TcgaLuad.synthesize(root, slides=9, seed=7)
-    return root
+    return shared_root(TcgaLuad, tmp_path_factory)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import signal
@@ -23,9 +24,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
 from benchmark.errors import TrackingError
-from benchmark.tracking import address
+from benchmark.tracking import address, store_errors
 from benchmark.tracking import live as live_module
 from benchmark.tracking.live import LiveRun, Number
+from benchmark.tracking.mlflow_settings import PATIENT, SETTINGS, TIMEOUT
 from benchmark.tracking.names import MAX_NAME, MAX_PARAM, stored_name, stored_params
 from benchmark.tracking.owner import orphaned, owner_tags
 from benchmark.tracking.server import FILTERS, free_port
@@ -248,6 +250,52 @@ def test_an_unreachable_server_is_told_in_seconds_without_the_password() -> None
     assert f"http://127.0.0.1:{port}" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert "mlflow server" in str(caught.value.fix)
+
+
+@pytest.fixture
+def crowded(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[int]]]:
+    """The address of a server whose connections to its database are taken for as many answers as the list holds."""
+    taken = [503, 400, 503]
+    full = "(sqlalchemy.exc.TimeoutError) QueuePool limit of size 5 overflow 10 reached, connection timed out"
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status = taken.pop() if taken else 200
+            found = {"experiment": {"experiment_id": "0", "name": "Default", "lifecycle_stage": "active"}}
+            body = json.dumps(found if status == 200 else {"error_code": "BAD_REQUEST", "message": full}).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv(TIMEOUT, SETTINGS[TIMEOUT])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", taken
+        server.shutdown()
+
+
+def test_a_crowded_server_is_waited_for_and_from_its_first_answer_on_longer(crowded: tuple[str, list[int]]) -> None:
+    uri, taken = crowded
+    Tracker(uri).connect()
+    assert not taken and os.environ[TIMEOUT] == PATIENT
+
+
+def test_a_server_that_stays_crowded_is_told_with_the_remedy(
+    crowded: tuple[str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, taken = crowded
+    taken += [400] * 1000
+    monkeypatch.setitem(store_errors.BUSY, store_errors.CONNECTIONS, 0.5)
+    with pytest.raises(TrackingError, match="no connection to its database left") as caught:
+        Tracker(uri).connect()
+    assert "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE" in str(caught.value.fix)
+    assert os.environ[TIMEOUT] == SETTINGS[TIMEOUT], "it has not answered yet"
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,10 @@ class Threshold:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """`mpp`: least and greatest microns per pixel of the slides it learnt from, None where they have none."""
+    """`mpp`: least and greatest microns per pixel of the slides it learnt from, None where they have none.
+
+    `temperatures`: of `unit` and `cell` scores, where the run scaled them.
+    """
 
     run: str
     dataset: str
@@ -49,6 +52,7 @@ class ModelCard:
     slides: int
     threshold: Threshold
     supervision: tuple[str, ...]
+    temperatures: Mapping[str, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""

@@ -40,13 +40,14 @@ PAGE, TABLE, SCORES, OVERLAY = "refined.html", "refined.csv", ".scores.tif", ".o
 
 @dataclass
 class Refinement:
-    """What came of it: `slides` by id, and for each slide that could not be refined, why."""
+    """What came of it: `slides` by id, for each slide that could not be refined, why, and the id of the stored run."""
 
     out: Path
     method: str
     slides: dict[str, Refined] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     data_digest: str = ""
+    run: str | None = None
 
     @property
     def page(self) -> Path:

@@ -17,22 +17,22 @@ from benchmark.context import Context, Reporter
 from benchmark.datahome import cache_home
 from benchmark.dataset import Dataset
 from benchmark.digest import content_digest
-from benchmark.errors import BlankSlideError, ConfigError, DataError, RegistryError
+from benchmark.errors import BlankSlideError, ConfigError, RegistryError
 from benchmark.method import Method
+from benchmark.metrics.temperature import scaled
 from benchmark.registry import datasets, methods
 from benchmark.running.device import choose_device, prepare
 from benchmark.running.evaluate import checked, decision
+from benchmark.running.heat import at_temperature
 from benchmark.seeds import seed_of
-from benchmark.slides import RescaledSlide, ScoreMap, Slide
+from benchmark.slides import ScoreMap, Slide
+from benchmark.slides.magnification import matched
 from benchmark.supervision import TRANSDUCTIVE, Labels, Ledger
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from benchmark.annotations import Annotation
-
-SCALE = 1.5
-"""Factor by which a slide's resolution may differ from that of the slides a model learnt from, and is read as it is."""
 
 
 @dataclass(frozen=True)
@@ -110,22 +110,14 @@ class StoredModel:
 
         Raises `DataError` for a slide with coarser pixels, or of a resolution that is not known.
         """
-        known = self.card.mpp
-        if known is None:
+        if self.card.mpp is None:
             return slide, ()
-        usual = f"{known[0]:.3g}" if known[1] < known[0] * 1.001 else f"{known[0]:.3g} to {known[1]:.3g}"
-        if slide.mpp is None:
-            msg = f"slide {slide.id!r} ({slide.path}) does not state its microns per pixel; the model learnt at {usual}"
-            raise DataError(msg, fix="--mpp 0.25   (usual at 40×; 0.5 at 20×), or a table with the column mpp")
-        if slide.mpp > known[1] * SCALE:
-            msg = f"slide {slide.id!r} has {slide.mpp:.3g} µm/px, the model learnt at {usual}: finer than was scanned"
-            raise DataError(
-                msg, fix="scan the slide at that resolution; a table with the column mpp corrects a wrong one"
-            )
-        if slide.mpp >= known[0] / SCALE:
-            return slide, ()
-        note = f"read at {known[0]:.3g} µm/px, at which the model learnt; scanned at {slide.mpp:.3g}"
-        return RescaledSlide.of(slide, known[0]), (note,)
+        return matched(
+            slide,
+            self.card.mpp,
+            unknown="--mpp 0.25   (usual at 40×; 0.5 at 20×), or a table with the column mpp",
+            coarser="scan the slide at that resolution; a table with the column mpp corrects a wrong one",
+        )
 
 
 class NoLabels:
@@ -194,7 +186,10 @@ class Predictor:
             units = prediction.scores.units(layout.unit_grid(slide), layout.unit_top(slide))
         score = float(np.nan_to_num(units, nan=0.0).max())
         own = scores.values > 0.5 if mask is None else mask
-        return self._judged(slide, score, scores, own, (*notes, *prediction.notes))
+        heat = self.model.card.temperatures
+        if "unit" in heat:
+            score = float(scaled(np.array([score]), heat["unit"])[0])
+        return self._judged(slide, score, at_temperature(scores, heat.get("cell")), own, (*notes, *prediction.notes))
 
     def _judged(
         self, slide: Slide, score: float, scores: ScoreMap, mask: NDArray[np.bool_], notes: tuple[str, ...]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from benchmark.audit.contents import Comparison, Twins, compare
 from benchmark.audit.encoders import check_encoders
 from benchmark.audit.findings import (
+    BOTH_TESTS,
     CLASSES,
     COMPLETENESS,
     CONTENTS,
@@ -48,6 +49,7 @@ def audit(
     slides = {split: tuple(dataset.slides(split)) for split in Split}
     parts = {split: tuple(chain.from_iterable(slide.parts() for slide in part)) for split, part in slides.items()}
     images = {part.path: part for part in chain(*parts.values())}
+    cohorts: Sequence[Dataset] = getattr(dataset, "cohorts", (dataset,))
     compared = compare(list(images.values()), dataset.root, full=full, cache=cache)
     unread = _unread(slides, compared.unread)
     return AuditReport(
@@ -57,8 +59,9 @@ def audit(
             *_patients(slides),
             _slides(slides),
             *_contents(parts, compared),
+            *_both_tests(cohorts, full=full, cache=cache),
             *_classes(dataset, slides, unread),
-            *check_encoders(dataset, encoders),
+            *chain.from_iterable(check_encoders(own, encoders) for own in cohorts),
         )
     )
 
@@ -125,6 +128,22 @@ def _slides(slides: Splits) -> AuditFinding:
         text = f"{count(len(shared), 'slide')} in more than one split ({_pairs(where)}): {list_some(shared)}"
         return AuditFinding(SLIDES, False, text, shared)
     return AuditFinding(SLIDES, True, f"none of {count(len(where), 'slide')} in more than one split")
+
+
+def _both_tests(cohorts: Sequence[Dataset], *, full: bool, cache: Path | None) -> list[AuditFinding]:
+    """Images in the test parts of two sets: for them nothing is elsewhere."""
+    if len(cohorts) < 2:
+        return []
+    tests = [{part.path for slide in own.slides(Split.TEST) for part in slide.parts()} for own in cohorts]
+    images = {part.path: part for own in cohorts for slide in own.slides(Split.TEST) for part in slide.parts()}
+    twins = compare(list(images.values()), cohorts[0].root, full=full, cache=cache).twins
+    shared = [group for group in twins if all(test & set(group.paths) for test in tests)]
+    same = sorted(tests[0] & tests[1])
+    names = tuple(images[path].id for path in [*(group.paths[0] for group in shared), *same])
+    if not names:
+        return [AuditFinding(BOTH_TESTS, True, "no image in the test parts of both sets")]
+    text = f"{count(len(names), 'image')} in the test parts of both sets, which nothing is elsewhere for: "
+    return [AuditFinding(BOTH_TESTS, False, text + list_some(names), names)]
 
 
 def _contents(slides: Splits, compared: Comparison) -> list[AuditFinding]:

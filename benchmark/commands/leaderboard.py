@@ -14,11 +14,15 @@ from benchmark.commands.options import Store
 from benchmark.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rich.console import RenderableType
 
+    from benchmark.publishing.published_board import PublishedBoard
     from benchmark.reporting.leaderboard.build_boards import Filters
+    from benchmark.reporting.leaderboard.standings_model import Leaderboard
+    from benchmark.stored import Artifacts
+    from benchmark.tracking.store import Tracker
 
 EXAMPLES = """\
 Examples:
@@ -29,7 +33,11 @@ Examples:
   bench leaderboard --metric pixel/miou --metric object/f1
   bench leaderboard --preset quick --tag device=cpu
   bench leaderboard --format csv --out results.csv      # nothing rounded
+  bench leaderboard --dataset glas --by grade           # per group, with the worst
+  bench leaderboard --calibration                       # are scores probabilities?
   bench leaderboard --cost-model ours.yaml --references ours.yaml
+  bench leaderboard --from theirs/ --from ours-2025/    # published boards beside the runs of the store
+  bench leaderboard --dataset glas --curve --goal 0.8 --metric pixel/dice --plot curves.png
 
 A board compares runs on the same slides of the same data, measured by the same metrics; synthetic and real data are
 never mixed. bench report adds curves and pictures.
@@ -90,24 +98,72 @@ def leaderboard(
     everything: Annotated[
         bool, typer.Option("--published", help="Also list published numbers of methods without a row.")
     ] = False,
+    published_in: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="DIR", help="Also rank a folder that bench publish wrote; repeatable."),
+    ] = None,
+    alone: Annotated[bool, typer.Option("--no-store", help="With --from: those folders alone.")] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Figures per group of this column of the data: grade, centre, …"),
+    ] = None,
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="Are scores probabilities? And is the threshold stable?")
+    ] = False,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Quality against labels and minutes, of runs with budgets.")
+    ] = False,
+    goal: Annotated[
+        float | None,
+        typer.Option(metavar="VALUE", help="Quality that --curve counts minutes to. Default: 95 % of the best."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the curves into a .png, .svg or .pdf.")
+    ] = None,
+    transfers: Annotated[
+        bool, typer.Option("--transfers", help="What methods lose on other data sets (bench run --test).")
+    ] = False,
     store: Store = None,
 ) -> None:
     """Rank the methods in the store, with intervals, paired tests, label cost and published numbers."""
-    from benchmark.notebook import read_leaderboard
+    from benchmark.notebook import board_artifacts, read_leaderboard
     from benchmark.reporting.label_cost import read_cost_model
     from benchmark.reporting.leaderboard import leaderboard_tables as show
     from benchmark.reporting.leaderboard.leaderboard_frame import as_csv
     from benchmark.reporting.references import references as published
-    from benchmark.tracking.offline_store import open_store
 
     filters = chosen(method, dataset, metric, supervision, preset, tag)
+    views = {"--by": by is not None, "--calibration": calibration, "--curve": curve, "--transfers": transfers}
+    asked = [name for name, given in views.items() if given]
+    if len(asked) > 1:
+        raise ConfigError(f"both {asked[0]} and {asked[1]} are given", fix="use one of them")
+    tests = tests and asked in ([], ["--curve"])
     cost, known = read_cost_model(cost_model), published(references)
+    tracker, folders = sources(store, published_in or [], alone=alone)
     found = read_leaderboard(
-        open_store(store), filters, cost=cost, published=known, tests=tests, options=store_words(store)
+        tracker,
+        filters,
+        cost=cost,
+        published=known,
+        tests=tests,
+        options=store_words(store),
+        folders=folders,
+        goal=goal,
     )
     if not found.boards and not found.failures:
         raise nothing_found(found.store, filters)
-    if form is Format.table and out is None:
+    if by is not None:
+        with board_artifacts(tracker, folders) as artifacts:
+            return _by(found, artifacts, filters, by, form, out)
+    if calibration and form is not Format.json:
+        return _calibration(found, filters, form, out)
+    if transfers:
+        return _transfers(found, filters, rows, form, out)
+    if plot is not None:
+        _plot(found, plot)
+    if curve and form in (Format.table, Format.markdown):
+        _curves(found, form, out)
+    elif form is Format.table and out is None:
         _print(show.as_tables(found, filters, pairs=pairs, rows=rows, published=everything), show.NOTES)
     elif form is Format.csv:
         _write(as_csv(found, filters), out)
@@ -115,6 +171,93 @@ def leaderboard(
         _write(show.as_json(found), out)
     else:
         _write(show.as_markdown(found, filters, pairs=pairs, rows=rows, published=everything), out)
+
+
+def _by(
+    found: Leaderboard, artifacts: Artifacts, filters: Filters, column: str, form: Format, out: Path | None
+) -> None:
+    """The figures of the rows by groups of a column."""
+    from benchmark.reporting.leaderboard import groups_board as groups
+    from benchmark.reporting.leaderboard.leaderboard_tables import markdown, rich_tables
+
+    boards = groups.grouped(found, artifacts, column)
+    sheets = groups.group_sheets(boards, column, filters)
+    if form is Format.table and out is None:
+        _print(rich_tables(sheets), groups.REMARKS)
+    elif form is Format.csv:
+        _write(groups.as_csv(boards, column, filters), out)
+    elif form is Format.json:
+        _write(groups.as_json(boards, column, filters), out)
+    else:
+        _write(markdown(sheets, groups.REMARKS), out)
+
+
+def _calibration(found: Leaderboard, filters: Filters, form: Format, out: Path | None) -> None:
+    """How far the rows' scores are probabilities."""
+    from benchmark.metrics.calibration_report import CALIBRATION
+    from benchmark.reporting.leaderboard.calibration_sheets import REMARKS, calibration_sheets
+    from benchmark.reporting.leaderboard.leaderboard_frame import as_csv
+    from benchmark.reporting.leaderboard.leaderboard_tables import markdown, rich_tables
+
+    sheets = list(calibration_sheets(found))
+    if not sheets:
+        msg = "none of these runs has figures of calibration: they are older, or their scores are no probabilities"
+        raise ConfigError(msg, fix="repeat a run with --force (docs/calibration.md)")
+    if form is Format.csv:
+        _write(as_csv(found, filters, [*CALIBRATION, "calibration/threshold"]), out)
+    elif form is Format.table and out is None:
+        _print(rich_tables(sheets), REMARKS)
+    else:
+        _write(markdown(sheets, REMARKS), out)
+
+
+def _curves(found: Leaderboard, form: Format, out: Path | None) -> None:
+    """Print or write the curves. Raises `ConfigError` where no method has run at two budgets."""
+    from benchmark.reporting.budget_curves.curve_words import NOTES, price_list, sheets
+    from benchmark.reporting.leaderboard import leaderboard_tables as show
+
+    require_curves(found)
+    pages = [sheet for each in found.curves for sheet in sheets(each)]
+    notes = [*NOTES, *dict.fromkeys(line for each in found.curves for line in price_list(each))]
+    if form is Format.table and out is None:
+        _print(show.rich_tables(pages), tuple(notes))
+    else:
+        _write(show.markdown(pages, notes), out)
+
+
+def _plot(found: Leaderboard, plot: Path) -> None:
+    from benchmark.reporting.report.budget_charts import write_plot
+
+    require_curves(found)
+    write_plot(found.curves, plot)
+    typer.echo(f"written: {plot.absolute()}")
+
+
+def require_curves(found: Leaderboard) -> None:
+    """Raise `ConfigError` where there is no curve over budgets."""
+    if not found.curves:
+        fix = "bench run --method a,b --dataset NAME --budget 3%,10%,30%,100% --seeds 0,1,2"
+        raise ConfigError(f"no method in {found.store} has run at two budgets", fix=fix)
+
+
+def _transfers(found: Leaderboard, filters: Filters, rows: int, form: Format, out: Path | None) -> None:
+    """Write the board of transfers. Raises `ConfigError` where no run was tested elsewhere and at home."""
+    from benchmark.reporting.leaderboard import transfer_tables as show
+    from benchmark.reporting.leaderboard.leaderboard_tables import markdown, rich_tables
+    from benchmark.reporting.leaderboard.transfers import transfers
+
+    pairs = transfers(found, filters)
+    if not pairs:
+        msg = f"no run in {found.store} was tested on another data set and on its own"
+        raise ConfigError(msg, fix="bench run --method NAME --train NAME --test NAME")
+    if form is Format.table and out is None:
+        _print(rich_tables(show.transfer_sheets(pairs, rows)), show.NOTES)
+    elif form is Format.csv:
+        _write(show.as_csv(pairs), out)
+    elif form is Format.json:
+        _write(show.as_json(pairs), out)
+    else:
+        _write(markdown(show.transfer_sheets(pairs, rows), show.NOTES), out)
 
 
 def chosen(
@@ -140,6 +283,27 @@ def chosen(
         presets=_names(preset),
         tags=tuple((name, value) for name, _, value in pairs),
     )
+
+
+def sources(store: str | None, folders: Sequence[Path], *, alone: bool) -> tuple[Tracker | None, list[PublishedBoard]]:
+    """The store and the published boards. Without runs of one's own, published boards stand alone.
+
+    Raises `ConfigError` for options that contradict each other, `DataError` for a folder that cannot be used.
+    """
+    from benchmark.tracking.address import sqlite_path, store_uri
+    from benchmark.tracking.offline_store import open_store
+
+    if alone and (store is not None or not folders):
+        msg = "--no-store goes with --from alone" if folders else "--no-store leaves nothing to rank without --from"
+        raise ConfigError(msg, fix="bench leaderboard --from DIR --no-store")
+    boards = []
+    if folders:
+        from benchmark.publishing.board_reading import read_boards
+
+        boards = read_boards(folders)
+    file = sqlite_path(store_uri(store))
+    absent = bool(folders) and store is None and file is not None and not file.exists()
+    return (None if alone or absent else open_store(store)), boards
 
 
 def store_words(store: str | None) -> list[str]:

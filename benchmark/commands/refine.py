@@ -99,5 +99,7 @@ def refine(
     for slide, why in done.failed.items():
         terminal.print(Text(f"{slide}: not refined: {why}", "red"), soft_wrap=True)
     terminal.print(Text(f"before and after: {done.page.absolute()}", "cyan"), soft_wrap=True)
+    if done.run is not None:
+        terminal.print(Text(f"run {done.run[:8]} in the experiment own-slides: bench ui"), soft_wrap=True)
     if done.failed:
         raise typer.Exit(2)

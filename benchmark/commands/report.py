@@ -66,5 +66,5 @@ def report(
         write_report(found, artifacts, out)
     rows = sum(len(board.rows) for board in found.boards)
     size = f"{out.stat().st_size / 1e6:.1f} MB"
-    said = f"{len(found.boards)} boards, {rows} rows, {len(found.failures)} not finished, {size}: {out.absolute()}"
+    said = f"boards: {len(found.boards)}, rows: {rows}, not finished: {len(found.failures)}, {size}: {out.absolute()}"
     terminal.print(Text(said), soft_wrap=True)

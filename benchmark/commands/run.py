@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,8 @@ Examples:
   bench run --method oeem --dataset glas --set weighting=lc_mix --set method.presence=0.1,0.2      # a grid: 3 runs
   bench run --method dknn,lcmil --dataset camelyon16 --features features_uni_v1/
   bench run --method lcmil --dataset camelyon16 --data /data/camelyon16 --preset smoke --slides 3   # a first look
+  bench run --method abmil,hnm --dataset pcam-bags --budget 3%,10%,30%,100% --seeds 0,1,2   # bench leaderboard --curve
+  bench run --method abmil --train camelyon16 --test slides --data /data/camelyon16 --test-data ours/ --map tumor=lesion
   bench run --config config.yaml          # repeat a run from its artifact
   bench run --method coarse --dataset glas --offline runs/      # no store here; later: bench sync runs/
   bench run --method all --dataset all --seeds 0,1,2 --on slurm.yml --detach      # on a cluster; bench jobs
@@ -35,12 +38,69 @@ A variant is a component with settings of its own: NAME:field=value:field=value.
 """
 
 
+class Scale(StrEnum):
+    """At which resolution the slides of `--test` are read."""
+
+    matched = "matched"
+    as_is = "as-is"
+
+
 Features = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="Features made elsewhere (TRIDENT, CLAM), for methods on frozen features."),
 ]
+Preset = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Parameters: quick (default), paper, smoke.", autocompletion=complete.preset),
+]
+Config = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="YAML file of a run; command-line options override it.")
+]
+Budgets = Annotated[
+    str | None,
+    typer.Option("--budget", metavar="LIST", help="Labels to learn from: 1%,10%,100% or 30min,2h or 20slides."),
+]
+CostFile = Annotated[
+    Path | None, typer.Option("--cost-model", metavar="FILE", help="YAML file: minutes per label, for budgets in them.")
+]
 
 
+OneSlide = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="This slide alone, of whichever split; for methods that learn from no other."),
+]
+FewSlides = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="At most N slides of each split, for a first look; ranked apart."),
+]
+Refit = Annotated[
+    bool,
+    typer.Option("--refit", help="Fit on training and validation slides, if the method selects nothing on validation."),
+]
+Calibrate = Annotated[
+    bool, typer.Option("--calibrate", help="Scale scores by temperatures fitted on validation slides")
+]
+Timeout = Annotated[str | None, typer.Option(metavar="TIME", help="Time limit per run: 90s, 15m, 2h. Default: none.")]
+Memory = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Memory limit per run: 8GB. Default: 90 % of the machine / jobs.")
+]
+Train = Annotated[
+    str | None,
+    typer.Option(metavar="NAMES", help="The same as --dataset, beside --test.", autocompletion=complete.dataset_list),
+]
+Test = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Also test on this other dataset.", autocompletion=complete.dataset_list),
+]
+TestData = Annotated[
+    str | None, typer.Option(metavar="ROOT", help="Folder of the data of --test. Default: that of --data.")
+]
+ClassMap = Annotated[
+    str | None, typer.Option("--map", metavar="PAIRS", help="CLASS_OF_TEST=CLASS_OF_TRAIN,…; ignore: counts nowhere.")
+]
+ScaleOption = Annotated[
+    Scale, typer.Option("--scale", help="Slides of --test: matched to the train slides in microns, or as they are.")
+]
 On = Annotated[
     Path | None, typer.Option("--on", metavar="FILE", help="Engine file: where the runs are done (docs/clusters.md).")
 ]
@@ -62,33 +122,25 @@ def run(
     dataset: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Datasets: a,b or all.", autocompletion=complete.dataset_list)
     ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Parameters: quick (default), paper, smoke.", autocompletion=complete.preset),
-    ] = None,
+    train: Train = None,
+    test: Test = None,
+    preset: Preset = None,
     settings: Settings = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML file of a run; command-line options override it.")
-    ] = None,
+    config: Config = None,
     features: Features = None,
-    slide: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="This slide alone, of whichever split; for methods that learn from no other."),
-    ] = None,
-    slides: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="At most N slides of each split, for a first look; ranked apart."),
-    ] = None,
-    refit: Annotated[
-        bool,
-        typer.Option(
-            "--refit", help="Fit on training and validation slides, if the method selects nothing on validation."
-        ),
-    ] = False,
+    slide: OneSlide = None,
+    slides: FewSlides = None,
+    budget: Budgets = None,
+    cost_model: CostFile = None,
+    refit: Refit = False,
+    calibrate: Calibrate = False,
     seed: Annotated[int | None, typer.Option(metavar="INT", help="Seed (default 0).")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Several seeds: 0,1,2.")] = None,
     device: Device = None,
     data: DataRoot = None,
+    test_data: TestData = None,
+    class_map: ClassMap = None,
+    scale: ScaleOption = Scale.matched,
     synthetic_slides: Annotated[
         int | None, typer.Option(metavar="N", help="Slides of the miniature with --data synthetic.")
     ] = None,
@@ -105,12 +157,8 @@ def run(
     detach: Annotated[
         bool, typer.Option("--detach", help="Leave the runs on the cluster of --on and return; see bench jobs.")
     ] = False,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Time limit per run: 90s, 15m, 2h. Default: none.")
-    ] = None,
-    memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Memory limit per run: 8GB. Default: 90 % of the machine / jobs.")
-    ] = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, run nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Repeat finished runs.")] = False,
 ) -> None:
@@ -125,12 +173,14 @@ def run(
     choice = chosen_engine(on, jobs=jobs, workers=workers, gpus=gpus, detach=detach)
     request = RunRequest(
         method=method,
-        dataset=dataset,
+        dataset=chosen_dataset(dataset, train, test),
         preset=preset,
         settings=(*(settings or ()), *features_setting(features)),
         config=config,
         slide=slide,
         slides=slides,
+        budget=budget,
+        cost_model=cost_model,
         seeds=chosen_seeds(seed, seeds),
         device=device,
         data=data,
@@ -144,13 +194,29 @@ def run(
         memory=memory,
         dry_run=dry_run,
         refit=refit,
+        calibrate=calibrate,
         force=force,
         debug=context.ensure_object(Session).debug,
+        test=test,
+        test_data=test_data,
+        class_map=class_map,
+        as_is=scale is not Scale.matched,
     )
     refuse_early(request)
     from benchmark.running.matrix import run_all
 
     raise typer.Exit(run_all(request, choice.engine))
+
+
+def chosen_dataset(dataset: str | None, train: str | None, test: str | None) -> str | None:
+    """The data sets of `--dataset` or `--train`. Raises `ConfigError` for both, and for `--train` alone."""
+    if train is None:
+        return dataset
+    if dataset is not None:
+        raise ConfigError("both --dataset and --train are given: they mean the same", fix=f"--train {train}")
+    if test is None:
+        raise ConfigError("--train is given without --test", fix=f"bench run --dataset {train}, or add --test NAME")
+    return train
 
 
 def store_or_folder(store: str | None, offline: Path | None) -> str | None:

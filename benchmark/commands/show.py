@@ -22,6 +22,7 @@ Examples:
   bench show 1f3a test_016                       # test_016.jpg: tissue, truth, decision and scores
   bench show 1f3a test_016 --side 4000 --out big.png
   bench show 1f3a test_016 --open
+  bench show 7c20 14082                          # a slide that `bench refine` refined: before and after
 
 RUN is the id of a run, or its beginning. The slides of a run are in its per_slide.csv.
 """
@@ -52,11 +53,33 @@ def show(
     require_place(place)
     tracker, terminal = open_store(store), console()
     with aside("drawing"), StoreArtifacts(tracker) as artifacts:
-        picture = _picture(artifacts, tracker.find(run), slide, side, data)
-        overlays.save(picture, place)
+        found = tracker.find(run)
+        drawn = _drawn_before(artifacts, found, slide)
+        overlays.save(_picture(artifacts, found, slide, side, data) if drawn is None else drawn, place)
     terminal.print(Text(f"written: {place.absolute()}"), soft_wrap=True)
     if view:
         typer.launch(str(place.absolute()))
+
+
+def _drawn_before(artifacts: Artifacts, run: StoredRun, name: str) -> NDArray[np.uint8] | None:
+    """The picture that `bench refine` made of a slide, which no data set could draw anew. None for other runs."""
+    import numpy as np
+    from PIL import Image
+
+    from benchmark.applying.refine_slides import OVERLAY
+    from benchmark.errors import ConfigError
+    from benchmark.file_names import id_of
+    from benchmark.near_names import near_names
+
+    if run.tag("kind") != "refine":
+        return None
+    pictures = {id_of(path.name, OVERLAY): path for path in artifacts.fetch(run, "") if path.name.endswith(OVERLAY)}
+    if name not in pictures:
+        near = near_names(name, pictures, cutoff=0.3) or list(pictures)[:3]
+        msg = f"run {run.id[:8]} ({run.name}) refined no slide {name!r}; some of its {len(pictures)}: {', '.join(near)}"
+        raise ConfigError(msg, fix=f"bench show {run.id[:8]} {near[0]}" if near else "bench leaderboard")
+    with Image.open(pictures[name]) as picture:
+        return np.asarray(picture.convert("RGB"))
 
 
 def _picture(artifacts: Artifacts, run: StoredRun, name: str, side: int, data: str | None) -> NDArray[np.uint8]:

@@ -83,6 +83,17 @@ def run(
     trials: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Trials of the study, earlier ones included.")
     ] = None,
+    subject_to: Annotated[
+        list[str] | None,
+        typer.Option("--subject-to", metavar="BOUND", help="METRIC>=NUMBER or METRIC<=NUMBER; repeatable."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="End after N complete trials without a better one. 0: never."),
+    ] = None,
+    overlays: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Pictures of N validation slides per trial, for the dashboard.")
+    ] = 3,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", metavar="N", help="Trials in parallel (1).")] = None,
     gpus: Gpus = None,
     on: On = None,
@@ -136,7 +147,9 @@ def run(
     from benchmark.tuning.request import SweepRequest
     from benchmark.tuning.run_sweep import run_sweep
 
-    request = SweepRequest(sweep, trial_request, study, storage, trials, timeout, test)
+    request = SweepRequest(
+        sweep, trial_request, study, storage, trials, timeout, test, tuple(subject_to or ()), patience, overlays
+    )
     raise typer.Exit(run_sweep(request, choice.engine))
 
 
@@ -154,6 +167,32 @@ def listing(storage: Storage = None) -> None:
         console().print(table_of_studies(studies))
     else:
         console().print(f"no studies yet in {shown(storage_of(storage))}")
+
+
+@app.command()
+def serve(
+    storage: Storage = None,
+    host: Annotated[str, typer.Option(metavar="NAME", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="Port to listen on.")] = 13000,
+) -> None:
+    """Serve the studies to commands on other machines, which use --storage grpc://HOST:PORT; stop it with Ctrl-C."""
+    from benchmark.tuning.study_server import serve as serve_studies
+    from benchmark.tuning.study_storage import storage_of
+
+    serve_studies(storage_of(storage), host, port)
+
+
+@app.command()
+def dashboard(
+    storage: Storage = None,
+    host: Annotated[str, typer.Option(metavar="NAME", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="Port to listen on.")] = 8080,
+) -> None:
+    """Open Optuna's dashboard on the studies, with the pictures of each trial; stop it with Ctrl-C."""
+    from benchmark.tuning.study_server import dashboard as show_dashboard
+    from benchmark.tuning.study_storage import storage_of
+
+    show_dashboard(storage_of(storage), host, port)
 
 
 @app.command()
@@ -175,7 +214,7 @@ def best(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write. Default: the terminal.")] = None,
 ) -> None:
     """Write the best trial's run file, for `bench run --config`."""
-    from benchmark.tuning.stored_study import stored_studies
+    from benchmark.tuning.stored_study import no_feasible, stored_studies
     from benchmark.tuning.study_page import as_run_file
     from benchmark.tuning.study_storage import storage_of
 
@@ -183,7 +222,8 @@ def best(
     complete = stored.best if trial is None else [known for known in stored.trials if known.values]
     chosen = next((known for known in complete if trial in (None, known.number)), None)
     if chosen is None:
-        message = f"no trial of {study} is complete" if trial is None else f"{study} has no complete trial {trial}"
+        none = f"{study} has no complete trial" if not stored.count("complete") else no_feasible(stored.trials)
+        message = none if trial is None else f"{study} has no complete trial {trial}"
         raise ConfigError(message, fix=f"bench sweep show {study}")
     _write(as_run_file(stored.published_run, study, chosen, len(stored.trials)), out)
 
@@ -203,7 +243,7 @@ def export(
 
     stored = stored_studies(storage_of(storage), study)[0]
     if form is Format.csv:
-        _write(as_csv(frame_of(stored.trials, stored.metrics, stored.space)), out)
+        _write(as_csv(frame_of(stored.trials, stored.metrics, stored.space, stored.constraints)), out)
     else:
         facts = {"study": stored.name, **stored.facts, "trials": [trial.facts() for trial in stored.trials]}
         _write(json.dumps(facts, indent=1) + "\n", out)

@@ -65,7 +65,7 @@ def reselected(
     if point is None or point.specificity is None or count < 2:
         return None
     strata = np.bincount(patients[np.asarray(labels) == 1], minlength=count) > 0
-    draws = _draws(strata, resamples, seed)
+    draws = some_patients(strata, resamples, seed)
     drawn = int(draws[0].sum())
     interval = percentile_interval(resampled_specificity(labels, scores, patients, draws, target))
     if interval is None:
@@ -106,8 +106,8 @@ def _sorted(scores: Floats, patients: Ints) -> tuple[Floats, Ints]:
     return scores[order], patients[order]
 
 
-def _draws(strata: NDArray[np.bool_], resamples: int, seed: int) -> Floats:
-    """Counts of m patients, in the cohort's proportion of those with and without a positive unit."""
+def some_patients(strata: NDArray[np.bool_], resamples: int, seed: int) -> Floats:
+    """How often each patient is among m, resamples × patients, `strata` (those with a positive unit) in proportion."""
     rng = generator("metrics", "m-out-of-n", seed)
     count, with_ = strata.size, int(strata.sum())
     drawn = round(count**EXPONENT)

@@ -13,6 +13,7 @@ from benchmark.errors import PredictionError
 from benchmark.metrics.objects import ObjectEvidence, compare_objects, connected
 from benchmark.metrics.ranked import Ranked
 from benchmark.metrics.refinement import RefinementEvidence
+from benchmark.metrics.score_sums import ScoreSums
 from benchmark.metrics.segmentation import Confusion
 
 
@@ -29,14 +30,15 @@ class SlideEvidence:
     """One slide's contribution to every metric.
 
     `cells`: truth against prediction over the tissue cells that have a score, None without a truth;
-    `ranked`: the scores of these cells, by class.
+    `ranked`: the scores of these cells, by class; `sums`: the same for calibration.
     `scored` and `unscored`: how many tissue cells have a score and how many have none.
     `objects`, `coarse`: None where there is no object annotation, or no coarse one. `annotation`: truth against the
     coarse annotation over the cells of `cells`, so that a refiner is compared with what it was given.
     `unit_labels` (n, 0 or 1) and `unit_scores` (n, NaN = not scored): the image-level part. `counted`: False where the
     truth has known gaps: nothing is counted cell by cell. `classes`: confusion matrix of all classes (truth ×
     predicted) over the cells of `cells`, None where the prediction has none.
-    `embedded`: cells in the method's feature space.
+    `embedded`: cells in the method's feature space. `before`, `units_before`: as `sums` and `unit_scores`, before
+    scores were scaled by a temperature.
     """
 
     slide: str
@@ -54,6 +56,9 @@ class SlideEvidence:
     counted: bool = True
     classes: NDArray[np.int64] | None = None
     embedded: Embedded | None = None
+    sums: ScoreSums | None = None
+    before: ScoreSums | None = None
+    units_before: NDArray[np.float32] | None = None
 
 
 def uncounted(
@@ -88,6 +93,8 @@ def uncounted(
         coarse=RefinementEvidence(),
         annotation=Confusion(),
         ranked=Ranked.pooled([]),
+        sums=ScoreSums.pooled([]),
+        before=ScoreSums.pooled([]),
         counted=False,
     )
 
@@ -105,6 +112,7 @@ def gather(
     instances: NDArray[np.int32] | None = None,
     coarse: NDArray[np.int8] | None = None,
     subset: str | None = None,
+    unscaled: NDArray[np.float32] | None = None,
 ) -> SlideEvidence:
     """Reduce one slide's maps (all rows × cols of the evaluation grid) to the sums that the metrics need.
 
@@ -114,11 +122,13 @@ def gather(
     In `truth` and `coarse` every class above 0 is positive. Cells outside `tissue` (default: everything is tissue)
     count nowhere. Predicted objects are the 8-connected components of the positive cells, holes left open; they are
     compared with the numbered objects of `instances` where the truth is positive. Units may come as a grid.
+    `unscaled`: the scores before they were scaled by a temperature.
 
     Raises `PredictionError` when shapes or labels do not fit, naming the slide.
     """
     like, whose = (scores, "scores") if truth is None else (truth, "truth")
     maps = {"scores": scores, "mask": mask, "tissue": tissue, "instances": instances, "coarse": coarse}
+    maps["unscaled"] = unscaled
     for name, array in maps.items():
         if array is not None and array.shape != like.shape:
             msg = f"slide {slide!r}: expected {name} of shape {like.shape} (that of the {whose}), got {array.shape}"
@@ -154,6 +164,8 @@ def gather(
         unit_scores=units[1],
         annotation=None if coarse is None else Confusion.of(positive, coarse > 0, where),
         ranked=Ranked.of(positive, scores, where),
+        sums=ScoreSums.of_cells(positive, scores, where),
+        before=None if unscaled is None else ScoreSums.of_cells(positive, unscaled, where),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.metrics import classification
 from benchmark.metrics.catalogue import METRICS, Coverage
-from benchmark.metrics.class_level import class_rows
+from benchmark.metrics.class_level import POOLED, class_rows
 from benchmark.metrics.evidence import SlideEvidence
 from benchmark.metrics.objects import ObjectEvidence
 from benchmark.metrics.pooled import Counts, Floats
@@ -26,6 +26,16 @@ _KINDS: dict[str, type[Counts]] = {
     "coarse": RefinementEvidence,
     "annotation": Confusion,
 }
+
+
+def slide_metrics() -> tuple[str, ...]:
+    """The metrics that a row of the per-slide table may have a value of."""
+    named = [
+        name
+        for name, info in METRICS.items()
+        if info.needs in FAMILIES and info.formula is not None and info.over == "sums"
+    ]
+    return ("image/auc", *named, *POOLED)
 
 
 def columns(slides: Sequence[SlideEvidence], needs: str) -> dict[str, Floats] | None:

@@ -133,7 +133,10 @@ def _best(method: str, metric: str, boards: Sequence[Board]) -> tuple[Board, Row
         (board, row)
         for board in boards
         for row in board.rows
-        if row.method == method and metric in row.figures and row.preset != TRIVIAL_PRESET and not board.drawn
+        if row.method == method
+        and metric in row.figures
+        and row.preset != TRIVIAL_PRESET
+        and not (board.drawn or board.elsewhere)
     ]
     sign = 1 if METRICS[metric].direction == "up" else -1
     return max(rows, key=lambda pair: (not pair[0].synthetic, sign * pair[1].figures[metric].mean), default=None)

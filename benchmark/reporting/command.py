@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-SLIDES = {"slide": "--slide", "slides-drawn": "--slides"}
+BUDGET = "budget"
+SLIDES = {"slide": "--slide", "slides-drawn": "--slides", BUDGET: "--budget"}
+TARGET = {"test": "--test", "map": "--map", "scale": "--scale"}
 """Settings of the data that are options of `bench run`, not of a data set."""
+
+
+CALIBRATED = "calibrated=temperature"
+"""The setting of a row whose scores are scaled, which is the option `--calibrate`."""
 
 
 def run_command(
@@ -33,10 +39,13 @@ def run_command(
     words = ["bench", "run", "--method", method, "--dataset", dataset, "--preset", preset]
     words += ["--seeds", ",".join(map(str, seeds))]
     words += ["--refit"] if refit else []
-    options = split_settings(settings)
-    for name, option in SLIDES.items():
+    options, params = split_settings(settings), split_settings(variant)
+    name, _, value = CALIBRATED.partition("=")
+    words += ["--calibrate"] if params.get(name) == value else []
+    params.pop(name, None)
+    for name, option in {**SLIDES, **TARGET}.items():
         words += [option, options.pop(name)] if name in options else []
-    for owner, values in (("method", split_settings(variant)), ("dataset", options)):
+    for owner, values in (("method", params), ("dataset", options)):
         words += [word for name, value in values.items() for word in ("--set", f"{owner}.{name}={value}")]
     return shlex.join([*words, *extra])
 
@@ -45,7 +54,8 @@ def stored_words(tags: Mapping[str, str]) -> list[str]:
     """The options of a stored run that neither its method's nor its dataset's settings tell: data, slide, device."""
     number = tags.get("bench.synthetic_slides", "")
     words = miniature_words(int(number) if number.isdecimal() else None)
-    for option, tag in (("--data", "bench.data"), ("--slide", "bench.slide"), ("--device", "bench.asked_device")):
+    places = (("--data", "bench.data"), ("--test-data", "bench.test_data"))
+    for option, tag in (*places, ("--slide", "bench.slide"), ("--device", "bench.asked_device")):
         words += [option, tags[tag]] if tags.get(tag) else []
     return words
 

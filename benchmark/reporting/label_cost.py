@@ -13,6 +13,9 @@ from benchmark.errors import ConfigError
 
 SHIPPED = Path(__file__).with_name("label_cost.yaml")
 
+UNKNOWN = "none"
+"""Written in place of a counter that has no minutes."""
+
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
@@ -27,34 +30,51 @@ class ItemCost(BaseModel):
 
 
 class CostModel(BaseModel):
-    """Minutes of an expert for every counter of `benchmark.supervision.COUNTERS`."""
+    """Minutes of an expert for every counter of `benchmark.supervision.COUNTERS`; None where nobody says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    image_labels: ItemCost
-    patch_labels: ItemCost
-    mask_pixels: ItemCost
-    coarse_polygons: ItemCost
-    reviews: ItemCost
+    image_labels: ItemCost | None
+    patch_labels: ItemCost | None
+    mask_pixels: ItemCost | None
+    coarse_polygons: ItemCost | None
+    reviews: ItemCost | None
 
     def minutes(self, counts: Mapping[str, float]) -> float:
         """Minutes for the totals of a ledger. Raises `ConfigError` for a counter that the model does not have."""
-        items = self._items()
-        unknown = [name for name in counts if name not in items]
+        prices = self.prices()
+        unknown = [name for name, count in counts.items() if name not in prices and (count or name not in _names())]
         if unknown:
-            raise ConfigError(f"the cost model has no minutes for {unknown[0]!r}; it has: {', '.join(items)}")
-        return fsum(count * items[name].minutes / items[name].per for name, count in counts.items())
+            raise ConfigError(f"the cost model has no minutes for {unknown[0]!r}; it has: {', '.join(prices)}")
+        return fsum(count * prices[name] for name, count in counts.items() if count)
+
+    def prices(self) -> dict[str, float]:
+        """Counter → minutes for one item, of those that have a cost."""
+        return {name: item.minutes / item.per for name, item in self._items().items() if item is not None}
+
+    def scaled(self, counter: str, times: float) -> CostModel:
+        """The model with the minutes of one counter multiplied. Raises `ConfigError` where it has none."""
+        item = self._items().get(counter)
+        if item is None:
+            raise ConfigError(f"the cost model has no minutes for {counter!r}; it has: {', '.join(self.prices())}")
+        return self.model_copy(update={counter: item.model_copy(update={"minutes": item.minutes * times})})
 
     def text(self) -> list[str]:
         """One line per counter for a reader: its rate and the source of it."""
         return [
-            f"{name}: {item.minutes:g} min {'each' if item.per == 1 else f'per {item.per:,.10g}'}. "
+            f"{name}: no minutes"
+            if item is None
+            else f"{name}: {item.minutes:g} min {'each' if item.per == 1 else f'per {item.per:,.10g}'}. "
             f"Source: {' '.join(item.source.split())}"
             for name, item in self._items().items()
         ]
 
-    def _items(self) -> dict[str, ItemCost]:
+    def _items(self) -> dict[str, ItemCost | None]:
         return {name: getattr(self, name) for name in type(self).model_fields}
+
+
+def _names() -> tuple[str, ...]:
+    return tuple(CostModel.model_fields)
 
 
 def read_cost_model(path: Path | None) -> CostModel:
@@ -82,7 +102,10 @@ def _load(path: Path) -> dict[str, Any]:
         raise _refusal(path, f"is not a YAML file: {error}") from None
     if not isinstance(content, dict):
         raise _refusal(path, f"holds {type(content).__name__}, expected counters such as `reviews:` with minutes")
-    return content
+    empty = next((name for name, value in content.items() if value is None), None)
+    if empty is not None:
+        raise _refusal(path, f"{empty} = None is not legal: expected its minutes, or {UNKNOWN} where nobody knows them")
+    return {name: None if value == UNKNOWN else value for name, value in content.items()}
 
 
 def _model(content: Mapping[str, Any], path: Path) -> CostModel:

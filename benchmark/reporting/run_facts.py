@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmark.reporting.folded import Folded
+
 Cell = str | int | float | bool | None
 
 
@@ -32,7 +34,7 @@ class RunFacts:
     `confusion`: numbers of cells per true (row) and predicted (column) one of `classes`.
     `reading_notes`: the same of every slide, as (split, slide, note). `pictures`: slide id → overlay. `rank_by`: the
     column that says which slides went worst. `figures`: caption → picture. `command`: repeats the run. `refines`:
-    whether the method started from the coarse annotation.
+    whether the method started from the coarse annotation. `folded`: further parts of the page.
     """
 
     title: str
@@ -59,3 +61,4 @@ class RunFacts:
     refines: bool = False
     classes: Sequence[str] = ()
     confusion: Sequence[Sequence[int]] = ()
+    folded: Sequence[Folded] = ()

@@ -25,18 +25,24 @@ REFIT = "refit"
 class Component(NamedTuple):
     """What a row of a table runs. `variant`: what differs from the preset, `name=value` with blanks between.
 
-    `refit`: fitted on training and validation slides together.
+    `refit`: fitted on training and validation slides together. `origin`: the published board it was read from.
     """
 
     method: str
     variant: str = ""
     preset: str = ""
     refit: bool = False
+    origin: str = ""
 
     @property
     def label(self) -> str:
         """Everything: `oeem refit V=2 quick`."""
-        return " ".join(filter(None, (self.method, REFIT if self.refit else "", self.variant, self.preset)))
+        return " ".join(filter(None, (self.method, REFIT if self.refit else "", self.variant, self.preset, self.where)))
+
+    @property
+    def where(self) -> str:
+        """`(from NAME)` of a published row; empty for one of the store."""
+        return f"(from {self.origin})" if self.origin else ""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -47,7 +53,7 @@ class Component(NamedTuple):
 def component_of(run: StoredRun) -> Component:
     """What a stored run ran, from its tags."""
     method, variant, preset = (run.tag(name) or "" for name in ("method", "variant", "preset"))
-    return Component(method, variant, preset, refit=run.tag("refit") == "true")
+    return Component(method, variant, preset, run.tag("refit") == "true", run.tag("published_in") or "")
 
 
 def distinct_names(runs: Sequence[Component]) -> dict[Component, str]:
@@ -123,7 +129,7 @@ def _candidates(run: Component, runs: Sequence[Component]) -> Iterator[tuple[str
             shown = [setting(name, own[name], whole=whole) for name in order[:count]]
             more = [f"+{len(order) - count}"] if count < len(order) else []
             yield (
-                " ".join(filter(None, (run.method, *shown, run.preset))),
-                " ".join(filter(None, (run.method, *shown, *more, run.preset))),
+                " ".join(filter(None, (run.method, *shown, run.preset, run.where))),
+                " ".join(filter(None, (run.method, *shown, *more, run.preset, run.where))),
             )
     yield run.label, run.label

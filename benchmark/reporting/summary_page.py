@@ -50,6 +50,9 @@ def render(facts: RunFacts) -> str:
         columns=columns,
         numeric=[name for name in columns if any(_value(row, name) is not None for row in facts.rows)],
         figures={caption: embedded(path, 1600) for caption, path in facts.figures.items()},
+        folded=[
+            (part, {caption: embedded(path, 1600) for caption, path in part.figures.items()}) for part in facts.folded
+        ],
         gallery={
             heading: [(slide, value, embedded(facts.pictures[slide], PICTURE_WIDTH)) for slide, value in picked]
             for heading, picked in _picked(facts).items()

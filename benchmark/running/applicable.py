@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.dataset import Split
 from benchmark.supervision import TRANSDUCTIVE, Supervision
+from benchmark.two_sets import Elsewhere
 
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset
@@ -19,6 +20,8 @@ def not_applicable(method: Method | type[Method], dataset: Dataset) -> str | Non
     Answers on record (`Method.expert`) need no labels of the data set.
     """
     kind = method if isinstance(method, type) else type(method)
+    if isinstance(dataset, Elsewhere) and kind.supervision & TRANSDUCTIVE:
+        return "labels of the slides that it scores are asked for, so nothing is carried over to another data set"
     if (reason := kind.not_applicable(dataset)) is not None:
         return reason
     if not isinstance(method, type) and method.expert().answers is not None:

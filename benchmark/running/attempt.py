@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -20,7 +21,10 @@ from benchmark.config import RunSpec
 from benchmark.context import Context, Reporter
 from benchmark.dataset import Split
 from benchmark.effort import mean_over_slides
-from benchmark.metrics.suite import summarise
+from benchmark.metrics.calibrated import Kind
+from benchmark.metrics.calibration_report import calibrate
+from benchmark.metrics.subgroups import Column, by_column
+from benchmark.metrics.suite import Summary, summarise
 from benchmark.resources import Meter
 from benchmark.running.applicable import not_applicable
 from benchmark.running.appraise import Appraiser
@@ -30,6 +34,8 @@ from benchmark.running.delivery import Delivery, deliver, kept
 from benchmark.running.delivery import keep as keep_result
 from benchmark.running.device import choose_device, prepare
 from benchmark.running.evaluate import Evaluation, Examination, evaluate
+from benchmark.running.headlines import HEADLINES
+from benchmark.running.heat import at_an_end, fitted, reheated
 from benchmark.running.job import Job, experiment_note, reopen_job
 from benchmark.running.outcome import ElsewhereError, Outcome
 from benchmark.running.result import RunResult
@@ -45,6 +51,7 @@ from benchmark.tracking.artifacts import slide_rows, whole_run
 from benchmark.tracking.offline_store import open_store
 from benchmark.tracking.owner import JOB, machine
 from benchmark.tracking.store import DatasetInput, LiveRun, StoredRun, Tracker
+from benchmark.two_sets import Elsewhere
 
 WAIT_SECONDS = 2.0
 """Between two looks at a run that another process is doing."""
@@ -186,13 +193,21 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
     context = context_of(job, ledger, reporter, device, examination, appraiser)
     for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
         reporter.say(line)
+    if job.allotment is not None:
+        reporter.say(f"budget {job.allotment.spending.text}: {job.allotment.notes}")
     leaks = audit(job.dataset, encoders=declared_encoders(job.method), cache=job.cache)
+    if isinstance(job.dataset, Elsewhere):
+        said = [f"{what}: {value}" for what, value in job.dataset.told.items()]
+        for line in (*said, *(f"{finding.check}: {finding.text}" for finding in leaks.warnings)):
+            reporter.say(line)
     with Meter() as fitting:
         job.method.prepare(*job.learnt_and_scored, context)
         job.method.fit(job.view(Split.TRAIN, ledger), job.view(Split.VALIDATION, ledger), context)
     folder = fresh_folder(job.cache / "runs" / job.identity)
     with Meter() as scoring:
-        validation, test = _score(job, ledger, context, folder)
+        validation, test, heat, cold = _score(job, ledger, context, folder)
+    for line in cold:
+        reporter.say(line)
     for name, value, step in mean_over_slides(reporter.history, [slide.id for slide in job.slides(Split.TEST)]):
         reporter.log(name, value, step)
     seed = seed_of("bootstrap", job.spec.seed)
@@ -203,6 +218,7 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
         classes=job.dataset.classes,
         seed=seed,
     )
+    groups = _groups(job, test, summary, seed)
     for row in summary.per_slide:
         row["note"] = test.notes.get(row["slide"])
     reading = reading_notes(job)
@@ -214,16 +230,44 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
     complete = completeness(job.dataset, Split.TEST, test)
     summary.facts["completeness"] = complete.text
     summary.facts.update(left_aside(job.dataset, test))
+    if isinstance(job.dataset, Elsewhere):
+        summary.facts.update(job.dataset.told)
     if complete.missing:
         reporter.say(complete.text)
     if reading:
         slides = f"{len(of_slide)} slides" if len(of_slide) > 1 else "1 slide"
         reporter.say(f"{len(reading)} notes on reading {slides}, in reading_notes.csv: {verify_command(job)}")
+    for line in at_an_end(heat):
+        reporter.say(line)
     history, examined = reporter.history, examination.results()
-    result = RunResult(job, summary, ledger, context.records, history, examined, fitting, scoring, complete, reading)
+    calibration = calibrate(test.evidence, absent=no_probability_of(job), temperatures=heat, notes=cold, seed=seed)
+    result = RunResult(
+        job,
+        summary,
+        ledger,
+        context.records,
+        history,
+        examined,
+        fitting,
+        scoring,
+        complete,
+        reading,
+        calibration,
+        groups,
+    )
     write_artifacts(folder, result, test.evidence)
     (folder / "audit.json").write_text(json.dumps(leaks.facts(), indent=1) + "\n", encoding="utf-8")
     return keep_result(folder, _delivery(result, leaks), home)
+
+
+def _groups(job: Job, test: Evaluation, summary: Summary, seed: int) -> list[Column]:
+    """The figures of subgroups; the rows per slide are told their groups, as `group/COLUMN`."""
+    facts = {slide.id: job.dataset.subgroups(slide) for slide in job.slides(Split.TEST)}
+    names, classes = tuple(HEADLINES), job.dataset.classes
+    groups = by_column(test.evidence, facts, names, hidden=hidden_of(job), classes=classes, seed=seed)
+    for row in summary.per_slide:
+        row.update({f"group/{column.name}": facts[row["slide"]].get(column.name) or None for column in groups})
+    return groups
 
 
 def reading_notes(job: Job) -> list[tuple[str, str, str]]:
@@ -238,7 +282,8 @@ def reading_notes(job: Job) -> list[tuple[str, str, str]]:
 
 def verify_command(job: Job) -> str:
     """The command that lists what reading the data of a run came upon."""
-    return f"bench data verify {job.spec.dataset} --data {shlex.quote(str(job.dataset.root))}"
+    dataset = job.dataset.cohorts[1] if isinstance(job.dataset, Elsewhere) else job.dataset
+    return f"bench data verify {dataset.name} --data {shlex.quote(str(dataset.root))}"
 
 
 def context_of(
@@ -271,6 +316,12 @@ def hidden_of(job: Job) -> dict[str, str]:
     return {"image/*": REFINER_SEES_LABELS if Supervision.COARSE in job.method.supervision else EXPERT_SEES_SLIDE}
 
 
+def no_probability_of(job: Job) -> dict[Kind, str]:
+    """Levels at which calibration does not apply, with the reason."""
+    hidden = {"unit": hidden_of(job)["image/*"]} if job.method.transductive() else {}
+    return cast(dict[Kind, str], {**job.method.no_probability(), **hidden})
+
+
 def _delivery(result: RunResult, leaks: AuditReport) -> Delivery:
     summary = result.summary
     tags = {**result.complete.tags(), "bench.state": "ok", "bench.audit": leaks.tag}
@@ -287,14 +338,22 @@ def _delivery(result: RunResult, leaks: AuditReport) -> Delivery:
     )
 
 
-def _score(job: Job, ledger: Ledger, context: Context, folder: Path) -> tuple[Evaluation, Evaluation]:
-    """Evidence of the validation slides (whose labels may be asked for) and of the test slides (sealed)."""
-    parts = []
-    for split, keep in ((Split.VALIDATION, None), (Split.TEST, folder)):
-        slides = job.slides(split)
-        labels = job.labels(split, ledger)
-        parts.append(evaluate(job.method, job.dataset, slides, labels, context, what=str(split), keep=keep))
-    return parts[0], parts[1]
+def _score(
+    job: Job, ledger: Ledger, context: Context, folder: Path
+) -> tuple[Evaluation, Evaluation, dict[Kind, float], list[str]]:
+    """Evidence of the validation slides (whose labels may be asked for) and of the test slides (sealed).
+
+    With `--calibrate` both at the temperatures that come third, fitted on the first; then why one of them is lacking.
+    """
+    slides, labels = job.slides(Split.VALIDATION), job.labels(Split.VALIDATION, ledger)
+    validation = evaluate(job.method, job.dataset, slides, labels, context, what=str(Split.VALIDATION))
+    heat, cold = fitted(validation.evidence, no_probability_of(job)) if job.spec.calibrate else ({}, [])
+    if heat:
+        validation.evidence[:] = [reheated(slide, heat) for slide in validation.evidence]
+    slides, labels = job.slides(Split.TEST), job.labels(Split.TEST, ledger)
+    what = str(Split.TEST)
+    test = evaluate(job.method, job.dataset, slides, labels, context, what=what, keep=folder, temperatures=heat)
+    return validation, test, heat, cold
 
 
 def fresh_folder(folder: Path) -> Path:

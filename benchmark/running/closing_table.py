@@ -47,13 +47,18 @@ def plan_table(prospects: Sequence[Prospect], *, whole: bool) -> Group:
     if not whole:
         return Group(summary, *_reasons(outcomes))
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("run", overflow="fold", min_width=16)
-    for column in ("dataset", "state"):
-        table.add_column(column, no_wrap=True)
+    _name_columns(table, [prospect.spec for prospect in prospects])
     names = names_of([prospect.spec for prospect in prospects])
     for name, prospect, state in zip(names, prospects, states, strict=True):
         table.add_row(f"{name} seed {prospect.spec.seed}", prospect.spec.place, _coloured(state))
     return Group(table, *_reasons(outcomes), summary)
+
+
+def _name_columns(table: Table, specs: Sequence[RunSpec]) -> None:
+    """The columns that say which run it is; two data sets with a map of classes do not fit into one line."""
+    table.add_column("run", overflow="fold", min_width=16)
+    table.add_column("dataset", overflow="fold", min_width=12, no_wrap=all(spec.target is None for spec in specs))
+    table.add_column("state", no_wrap=True)
 
 
 def _planned(prospect: Prospect) -> str:
@@ -67,9 +72,7 @@ def closing_table(outcomes: Sequence[Outcome], request: RunRequest | None = None
     shown = [name for name in HEADLINES if any(name in outcome.metrics for outcome in outcomes)]
     titles = [HEADLINES[name] for name in shown]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("run", overflow="fold", min_width=16)
-    for column in ("dataset", "state"):
-        table.add_column(column, no_wrap=True)
+    _name_columns(table, [outcome.spec for outcome in outcomes])
     for column in (*titles, "s"):
         table.add_column(column, justify="right", no_wrap=True)
     several = len(outcomes) > 1

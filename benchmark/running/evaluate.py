@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +17,11 @@ from benchmark.annotations.two_class_annotation import positive_cells
 from benchmark.errors import BlankSlideError, DataError, PredictionError
 from benchmark.file_names import file_name
 from benchmark.method import Prediction
+from benchmark.metrics.calibrated import Kind
 from benchmark.metrics.evidence import SlideEvidence, gather, uncounted
 from benchmark.metrics.segmentation import Confusion, miou
 from benchmark.running.evaluate_classes import class_counts, embedded_cells
+from benchmark.running.heat import at_temperature, measured_at
 from benchmark.slides import Grid, ScoreMap
 from benchmark.storage import whole_file
 from benchmark.supervision import Labels
@@ -27,6 +32,13 @@ if TYPE_CHECKING:
     from benchmark.method import Method
     from benchmark.slides import Slide
     from benchmark.two_classes import TwoClassView
+
+
+AHEAD = 2
+"""Slides whose maps wait to be measured while the next one is scored; more would only take memory."""
+
+Scored = Callable[[int, SlideEvidence], None]
+"""Is given the place of a slide among those that are scored, and its evidence."""
 
 
 @dataclass
@@ -48,26 +60,81 @@ def evaluate(
     *,
     what: str,
     keep: Path | None = None,
+    temperatures: Mapping[Kind, float] | None = None,
+    scored: Scored | None = None,
 ) -> Evaluation:
     """Score `slides` and gather the evidence for each.
 
-    Score maps go into `keep`/scores as they come, a method's own decisions into `keep`/masks. A slide whose pixels
-    or annotation cannot be read is named and left out, the others go on. Raises `DataError` when none is left of
+    `temperatures`: of cells and units, by which their scores are scaled before anything reads them; decisions stay.
+    Score maps go into `keep`/scores as they come, a method's own decisions into `keep`/masks; `scored` is given each
+    slide's place among `slides` and its evidence. A slide whose pixels or annotation cannot be read is named and left
+    out, the others go on. The method and the data set are asked in this thread alone; a second one measures the maps
+    meanwhile. Raises `DataError` when none is left of
     slides that are kept (those of the test split), and `PredictionError` when not one of their cells has a score.
     """
+    with ThreadPoolExecutor(1, "measuring") as pool:
+        measuring, heat = Measuring(pool, scored), temperatures or {}
+        done = _evaluated(method, dataset, slides, labels, context, measuring, what=what, keep=keep, heat=heat)
+    if keep is not None and slides and not done.evidence:
+        first = next(iter(done.unreadable.values()))
+        raise DataError(f"none of the {len(slides)} {what} slides can be used; the first: {first}")
+    if keep is not None and done.evidence and not any(slide.scored for slide in done.evidence):
+        msg = f"{method.name} scored no tissue cell of any of the {len(done.evidence)} {what} slides (all are NaN)"
+        raise PredictionError(msg)
+    return done
+
+
+class Measuring:
+    """Evidence that another thread gathers, in the order in which it was asked for."""
+
+    def __init__(self, pool: ThreadPoolExecutor, scored: Scored | None = None) -> None:
+        self._pool, self._scored = pool, scored
+        self._waiting: deque[tuple[int, Future[SlideEvidence]]] = deque()
+        self.done: list[SlideEvidence] = []
+
+    def add(self, measure: Callable[[], SlideEvidence], place: int = 0) -> None:
+        """Have one more measured; waits where too many are waiting. Raises what an earlier one raised."""
+        self._waiting.append((place, self._pool.submit(measure)))
+        self.finish(AHEAD)
+
+    def finish(self, left: int = 0) -> list[SlideEvidence]:
+        """All that is measured, once no more than `left` are waiting."""
+        while len(self._waiting) > left:
+            place, future = self._waiting.popleft()
+            self.done.append(future.result())
+            if self._scored is not None:
+                self._scored(place, self.done[-1])
+        return self.done
+
+
+def _evaluated(
+    method: Method,
+    dataset: Dataset,
+    slides: Sequence[Slide],
+    labels: Labels,
+    context: Context,
+    measuring: Measuring,
+    *,
+    what: str,
+    keep: Path | None,
+    heat: Mapping[Kind, float],
+) -> Evaluation:
     subset = {slide.id: name for name, part in dataset.subsets().items() for slide in part}
     done = Evaluation()
-    for slide in context.track(slides, f"scoring {what} slides", len(slides)):
+    for number, slide in enumerate(context.track(slides, f"scoring {what} slides", len(slides))):
         try:
             name = file_name(slide.id, ".png")
             prediction = _predicted(method, dataset, slide, labels, context)
             scores = prediction.scores.on(dataset.evaluation_grid(slide))
             mask = decision(prediction, scores, method, slide)
-            done.evidence.append(_evidence(dataset, slide, prediction, scores, mask, subset.get(slide.id)))
+            raw, scores = scores, at_temperature(scores, heat.get("cell"))
+            measure = _evidence(dataset, slide, prediction, scores, mask, subset.get(slide.id), raw)
+            measure = partial(measured_at, heat["unit"], measure) if "unit" in heat else measure
         except DataError as error:
             done.unreadable[slide.id] = error.what
             context.reporter.say(f"left out: {error.what}")
             continue
+        measuring.add(measure, number)
         if why := dataset.uncounted(slide):
             done.uncounted[slide.id] = why
         done.notes.update({slide.id: "; ".join(prediction.notes)} if prediction.notes else {})
@@ -77,12 +144,7 @@ def evaluate(
                 ScoreMap(scores.grid, mask.astype(np.float32)).save(keep / "masks" / name)
             for title, picture in prediction.figures.items():
                 _save_picture(picture, keep / "figures" / file_name(f"{slide.id}_{title}", ".png"))
-    if keep is not None and slides and not done.evidence:
-        first = next(iter(done.unreadable.values()))
-        raise DataError(f"none of the {len(slides)} {what} slides can be used; the first: {first}")
-    if keep is not None and done.evidence and not any(slide.scored for slide in done.evidence):
-        msg = f"{method.name} scored no tissue cell of any of the {len(done.evidence)} {what} slides (all are NaN)"
-        raise PredictionError(msg)
+    done.evidence = measuring.finish()
     return done
 
 
@@ -139,7 +201,9 @@ def _evidence(
     scores: ScoreMap,
     mask: NDArray[np.bool_] | None,
     subset: str | None,
-) -> SlideEvidence:
+    raw: ScoreMap,
+) -> Callable[[], SlideEvidence]:
+    """What is left to do for the evidence of a slide: arithmetic on arrays that nobody changes."""
     grid = scores.grid
     units = dataset.unit_grid(slide)
     unit_scores = prediction.units
@@ -158,7 +222,7 @@ def _evidence(
         "subset": subset,
     }
     if dataset.uncounted(slide):
-        return uncounted(slide.id, slide.patient, objects=dataset.objects, **known)
+        return partial(uncounted, slide.id, slide.patient, objects=dataset.objects, **known)
     drawn: dict[str, Any] = {"truth": None}
     if labelled and tissue is not None and not tissue.any():
         drawn = {"truth": np.zeros(grid.shape, np.int8), "coarse": np.zeros(grid.shape, np.int8)}
@@ -172,15 +236,14 @@ def _evidence(
             "instances": truth.instances(grid) if dataset.objects else None,
             "coarse": positive_cells(dataset.coarse(slide).labels(grid), dataset.positive).astype(np.int8),
         }
-    evidence = gather(slide.id, slide.patient, mask=mask, **known, **drawn)
+    unscaled = None if raw is scores else raw.values
+    measure = partial(gather, slide.id, slide.patient, mask=mask, unscaled=unscaled, **known, **drawn)
     if drawn["truth"] is None:
-        return evidence
+        return measure
     counts = np.zeros(grid.shape, np.bool_) if tissue is not None and not tissue.any() else known["tissue"]
-    return replace(
-        evidence,
-        classes=class_counts(dataset, slide, prediction, scores, counts),
-        embedded=embedded_cells(dataset, slide, prediction),
-    )
+    classes = class_counts(dataset, slide, prediction, scores, counts)
+    embedded = embedded_cells(dataset, slide, prediction)
+    return lambda: replace(measure(), classes=classes, embedded=embedded)
 
 
 class Examination:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.budgets.allot import allot
+from benchmark.budgets.allotment import Allotment
+from benchmark.budgets.within import within_budget
 from benchmark.config import SYNTHETIC, RunSpec
 from benchmark.datahome import find_root
 from benchmark.dataset import Dataset, Split
 from benchmark.digest import content_digest
+from benchmark.errors import DataError
 from benchmark.expert import create_expert
 from benchmark.few_slides import few_slides
 from benchmark.identity import digest_of, facts_of
@@ -20,10 +24,13 @@ from benchmark.metrics.suite import SCHEMA
 from benchmark.one_slide import one_slide
 from benchmark.provenance import code_digest, code_version
 from benchmark.registry import datasets, methods
-from benchmark.running.plan import SYNTHETIC_SEED
+from benchmark.run_target import Target
+from benchmark.running.budgeted import budget_facts, budget_tags
+from benchmark.running.plan import SYNTHETIC_SEED, TARGET_SEED
 from benchmark.running.synthetic import synthetic_root
 from benchmark.supervision import Labels, Ledger, View
 from benchmark.two_classes import TwoClassView, seen_by
+from benchmark.two_sets import Elsewhere, elsewhere, require_another
 
 if TYPE_CHECKING:
     from benchmark.slides import Slide
@@ -42,6 +49,11 @@ class Job:
     """Of the files, how they are read (options) and by which code."""
     identity: str
     cache: Path
+    allotment: Allotment | None = None
+    """What the run's budget comes to; the data set is then as far as it pays."""
+    trained_on: str = ""
+    """Of the data that the method learns from, where it is tested on others: a run on their own test part has it as
+    `data_identity`, so the stages of one serve the other."""
 
     @property
     def seen(self) -> Dataset | TwoClassView:
@@ -50,8 +62,9 @@ class Job:
 
     @property
     def experiment(self) -> str:
-        """Experiment = dataset; miniatures have one of their own, so they never mix with real data."""
-        return f"{self.dataset.name}-synthetic" if self.dataset.synthetic else self.dataset.name
+        """Experiment = dataset, or the two of them; miniatures have their own, so they never mix with real data."""
+        name = self.dataset.name if self.spec.target is None else f"{self.dataset.name}-to-{self.spec.target.dataset}"
+        return f"{name}-synthetic" if self.dataset.synthetic else name
 
     @property
     def title(self) -> str:
@@ -61,17 +74,29 @@ class Job:
     @property
     def known(self) -> Known:
         """What another process needs to open this job without reading the data's files again."""
-        return Known(self.dataset.root, self.data_digest, self.data_identity, self.identity)
+        return Known(
+            self.dataset.root, self.data_digest, self.data_identity, self.identity, self.trained_on, self.tested_at
+        )
+
+    @property
+    def tested_at(self) -> Path | None:
+        """The folder of the other data set that a run is tested on."""
+        return self.dataset.cohorts[1].root if isinstance(self.dataset, Elsewhere) else None
 
     @property
     def row(self) -> str:
         """Equal for the runs of one method with the same parameters, whatever the seed and the data."""
-        return digest_of([self.spec.method, facts_of(self.spec.params), *(["refit"] if self.spec.refit else [])])
+        further = [name for name in ("refit", "calibrate") if getattr(self.spec, name)]
+        budget = [["budget", self.spec.budget.text]] if self.spec.budget else []
+        return digest_of([self.spec.method, facts_of(self.spec.params), *further, *budget])
 
     @property
     def training_digest(self) -> str:
         """Of all that the stages of a method see of the data."""
-        return digest_of([self.data_identity, "refit"]) if self.spec.refit else self.data_identity
+        facts = self.allotment.facts if self.allotment else []
+        more = [*(["refit"] if self.spec.refit else []), *([["budget", *facts]] if facts else [])]
+        learnt = self.trained_on or self.data_identity
+        return digest_of([learnt, *more]) if more else learnt
 
     def slides(self, split: Split) -> Sequence[Slide]:
         """The slides of one split; when the run is a refit, those of validation are training slides."""
@@ -97,6 +122,7 @@ class Job:
             budgets=self.method.budgets(),
             sealed=split is Split.TEST,
             expert=create_expert(self.method.expert(), self.seen, self.spec.seed),
+            spending=None if self.allotment is None else self.allotment.spending,
         )
 
     def view(self, split: Split, ledger: Ledger) -> View:
@@ -107,6 +133,9 @@ class Job:
         """Resolved parameters and options, flat, for the tracking store."""
         params = {key: str(value) for key, value in self.spec.params.model_dump(mode="json").items()}
         options = {f"dataset.{key}": str(value) for key, value in self.spec.options.model_dump(mode="json").items()}
+        if self.spec.target is not None:
+            own = self.spec.target.options.model_dump(mode="json")
+            options |= {f"test.{key}": str(value) for key, value in own.items()}
         return {**params, **options, "seed": str(self.spec.seed)}
 
     def tags(self, device: str) -> dict[str, str]:
@@ -123,8 +152,11 @@ class Job:
             "bench.row": self.row,
             "bench.board": self.data_identity,
             "bench.identity": self.identity,
-            "bench.synthetic_slides": str(self.spec.synthetic_slides) if self.spec.data == SYNTHETIC else "",
+            "bench.synthetic_slides": str(self.spec.synthetic_slides) if SYNTHETIC in self.spec.places else "",
             "bench.data": "" if self.spec.data == SYNTHETIC else str(self.dataset.root),
+            "bench.test_data": str(self.tested_at or "") if SYNTHETIC not in self.spec.places[1:] else SYNTHETIC,
+            "bench.trained_on": self.trained_on,
+            "bench.target": self.spec.target.label if self.spec.target else "",
             "bench.slide": self.spec.slide or "",
             "bench.asked_device": "" if self.spec.device == "auto" else self.spec.device,
             "bench.data_kind": "synthetic" if self.dataset.synthetic else "real",
@@ -132,6 +164,7 @@ class Job:
             "bench.code": code_version(),
             "bench.metrics_schema": SCHEMA,
             "bench.slides_drawn": str(self.spec.slides or ""),
+            **budget_tags(self.spec),
             "bench.classes": ",".join(self.dataset.classes),
             "bench.device": device,
             "bench.python": ".".join(map(str, sys.version_info[:3])),
@@ -146,6 +179,11 @@ class Job:
     def profile(self) -> dict[str, Any]:
         """The sizes of the splits."""
         return {f"{split}_slides": len(self.dataset.slides(split)) for split in Split}
+
+    @property
+    def too_little(self) -> str:
+        """Why the run's budget is too small to learn anything with; empty where it is not."""
+        return "" if self.allotment is None else self.allotment.short
 
 
 def experiment_note(dataset: type[Dataset]) -> str:
@@ -168,6 +206,8 @@ class OpenData:
     """Digest of the files."""
     identity: str
     """Digest of the files, how they are read (options) and by which code."""
+    trained_on: str = ""
+    """The same of the train set alone, where another set tests."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +218,8 @@ class Known:
     content: str
     data_identity: str
     identity: str
+    trained_on: str = ""
+    tested_at: Path | None = None
 
 
 def reopen_job(spec: RunSpec, cache: Path, known: Known) -> Job:
@@ -185,8 +227,25 @@ def reopen_job(spec: RunSpec, cache: Path, known: Known) -> Job:
     dataset = datasets().load(spec.dataset)(known.root, spec.options)
     dataset = dataset if spec.slide is None else one_slide(dataset, spec.slide)
     dataset = dataset if spec.slides is None else few_slides(dataset, spec.slides)
+    if spec.target is not None:
+        assert known.tested_at is not None
+        other = datasets().load(spec.target.dataset)(known.tested_at, spec.target.options)
+        other = other if spec.slides is None else few_slides(other, spec.slides)
+        dataset = elsewhere(dataset, other, dict(spec.target.classes), as_is=spec.target.as_is)
     method = methods().load(spec.method)(spec.params)
-    return Job(spec, method, dataset, known.content, known.data_identity, known.identity, cache)
+    digests = (known.content, known.data_identity, known.identity)
+    return _as_far_as_paid(Job(spec, method, dataset, *digests, cache, trained_on=known.trained_on))
+
+
+def _as_far_as_paid(job: Job) -> Job:
+    """The same run with the data that its budget pays; all of them where it has none, or one that is too small."""
+    spec = job.spec
+    if spec.budget is None:
+        return job
+    allotment = allot(spec.budget, dict(spec.label_minutes), job.method, job.dataset, spec.seed)
+    if allotment.short:
+        return replace(job, allotment=allotment)
+    return replace(job, allotment=allotment, dataset=within_budget(job.dataset, allotment, spec.seed))
 
 
 def open_data(spec: RunSpec, cache: Path) -> OpenData:
@@ -194,9 +253,27 @@ def open_data(spec: RunSpec, cache: Path) -> OpenData:
 
     Raises `BenchError` when the data cannot be used.
     """
+    if spec.target is not None:
+        return _open_both(spec, spec.target, cache)
+    return _open_one(spec, cache, SYNTHETIC_SEED)
+
+
+def _open_both(spec: RunSpec, target: Target, cache: Path) -> OpenData:
+    """The data set of a run with the test part of its target. Both are opened as they would be alone."""
+    own = replace(spec, target=None)
+    other = replace(own, dataset=target.dataset, options=target.options, data=target.data)
+    # Miniatures of one seed are painted alike, and a model would be tested on the tissue that it learnt from.
+    trained, tested = _open_one(own, cache, SYNTHETIC_SEED), _open_one(other, cache, TARGET_SEED)
+    require_another(trained.dataset, tested.dataset, (trained.content, tested.content))
+    dataset = elsewhere(trained.dataset, tested.dataset, dict(target.classes), as_is=target.as_is)
+    facts = [trained.identity, tested.identity, sorted(target.classes), target.as_is]
+    return OpenData(dataset, digest_of([trained.content, tested.content]), digest_of(facts), trained.identity)
+
+
+def _open_one(spec: RunSpec, cache: Path, seed: int) -> OpenData:
     dataset_class = datasets().load(spec.dataset)
     if spec.data == SYNTHETIC:
-        root = synthetic_root(dataset_class, cache, slides=spec.synthetic_slides, seed=SYNTHETIC_SEED)
+        root = synthetic_root(dataset_class, cache, slides=spec.synthetic_slides, seed=seed)
     else:
         root = find_root(spec.dataset, spec.data)
     dataset = dataset_class(root, spec.options)
@@ -226,9 +303,15 @@ def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:
             "metrics": SCHEMA,
             "code": code_digest(method_class),
             **({"refit": True} if spec.refit else {}),
+            **({"calibrate": True} if spec.calibrate else {}),
+            **budget_facts(spec),
         }
     )
-    job = Job(spec, method, data.dataset, data.content, data.identity, identity, cache)
+    digests = (data.content, data.identity, identity)
+    job = _as_far_as_paid(Job(spec, method, data.dataset, *digests, cache, trained_on=data.trained_on))
     method.check_classes(job.seen.classes)
     method.check_slides(*job.learnt_and_scored)
+    if spec.calibrate and not job.slides(Split.VALIDATION):
+        what = f"--calibrate: {spec.place} has no validation slides here, on which temperatures are fitted"
+        raise DataError(what, fix=f"bench info {spec.dataset}   # options for the split; or drop --calibrate")
     return job

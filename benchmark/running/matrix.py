@@ -39,6 +39,7 @@ from benchmark.tracking.store import Tracker
 SUCCESS, UNEXPECTED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 RUN = "benchmark.running.attempt:run_task"
 """What the task of a run names as its work."""
+LARGER = "--budget with another amount or unit: docs/budgets.md says what each kind of label needs"
 QUIET_SECONDS = 9.0
 """Of silence in a pipe, after which the runs at work are named."""
 LOOK_AGAIN = 2.0
@@ -70,7 +71,8 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
     if request.dry_run or len(prospects) > 1:
         console.print(plan_table(prospects, whole=request.dry_run))
     if request.dry_run:
-        return SUCCESS
+        failed = any(each.outcome is not None and each.outcome.state == "failed" for each in prospects)
+        return MISTAKE if failed else SUCCESS
     if len(prospects) > 1 and request.jobs:
         place = f" on {engine.name}" if engine.remote else ""
         each = limits.text if limits.chosen or not engine.remote else limits.time_text
@@ -117,6 +119,8 @@ def _refuse_nothing(prospects: Sequence[Prospect]) -> None:
     if len(outcomes) == 1 and outcomes[0] is not None and outcomes[0].error is not None:
         raise outcomes[0].error
     skipped = [outcome for outcome in outcomes if outcome is not None and outcome.state == "skipped"]
+    if len(skipped) == len(outcomes) and skipped[0].spec.budget is not None:
+        raise ConfigError(f"nothing can be learnt with these budgets; the first: {skipped[0].reason}", fix=LARGER)
     if len(skipped) == len(outcomes):
         raise ConfigError(f"none of the datasets can be used; the first: {skipped[0].reason}", fix="bench data where")
 
@@ -252,7 +256,9 @@ class _Matrix:
             job = self._prospects[ready[0]].job
             assert job is not None
             self._began.setdefault(ready[0], time.monotonic())
-            executor.start(ready[0], self._tasks.make(ready[0], job, RUN, force=self._request.force))
+            task = self._tasks.make(ready[0], job, RUN, force=self._request.force)
+            with doing(self._console, "starting its process"):
+                executor.start(ready[0], task)
 
     def _take(self, ended: Ended, queue: deque[tuple[int, float]]) -> None:
         """Note how a run ended, storing it where its process could not, or queue it again."""
@@ -306,7 +312,7 @@ class _Matrix:
     def _close(self, interrupted: bool) -> int:
         """The closing tables and the exit code."""
         if self._left:
-            text = f"{len(self._left)} jobs are left on {self._engine.name}: bench jobs shows them; "
+            text = f"jobs left on {self._engine.name}: {len(self._left)}; bench jobs shows them, and "
             self._console.print(f"{text}the same command later shows what is done and does the rest", soft_wrap=True)
             return INTERRUPTED if interrupted else SUCCESS
         outcomes = self.outcomes(interrupted)

@@ -14,15 +14,19 @@ import yaml
 from pydantic import BaseModel
 
 from benchmark import config
+from benchmark.class_map import read_map
 from benchmark.config import RunFile, RunRequest, RunSpec, Variant
 from benchmark.dataset import Dataset
 from benchmark.errors import ConfigError
 from benchmark.method import Method
 from benchmark.plain_yaml import read_yaml
 from benchmark.registry import datasets, methods
+from benchmark.reporting.command import CALIBRATED
+from benchmark.run_target import Target, require_target, target_data
+from benchmark.running.budgeted import chosen_budgets, with_budget
 from benchmark.setting_faults import refuse_features, refuse_unknown
 
-SYNTHETIC_SEED = 0
+SYNTHETIC_SEED, TARGET_SEED = 0, 1
 
 
 def plan(request: RunRequest) -> list[RunSpec]:
@@ -41,8 +45,52 @@ def plan(request: RunRequest) -> list[RunSpec]:
     _check_device(request.device or file.device or "auto")
     seeds = request.seeds or ((file.seed,) if file.seed is not None else (0,))
     points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    target = _target(request, file)
     specs = [_resolve(request, file, point, *pair) for pair in pairs for point in points]
-    return [replace(spec, seed=seed) for spec in _distinct(specs) for seed in seeds]
+    budgets = chosen_budgets(request, file)
+    seeded = [
+        replace(with_budget(spec, *budget), seed=seed)
+        for spec in _distinct(specs)
+        for budget in budgets
+        for seed in seeds
+    ]
+    if target is None:
+        return seeded
+    # A file repeats the one run that wrote it; its own test part is another run.
+    own = seeded if request.test is not None else []
+    return [*own, *(_tested_elsewhere(spec, target) for spec in seeded)]
+
+
+def _target(request: RunRequest, file: RunFile) -> Target | None:
+    """The other data set to test on, resolved; None for none. Raises `ConfigError`."""
+    require_target(request.test, data=request.test_data, classes=request.class_map, as_is=request.as_is)
+    if request.test is None:
+        if file.test is None:
+            return None
+        kind, options = datasets().load(file.test.dataset), file.test.options
+        chosen = config.validated(kind.Options, options, file.test.dataset)
+        classes, as_is = tuple(file.test.classes.items()), file.test.scale == "as-is"
+        return Target(file.test.dataset, chosen, file.test.data, classes, as_is, _typed(file.test.dataset, chosen))
+    variants = config.read_variants(request.test, datasets().names())
+    if len(variants) != 1:
+        raise ConfigError(f"--test {request.test} names {len(variants)} data sets", fix="one --test for each command")
+    (variant,) = variants
+    chosen = config.validated(datasets().load(variant.name).Options, variant.settings, variant.name)
+    data = target_data(variant.name, request.test_data, request.data or file.data)
+    classes = read_map(request.class_map)
+    return Target(variant.name, chosen, data, classes, request.as_is, _typed(variant.name, chosen))
+
+
+def _typed(name: str, options: BaseModel) -> str:
+    """A data set with the options that were set, as it is typed: `slides:mpp=0.25`."""
+    usual = _defaults(type(options))
+    return ":".join([name, *(f"{key}={_word(value)}" for key, value in options if value != usual[key])])
+
+
+def _tested_elsewhere(spec: RunSpec, target: Target) -> RunSpec:
+    if spec.slide:
+        raise ConfigError(f"both --slide {spec.slide} and --test are given", fix="drop --slide")
+    return replace(spec, target=target, settings=" ".join(filter(None, (spec.settings, target.settings))))
 
 
 def _distinct(specs: list[RunSpec]) -> list[RunSpec]:
@@ -117,6 +165,10 @@ def _resolve(
     if slide and not method(params).transductive():
         msg = f"{one.name} learns from training slides with these parameters, and --slide leaves none"
         raise ConfigError(msg, fix="drop --slide, or --set search=slide for methods that have it")
+    calibrate = request.calibrate or file.calibrate
+    if calibrate and refit:
+        what = "--calibrate fits temperatures on validation slides, and --refit leaves none"
+        raise ConfigError(what, fix="drop one of the two")
     slides = request.slides or file.slides
     if slides and slide:
         raise ConfigError(f"both --slide {slide} and --slides {slides} are given", fix="use one of them")
@@ -130,7 +182,7 @@ def _resolve(
         device=request.device or file.device or "auto",
         data=request.data or file.data,
         synthetic_slides=_slides(request.synthetic_slides) or file.synthetic_slides or config.SYNTHETIC_SLIDES,
-        variant=label_of(params, config.resolve(method, preset)),
+        variant=" ".join(filter(None, (label_of(params, config.resolve(method, preset)), CALIBRATED * calibrate))),
         refit=refit,
         settings=" ".join(
             filter(
@@ -144,6 +196,7 @@ def _resolve(
         ),
         slide=slide,
         slides=slides,
+        calibrate=calibrate,
         expected_data=file.provenance.get("data_digest"),
     )
 

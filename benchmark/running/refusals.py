@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benchmark.config import SYNTHETIC, RunFile, RunRequest, Variant, read_file, read_grid, read_variants
+from benchmark.budgets.budget import read_budgets
+from benchmark.config import (
+    SYNTHETIC,
+    RunFile,
+    RunRequest,
+    Variant,
+    read_file,
+    read_grid,
+    read_variants,
+)
 from benchmark.datahome import find_root
 from benchmark.errors import ConfigError
 from benchmark.learning.encoders.encoder_names import check_encoder
 from benchmark.registry import Registry, datasets, methods
+from benchmark.run_target import require_target, target_data
 
 OWN = "histobench"
 ENCODERS = ("encoder", "cls_backbone", "seg_backbone")
@@ -21,9 +31,13 @@ def refuse_early(request: RunRequest) -> None:
 
     The plan and the survey check all of this again, with the methods loaded. Raises `BenchError`.
     """
+    require_target(request.test, data=request.test_data, classes=request.class_map, as_is=request.as_is)
     file = read_file(request.config) if request.config else RunFile()
+    if request.budget or file.budget:
+        read_budgets(request.budget or file.budget or "")
     chosen = _named(request.method or file.method, methods())
     places = _named(request.dataset or file.dataset, datasets())
+    others = _named(request.test, datasets())
     for name, key, encoder in _encoders(request, file, chosen):
         try:
             check_encoder(encoder)
@@ -32,6 +46,9 @@ def refuse_early(request: RunRequest) -> None:
     data = request.data or file.data
     if len(places) == 1 and request.dataset != "all" and data != SYNTHETIC:
         find_root(places[0].name, data)
+    for other in others[:1]:
+        if (beside := target_data(other.name, request.test_data, data)) != SYNTHETIC:
+            find_root(other.name, beside)
 
 
 def _named(text: str | None, registry: Registry[Any]) -> list[Variant]:

@@ -9,9 +9,11 @@ from benchmark.datahome import find_root
 from benchmark.dataset import Dataset
 from benchmark.digest import content_digest
 from benchmark.errors import ConfigError, DataError
+from benchmark.identity import digest_of
 from benchmark.registry import datasets
-from benchmark.running.plan import SYNTHETIC_SEED
+from benchmark.running.plan import SYNTHETIC_SEED, TARGET_SEED
 from benchmark.running.synthetic import synthetic_root
+from benchmark.two_sets import AS_IS, elsewhere
 
 
 def reopen(config: Path, digest: str, cache: Path, data: str | None = None) -> Dataset:
@@ -39,6 +41,17 @@ def reopen(config: Path, digest: str, cache: Path, data: str | None = None) -> D
         root = find_root(file.dataset, wanted)
     dataset = dataset_class(root, options)
     found = content_digest(dataset.root, dataset.files())
+    if file.test is not None:
+        target = file.test
+        kind = datasets().load(target.dataset)
+        slides = file.synthetic_slides or SYNTHETIC_SLIDES
+        made = target.data == SYNTHETIC
+        root = (
+            synthetic_root(kind, cache, slides=slides, seed=TARGET_SEED) if made else find_root(kind.name, target.data)
+        )
+        other = kind(root, validated(kind.Options, target.options, target.dataset))
+        found = digest_of([found, content_digest(other.root, other.files())])
+        dataset = elsewhere(dataset, other, target.classes, as_is=target.scale == AS_IS)
     if found != digest:
         msg = f"the data at {dataset.root} are not those of the run: digest {found[:16]}, expected {digest[:16]}"
         raise DataError(msg, fix="--data FOLDER   # where those data are")

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from benchmark.effort import summary_of
 from benchmark.identity import digest_of
+from benchmark.metrics.calibration_report import Calibration
+from benchmark.metrics.subgroups import Column
 from benchmark.metrics.suite import METRICS, Summary
+from benchmark.reporting.label_cost import read_cost_model
 from benchmark.resources import Meter
 from benchmark.running.completeness import Completeness
 from benchmark.running.headlines import HEADLINES
@@ -32,6 +35,9 @@ class RunResult:
     complete: Completeness
     reading_notes: Sequence[tuple[str, str, str]] = ()
     """What was passed over, mended or supposed while slides and annotations were read: (split, slide, note)."""
+    calibration: Calibration | None = None
+    groups: Sequence[Column] = ()
+    """The figures of subgroups, a column of the data each."""
 
     def numbers(self) -> dict[str, float]:
         """Every number of the run under its name in the tracking store.
@@ -46,7 +52,9 @@ class RunResult:
         costs = costs_of(self.stages, self.fitting, self.scoring)
         train = {stored_name(name): value for name, value in self.train.items()}
         effort = {stored_name(name): value for name, value in summary_of(self.history).items()}
-        return {**numbers, **self.complete.numbers(), **train, **labels_of(self.ledger), **effort, **costs}
+        numbers.update({} if self.calibration is None else self.calibration.numbers())
+        labels = {**labels_of(self.ledger), **label_minutes(self.ledger)}
+        return {**numbers, **self.complete.numbers(), **train, **labels, **effort, **costs}
 
     def headline(self) -> str:
         """The numbers that matter, as Markdown for the run's page."""
@@ -109,6 +117,11 @@ def labels_of(ledger: Ledger) -> dict[str, float]:
     """The labels that a run used, per kind, and the seconds that an expert took for answers."""
     seconds = {"labels/review_seconds": ledger.review_seconds} if ledger.review_seconds else {}
     return {f"labels/{name}": float(count) for name, count in ledger.totals().items()} | seconds
+
+
+def label_minutes(ledger: Ledger) -> dict[str, float]:
+    """What the labels cost an expert by the shipped model, so that the store can draw a metric against it."""
+    return {"cost/label_minutes": read_cost_model(None).minutes(ledger.totals())}
 
 
 def metric_name(metric: str, part: str = "") -> str:

@@ -23,14 +23,18 @@ from benchmark.file_names import file_name, id_file
 from benchmark.metrics.suite import SlideEvidence
 from benchmark.provenance import code_version
 from benchmark.reporting import curves, overlays, style
+from benchmark.reporting.folded import Folded
 from benchmark.reporting.published_points import published_points
 from benchmark.reporting.run_tables import write_report, write_table
+from benchmark.running.calibration_part import calibration_part, draw_calibration
+from benchmark.running.group_part import group_part
+from benchmark.running.job import Job
 from benchmark.running.result import RunResult
-from benchmark.running.slide_picture import RANKED_BY, slide_picture
+from benchmark.running.slide_picture import RANKED_BY, SIDE, slide_picture
 from benchmark.running.summary_facts import run_facts
 from benchmark.slides import ScoreMap
 from benchmark.stages import StageRecord
-from benchmark.stored import EFFORT, EFFORT_COLUMNS, NUMBERS
+from benchmark.stored import CALIBRATION, EFFORT, EFFORT_COLUMNS, GROUPS, NUMBERS
 from benchmark.supervision import Supervision
 
 if TYPE_CHECKING:
@@ -64,12 +68,26 @@ def write_artifacts(folder: Path, result: RunResult, evidence: Sequence[SlideEvi
         _units(folder / "units.csv", evidence)
     _effort(folder / EFFORT, result)
     _answers(folder / "answers.csv", result)
-    pictures = _overlays(folder, result)
+    pictures = draw_overlays(folder, result.job, Split.TEST, result.summary.per_slide)
     figures = _curves(folder / "curves", result, evidence)
     if result.reading_notes:
         rows = [dict(zip(("split", "slide", "note"), note, strict=True)) for note in result.reading_notes]
         write_table(folder, "reading_notes", rows)
-    write_report(folder, run_facts(result, pictures, figures))
+    write_report(folder, run_facts(result, pictures, figures, _folded(folder, result, evidence)))
+
+
+def _folded(folder: Path, result: RunResult, evidence: Sequence[SlideEvidence]) -> list[Folded]:
+    """The folded parts of the page, whose files are written."""
+    parts: list[Folded] = []
+    if result.calibration is not None:
+        _json(folder / CALIBRATION, result.calibration.facts())
+        title = f"{result.job.title} on {result.job.experiment}"
+        drawn = draw_calibration(folder / "curves", result.calibration, evidence, title)
+        parts.append(calibration_part(result.calibration, drawn))
+    if result.groups:
+        _json(folder / GROUPS, {column.name: column.facts() for column in result.groups})
+        parts.append(group_part(result.groups))
+    return parts
 
 
 def _model(folder: Path, result: RunResult, provenance: dict[str, str]) -> None:
@@ -89,6 +107,9 @@ def _model(folder: Path, result: RunResult, provenance: dict[str, str]) -> None:
         slides=len(learnt),
         threshold=honest_threshold(result.summary.values, result.summary.absent),
         supervision=tuple(sorted(job.method.supervision)),
+        temperatures={}
+        if result.calibration is None
+        else {str(k): t for k, t in result.calibration.temperatures.items()},
     ).save(folder / CARD)
 
 
@@ -148,23 +169,26 @@ def chosen_slides(rows: Sequence[dict[str, Any]], slides: Sequence[Slide], limit
     return [known[row["slide"]] for row in ranked]
 
 
-def _overlays(folder: Path, result: RunResult) -> dict[str, Path]:
-    dataset = result.job.dataset
-    rows = {row["slide"]: row for row in result.summary.per_slide}
+def draw_overlays(
+    folder: Path, job: Job, split: Split, rows: Sequence[dict[str, Any]], *, limit: int = OVERLAYS, side: int = SIDE
+) -> dict[str, Path]:
+    """Draw chosen slides of a split from the score maps and masks in `folder`; slide id → file in `folder`/overlays."""
+    row_of = {row["slide"]: row for row in rows}
     drawn: dict[str, Path] = {}
-    for rank, slide in enumerate(chosen_slides(result.summary.per_slide, dataset.slides(Split.TEST)), start=1):
+    for rank, slide in enumerate(chosen_slides(rows, job.dataset.slides(split), limit), start=1):
         scores = ScoreMap.load(id_file(folder / "scores", slide.id, ".png"))
         mask = decided(folder, slide.id, scores)
-        picture = slide_picture(dataset, slide, scores, mask, coarse=refines(result), row=rows[slide.id])
+        row = row_of[slide.id]
+        picture = slide_picture(job.dataset, slide, scores, mask, coarse=refines(job), row=row, side=side)
         path = folder / "overlays" / f"{rank:02d}_{file_name(slide.id)}.jpg"
         overlays.save(picture, path)
         drawn[slide.id] = path
     return drawn
 
 
-def refines(result: RunResult) -> bool:
+def refines(job: Job) -> bool:
     """True for a method that starts from the coarse annotation, whose pictures compare it with the result."""
-    return Supervision.COARSE in result.job.method.supervision
+    return Supervision.COARSE in job.method.supervision
 
 
 def decided(folder: Path, slide: str, scores: ScoreMap) -> NDArray[np.bool_]:
@@ -182,12 +206,16 @@ def _curves(folder: Path, result: RunResult, evidence: Sequence[SlideEvidence]) 
         labels = np.concatenate([slide.unit_labels for slide in evidence])
         scores = np.concatenate([slide.unit_scores for slide in evidence])
         spec, interval = result.job.spec, result.summary.intervals.get("image/auc")
-        apart = result.job.dataset.synthetic or spec.preset == TRIVIAL_PRESET or spec.slides or spec.slide
+        apart = (
+            result.job.dataset.synthetic
+            or spec.preset == TRIVIAL_PRESET
+            or any((spec.slides, spec.slide, spec.budget, spec.target))
+        )
         published = () if apart else published_points(spec.method, spec.dataset)
         roc = curves.roc(labels, scores, title=title, auc=auc, interval=interval, published=published)
         drawn["ROC of the units"] = folder / "roc.png"
         style.save(roc, folder / "roc.png")
-    before_after = curves.refinement(result.summary.per_slide, title) if refines(result) else None
+    before_after = curves.refinement(result.summary.per_slide, title) if refines(result.job) else None
     if before_after is not None:
         drawn["F1 against the coarse annotation's"] = folder / "coarse_f1.png"
         style.save(before_after, folder / "coarse_f1.png")

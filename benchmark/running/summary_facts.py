@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.metrics.suite import METRICS
 from benchmark.provenance import code_version
+from benchmark.reporting.folded import Folded
 from benchmark.reporting.run_facts import RunFacts, StageCost
 from benchmark.running.headlines import HEADLINES
 from benchmark.running.result import RunResult, merged
 from benchmark.supervision import Supervision
 
 
-def run_facts(result: RunResult, pictures: Mapping[str, Path], figures: Mapping[str, Path]) -> RunFacts:
+def run_facts(
+    result: RunResult, pictures: Mapping[str, Path], figures: Mapping[str, Path], folded: Sequence[Folded] = ()
+) -> RunFacts:
     """All that the summary page shows of `result`."""
     job, summary = result.job, result.summary
     splits = ", ".join(f"{count} {name.removesuffix('_slides')}" for name, count in job.profile().items())
+    paid = f". Budget {job.spec.budget.text}: {job.allotment.notes}" if job.spec.budget and job.allotment else ""
     drawn = f", a draw of at most {job.spec.slides} of each split (--slides): no result" if job.spec.slides else ""
     return RunFacts(
         title=f"{job.title} on {job.experiment}",
-        subtitle=f"{type(job.method).card.title}. Preset {job.spec.preset}, {splits} slides{drawn}.",
+        subtitle=f"{type(job.method).card.title}. Preset {job.spec.preset}, {splits} slides{drawn}{paid}.",
         command="bench run --config config.yaml --force",
         refines=Supervision.COARSE in job.method.supervision,
         synthetic=job.dataset.synthetic,
@@ -47,4 +51,5 @@ def run_facts(result: RunResult, pictures: Mapping[str, Path], figures: Mapping[
         figures=figures,
         settings=job.stored_params(),
         reading_notes=result.reading_notes,
+        folded=folded,
     )

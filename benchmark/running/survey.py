@@ -11,6 +11,7 @@ from benchmark.errors import BenchError
 from benchmark.identity import digest_of, facts_of
 from benchmark.registry import datasets, methods
 from benchmark.running.applicable import not_applicable
+from benchmark.running.budgeted import budget_facts, budget_tags
 from benchmark.running.delivery import kept
 from benchmark.running.job import Job, OpenData, experiment_note, open_data, open_job
 from benchmark.running.outcome import Outcome
@@ -62,7 +63,8 @@ class Survey:
         return [self._judged(prospect, known.get(prospect.identity, [])) for prospect in opened]
 
     def _open(self, spec: RunSpec) -> Prospect:
-        key = digest_of([spec.dataset, facts_of(spec.options), spec.data, spec.synthetic_slides, spec.slides])
+        target = [] if spec.target is None else [spec.target.as_file()]
+        key = digest_of([spec.dataset, facts_of(spec.options), spec.data, spec.synthetic_slides, spec.slides, *target])
         if key not in self._data:
             self.tell(f"opening {spec.place}")
             try:
@@ -75,16 +77,18 @@ class Survey:
                 raise data
             job = open_job(spec, self.cache, data)
         except BenchError as error:
-            facts = [spec.method, facts_of(spec.params), key, spec.seed]
+            facts = [spec.method, facts_of(spec.params), key, spec.seed, *budget_facts(spec).values()]
             absent = self.lenient and error is data
             ended = Outcome(spec, "skipped", error.what) if absent else Outcome(spec, "failed", error.what, error=error)
             return Prospect(spec, digest_of(facts), spec.dataset, outcome=ended)
-        reason = not_applicable(job.method, job.dataset)
+        reason = not_applicable(job.method, job.dataset) if not job.too_little else None
         outcome = None if reason is None else Outcome(spec, "not applicable", reason)
+        outcome = Outcome(spec, "skipped", job.too_little) if job.too_little else outcome
         return Prospect(spec, job.identity, job.experiment, job, outcome)
 
     def _stored(self, prospects: Sequence[Prospect]) -> dict[str, list[StoredRun]]:
         """Identity → its stored runs. First closes those of dead processes, so that none counts as running."""
+        self.tell("reading the store")
         self.tracker.connect()
         experiments = list(dict.fromkeys(prospect.experiment for prospect in prospects))
         for experiment in experiments:
@@ -146,6 +150,7 @@ def _tags(prospect: Prospect) -> dict[str, str]:
         "bench.refit": "true" if spec.refit else "",
         "bench.settings": spec.settings,
         "bench.identity": prospect.identity,
+        **budget_tags(spec),
         "bench.supervision": methods().load(spec.method)(spec.params).track(),
     }
     return {name: value for name, value in tags.items() if value}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pickle
 import re
 import shutil
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from benchmark.dataset import Dataset, Split
 from benchmark.digest import content_digest
@@ -28,11 +30,21 @@ def miniature(kind: type[Dataset], root: Path, seed: int = SEED) -> Dataset:
 
 
 def shared_miniature(kind: type[Dataset], factory: pytest.TempPathFactory) -> Dataset:
-    """The miniature of this test session, written once; only to be read."""
-    root = factory.getbasetemp() / "shared-miniatures" / kind.name
-    if not root.is_dir():
-        kind.synthesize(root, slides=SLIDES, seed=SEED)
-    return kind(root, kind.Options())
+    """The miniature of this test session, see `shared_root`."""
+    return kind(shared_root(kind, factory), kind.Options())
+
+
+def shared_root(kind: type[Dataset], factory: pytest.TempPathFactory) -> Path:
+    """The folder of a miniature that is written once for all workers of a test session; only to be read."""
+    session = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        session = session.parent
+    root = session / "shared-miniatures" / kind.name
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.with_suffix(".lock")):
+        if not root.is_dir():
+            kind.synthesize(root, slides=SLIDES, seed=SEED)
+    return root
 
 
 class Contract:
@@ -94,6 +106,13 @@ class DatasetContract(Contract):
         for name, part in dataset.subsets().items():
             assert part, f"subset {name} is empty"
             assert {slide.id for slide in part} <= test
+
+    def test_subgroups_are_text_by_column(self, dataset: Dataset) -> None:
+        for slide in dataset.slides(Split.TEST):
+            for column, group in dataset.subgroups(slide).items():
+                assert isinstance(column, str) and column and isinstance(group, str), (
+                    f"{slide.id}: {column!r}: {group!r}"
+                )
 
     def test_truth_and_units_fit_the_grids(self, dataset: Dataset) -> None:
         positives = negatives = 0

@@ -18,6 +18,7 @@ from benchmark.context import Context, SilentReporter
 from benchmark.dataset import Dataset, Split
 from benchmark.errors import SupervisionError
 from benchmark.expert import create_expert
+from benchmark.ledger import counter_of
 from benchmark.method import Method, Prediction
 from benchmark.registry import datasets, methods
 from benchmark.running.applicable import not_applicable
@@ -189,6 +190,20 @@ class MethodContract(Contract):
         kinds = {Supervision.PATCH if kind in of_tiles else kind for kind in trial.method.supervision}
         counted = {COUNTERS[kind] for kind in kinds}
         assert {name for name, count in trial.ledger.totals().items() if count} == counted
+
+    def test_announces_the_labels_of_a_slide(self, trial: Trial) -> None:
+        given: dict[str, dict[str, int]] = {}
+        for (kind, slide, item), amount in trial.ledger.entries.items():
+            if kind in (Supervision.IMAGE, Supervision.PATCH, Supervision.FULL):
+                counts, counter = given.setdefault(slide, {}), counter_of(kind, item)
+                counts[counter] = counts.get(counter, 0) + amount
+        slides = {slide.id: slide for split in Split for slide in trial.dataset.slides(split)}
+        seen = seen_by(trial.method, trial.dataset)
+        announced = {slide: dict(trial.method.label_counts(slides[slide], seen)) for slide in given}
+        assert given == announced, "`label_counts` says what budgets in minutes are planned by"
+        total = trial.method.review_counts(len(seen.classes)).total
+        if total is not None and not trial.method.transductive():
+            assert trial.ledger.count(Supervision.REVIEW) <= total, "`review_counts` is what shares are of"
 
     def test_test_truth_is_sealed(self, trial: Trial) -> None:
         slide = trial.dataset.slides(Split.TEST)[0]

@@ -12,6 +12,10 @@ SETTINGS = {
 }
 """What MLflow is told unless the environment says otherwise: less talk, nothing sent home, failures in a minute."""
 
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+PATIENT = "120"
+"""Seconds for an answer of a server that has answered before: many runs that start at once make it slow, not dead."""
+
 
 LOADED_BY_MLFLOW = (
     "mlflow.artifacts",

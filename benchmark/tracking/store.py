@@ -26,13 +26,14 @@ from benchmark.tracking import address
 from benchmark.tracking.address import shown, sqlite_path, store_uri
 from benchmark.tracking.live import NOTE, LiveRun
 from benchmark.tracking.mlflow_run import DatasetInput, MlflowSink, dataset_input, stored_run
-from benchmark.tracking.mlflow_settings import SETTINGS
+from benchmark.tracking.mlflow_settings import PATIENT, SETTINGS, TIMEOUT
 from benchmark.tracking.names import stored_name, stored_params, stored_tags
 from benchmark.tracking.owner import died_silently, orphaned, own_tags, owner_tags
 from benchmark.tracking.server import serve
-from benchmark.tracking.sqlite_file import known_schema, require_kind, require_runs
+from benchmark.tracking.sqlite_file import require_kind, require_runs
 from benchmark.tracking.sqlite_reader import read_sqlite, trimmed
 from benchmark.tracking.sqlite_tables import make_tables
+from benchmark.tracking.store_errors import ExistsError, patience, told
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,13 +44,8 @@ __all__ = ["DatasetInput", "LiveRun", "StoredRun", "Tracker", "serve", "store_ur
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BUSY_SECONDS = 60.0
 _PAGE = 1000
 _TWICE = ("unique constraint", "duplicate entry")
-
-
-class _ExistsError(TrackingError):
-    """Another process made the same experiment at the same time."""
 
 
 class Tracker:
@@ -71,8 +67,13 @@ class Tracker:
         return str(self._path) if self._path is not None else shown(self.uri)
 
     def connect(self) -> None:
-        """Reach the store now, and make its tables when it is new."""
+        """Reach the store now, and make its tables when it is new.
+
+        A server that has answered is waited for longer from then on, unless the environment has another time than ours.
+        """
         self._call(self._client.get_experiment_by_name, "Default")
+        if self.uri.startswith("http") and os.environ.get(TIMEOUT) == SETTINGS[TIMEOUT]:
+            os.environ[TIMEOUT] = PATIENT
 
     def finished(self, experiment: str, identity: str) -> StoredRun | None:
         """The newest FINISHED run of that identity, if there is one."""
@@ -296,7 +297,7 @@ class Tracker:
         """The number of the experiment, which is made when it is not there."""
         if self._find(name) is None:
             tags = {NOTE: description, "mlflow.experimentKind": "custom_model_development"}
-            with suppress(_ExistsError):
+            with suppress(ExistsError):
                 self._call(self._client.create_experiment, name, self._artifact_location(), tags)
         number = self._find(name)
         if number is None:
@@ -336,36 +337,25 @@ class Tracker:
         return runs
 
     def _call(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-        """Call MLflow; wait while the database is locked, and turn every failure into a `TrackingError`."""
+        """Call MLflow; wait while the store is busy, and turn every failure into a `TrackingError`."""
         _configure()
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
-        deadline = time.monotonic() + BUSY_SECONDS
+        begun = time.monotonic()
         while True:
             try:
                 return function(*args, **named)
             except ImportError as error:
                 raise address.driver_missing(self.uri, error) from error
             except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
-                if "database is locked" not in str(error) or time.monotonic() > deadline:
-                    raise self._told(error) from error
+                if time.monotonic() - begun >= patience(error):
+                    raise told(self.uri, error) from error
             finally:
                 if self._stray is not None:
                     with suppress(OSError):
                         self._stray.rmdir()
             time.sleep(random.uniform(0.02, 0.2))
-
-    def _told(self, error: Exception) -> TrackingError:
-        if (refused := address.password_refused(self.uri, error)) is not None:
-            return refused
-        first = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
-        kind = _ExistsError if getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS" else TrackingError
-        fix = f"mlflow db upgrade {shown(self.uri)}" if "out-of-date database schema" in first else address.LOCAL_FIX
-        version = re.search(r"out-of-date database schema \(found version (\w+)", first)
-        if version is not None and not known_schema(version[1]):
-            first, fix = f"its tables are those of a newer MLflow (version {version[1]})", "pip install -U mlflow"
-        return kind(f"the tracking store {shown(self.uri)} failed: {first}", fix=fix)
 
 
 def _configure() -> None:

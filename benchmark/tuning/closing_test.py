@@ -16,7 +16,7 @@ from benchmark.running.matrix import run_specs
 from benchmark.running.outcome import Outcome
 from benchmark.tracking.store import Tracker
 from benchmark.tuning.request import Sweep
-from benchmark.tuning.stored_study import Trial
+from benchmark.tuning.stored_study import Trial, no_feasible
 from benchmark.tuning.study import Study
 from benchmark.tuning.trials import spec_with
 
@@ -86,7 +86,7 @@ def run_closing_test(
 def _with_outcomes(row: Setting, outcomes: Sequence[Outcome], sweep: Sweep) -> Setting:
     test = {
         metric: [outcome.metrics[metric] for outcome in outcomes if metric in outcome.metrics]
-        for metric in (objective.metric for objective in sweep.file.objectives)
+        for metric in sweep.file.measured
     }
     runs = [outcome.run_id for outcome in outcomes if outcome.run_id]
     return replace(row, test=test, runs=runs, reasons=[outcome.reason for outcome in outcomes if outcome.reason])
@@ -98,17 +98,25 @@ def selection_note(study: Study, sweep: Sweep, slides: int, rows: Sequence[Setti
     complete = sum(trial.state == "complete" for trial in trials)
     tests = max((len(row.runs) for row in rows), default=0)
     front = study.best()
+    bounds = " and ".join(constraint.text for constraint in sweep.file.constraints)
+    keeping = sum(trial.state == "complete" and not trial.broken for trial in trials)
+    among = f"{complete} complete trials"
+    if bounds:
+        among = f"the {keeping} of {among} that keep {bounds}"
+    stopped = f" {study.early_end()}" if study.early_end() else ""
+    if not front:
+        return f"No winner: {no_feasible(trials)}. Nothing was tested.{stopped}"
     first = sweep.file.objectives[0]
     text = (
-        f"The winner is the best of {complete} complete trials on {slides} validation slides: selection makes its "
+        f"The winner is the best of {among} on {slides} validation slides: selection makes its "
         "validation value optimistic. No trial saw a test slide; "
     )
     if len(sweep.file.objectives) > 1:
         numbers = ", ".join(str(trial.number) for trial in front)
         text = f"Pareto front: trials {numbers}; the winner is the best of them in {first.metric}. {text}"
     if not tests:
-        return f"{text}nothing was tested (--no-test; run the same command without it to test)."
-    return f"{text}test: {'1 seed' if tests == 1 else f'mean ± standard deviation over {tests} seeds'}."
+        return f"{text}nothing was tested (--no-test; run the same command without it to test).{stopped}"
+    return f"{text}test: {'1 seed' if tests == 1 else f'mean ± standard deviation over {tests} seeds'}.{stopped}"
 
 
 def spread(values: Sequence[float]) -> str:

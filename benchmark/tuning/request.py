@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,18 +11,14 @@ from benchmark.config import PUBLISHED_PRESET, RunRequest, RunSpec, read_setting
 from benchmark.errors import ConfigError
 from benchmark.identity import facts_of
 from benchmark.method import Method
-from benchmark.metrics.suite import METRICS
-from benchmark.near_names import near_names
 from benchmark.registry import datasets, methods
 from benchmark.running.job import OpenData
 from benchmark.running.plan import plan
+from benchmark.tuning.goals import check_constraint, check_objective, joined, read_constraints, slidewise_pruner
 from benchmark.tuning.space import Space
-from benchmark.tuning.sweep_file import Objective, SweepFile
+from benchmark.tuning.sweep_file import SweepFile
 from benchmark.tuning.sweep_reader import LoadedSweep, read_sweep, sweep_path
 from benchmark.tuning.written_space import base_of, space_of
-
-OTHER_NUMBERS = ("cost/", "labels/")
-"""Numbers of a run that are not metrics but may be objectives too; less is better."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,12 @@ class SweepRequest:
     trials: int | None = None
     timeout: str | None = None
     test: bool = True
+    subject_to: Sequence[str] = ()
+    """Constraints as text, `image/sensitivity>=0.95`, beside those of the file."""
+    patience: int | None = None
+    """0: none."""
+    overlays: int = 0
+    """Of how many validation slides every trial keeps a picture."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ class Sweep:
             "space": self.space.facts(),
             "published": dict(self.published),
             "sampler": self.file.sampler.model_dump(mode="json"),
-            "pruner": self.file.pruner.model_dump(mode="json"),
+            "pruner": self.file.pruner.facts(),
             "seed": self.file.seed,
+            **({"constraints": [bound.facts() for bound in self.file.constraints]} if self.file.constraints else {}),
         }
 
     def name(self, synthetic: bool) -> str:
@@ -107,12 +110,12 @@ def resolve_sweep(request: SweepRequest) -> Sweep:
         "options": {**file.options, **own},
         "trials": request.trials or file.trials,
         "seeds": request.run.seeds or file.seeds,
+        "patience": file.patience if request.patience is None else request.patience or None,
     }
     loaded = replace(loaded, file=file.model_copy(update=changes))
     base = base_of(loaded, method)
     space = space_of(loaded, method, base)
-    for objective in file.objectives:
-        _check_objective(objective, loaded)
+    loaded = _with_goals(loaded, request)
     settings = [f"method.{key}={json.dumps(value)}" for key, value in loaded.file.params.items()]
     settings += [f"dataset.{key}={json.dumps(value)}" for key, value in loaded.file.options.items()]
     spec = plan(
@@ -129,6 +132,20 @@ def resolve_sweep(request: SweepRequest) -> Sweep:
     return Sweep(loaded, spec, space, space.published(base), by_default)
 
 
+def _with_goals(loaded: LoadedSweep, request: SweepRequest) -> LoadedSweep:
+    """Check what the sweep is after, with the constraints of the command line and all that its pruner needs."""
+    file = loaded.file
+    for objective in file.objectives:
+        check_objective(objective, loaded)
+    for constraint in file.constraints:
+        check_constraint(constraint, loaded)
+    if file.patience is not None and len(file.objectives) > 1:
+        raise ConfigError(f"--patience needs a single objective, there are {len(file.objectives)}", fix="--patience 0")
+    pruner = slidewise_pruner(file.pruner, loaded) if file.pruner.kind == "wilcoxon" else file.pruner
+    constraints = joined(file.constraints, read_constraints(request.subject_to))
+    return replace(loaded, file=file.model_copy(update={"constraints": constraints, "pruner": pruner}))
+
+
 def _check_settings(params: Mapping[str, Any], method: type[Method], preset: str, file: SweepFile) -> None:
     """Refuse a `--set` that is not legal or fixes a searched parameter; later the file would get the blame."""
     resolve(method, preset, params)
@@ -138,21 +155,3 @@ def _check_settings(params: Mapping[str, Any], method: type[Method], preset: str
         if name in searched:
             message = f"--set {name}: the sweep searches {name}, so it cannot be fixed too"
             raise ConfigError(message, fix="leave it out, or remove it from the `space` of a copy of the file")
-
-
-def _check_objective(objective: Objective, loaded: LoadedSweep) -> None:
-    """Refuse a metric that does not exist, and a direction in which it gets worse."""
-    place = loaded.file.objectives.index(objective)
-    keys = ("objectives", place) if ("objectives",) in loaded.lines else ("objective",)
-    metric = objective.metric
-    if metric.startswith(OTHER_NUMBERS):
-        best = "minimize"
-    elif metric in METRICS:
-        best = {"up": "maximize", "down": "minimize", "none": ""}[METRICS[metric].direction]
-    else:
-        close = near_names(metric, METRICS)
-        hint = f"; the nearest: {', '.join(close)}" if close else "; expected a metric, or cost/seconds, labels/…"
-        raise loaded.error(f"there is no metric {metric!r}{hint}", *keys, "metric")
-    if best != objective.direction:
-        reasons = {"maximize": "higher is better", "minimize": "lower is better", "": "neither direction is better"}
-        raise loaded.error(f"{metric} cannot be {objective.direction}d: {reasons[best]}", *keys, "direction")

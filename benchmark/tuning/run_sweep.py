@@ -32,7 +32,7 @@ from benchmark.tracking.offline_store import open_store
 from benchmark.tracking.store import DatasetInput, LiveRun, Tracker
 from benchmark.tuning.closing_test import Setting, closing_words, run_closing_test, selection_note, settings_of
 from benchmark.tuning.request import Sweep, SweepRequest, resolve_sweep
-from benchmark.tuning.stored_study import PARENT
+from benchmark.tuning.stored_study import PARENT, no_feasible
 from benchmark.tuning.study import Study
 from benchmark.tuning.study_page import write_study
 from benchmark.tuning.study_storage import storage_of
@@ -94,9 +94,12 @@ def run_sweep(request: SweepRequest, engine: Engine = LOCAL) -> int:
             seconds=seconds,
             debug=run.debug,
             gpus=run.gpus,
+            overlays=request.overlays,
         )
         with terminable():
             tuning.run()
+        if study.early_end():
+            console.print(f"  {study.early_end()}", soft_wrap=True)
         return _close(request, engine, sweep, study, job, tracker, console, live, slides)
     except KeyboardInterrupt:
         _leave(study, live, "KILLED", "interrupted; run the same command to resume")
@@ -186,14 +189,20 @@ def _close(
         console.print("another command is at work on the last trials and will close the study")
         live.abandon()
         return SUCCESS
-    rows = settings_of(sweep, study)
-    if not study.best():
+    if not any(trial.state == "complete" for trial in trials):
         reasons = list(dict.fromkeys(trial.reason for trial in trials if trial.reason))
         live.end("FAILED", "no trial is complete")
         raise StudyError(
             f"no trial of {study.name} is complete; the first reason: {reasons[0] if reasons else 'none'}",
             fix=f"bench sweep show {study.name}",
         )
+    if not study.best():
+        reason = no_feasible(trials)
+        _write_page(study, sweep, live, [], slides)
+        live.end("FAILED", reason)
+        fix = f"bench sweep show {study.name}   # then another bound with --study NAME, or more --trials"
+        raise StudyError(f"{study.name} has no winner: {reason}", fix=fix)
+    rows = settings_of(sweep, study)
     if request.test:
         rows = run_closing_test(rows, sweep, job, tracker, console, request.run, engine)
     state = digest_of([[trial.facts() for trial in trials], [[row.name, list(row.runs)] for row in rows]])
@@ -203,9 +212,7 @@ def _close(
         console.print(table)
         console.print(f"nothing has changed since the page was written (run {live.id})")
         return MISTAKE if any(row.reasons for row in rows) else SUCCESS
-    with tempfile.TemporaryDirectory() as folder:
-        write_study(Path(folder), study, sweep, rows, slides)
-        live.artifacts(Path(folder))
+    _write_page(study, sweep, live, rows, slides)
     study.set(CLOSED, [live.id, state])
     _log(rows, sweep, live)
     live.set_tags({"bench.state": "ok", "bench.trials": str(len(trials)), "bench.reason": f"{len(trials)} trials"})
@@ -217,18 +224,29 @@ def _close(
     repeat = f"bench sweep best {study.name}{option} > best.yaml && bench run --config best.yaml   # repeat the winner"
     console.print(repeat, soft_wrap=True)
     left = sweep.file.trials - sum(trial.state not in ("waiting", "running") for trial in trials)
-    if left > 0:
+    if left > 0 and not study.early_end():
         console.print(f"{left} of {sweep.file.trials} trials are left: run the same command to resume")
     return MISTAKE if any(row.reasons for row in rows) else SUCCESS
+
+
+def _write_page(study: Study, sweep: Sweep, live: LiveRun, rows: Sequence[Setting], slides: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_study(Path(folder), study, sweep, rows, slides)
+        live.artifacts(Path(folder))
 
 
 def _log(rows: Sequence[Setting], sweep: Sweep, live: LiveRun) -> None:
     """Log the closing table as metrics of the study's run; those of single seeds have the seed as their step."""
     for row in rows:
         name = "winner" if row.name.startswith("winner") else "first"
-        for place, metric in enumerate(objective.metric for objective in sweep.file.objectives):
-            if row.trial.values:
-                live.log(f"{name}/validation/{metric}", row.trial.values[place])
+        names = [objective.metric for objective in sweep.file.objectives]
+        validation = dict(zip(names, row.trial.values, strict=False))
+        for constraint in sweep.file.constraints:
+            if constraint.text in row.trial.bounded:
+                validation[constraint.metric] = row.trial.bounded[constraint.text]
+        for metric in sweep.file.measured:
+            if metric in validation:
+                live.log(f"{name}/validation/{metric}", validation[metric])
             values = row.test.get(metric, ())
             if values:
                 live.log(f"{name}/test/{metric}", float(np.mean(values)))

@@ -18,6 +18,7 @@ from benchmark.near_names import near_names
 from benchmark.tracking.address import shown
 from benchmark.tuning.space import Space, dimension_of
 from benchmark.tuning.study_storage import exists, open_storage, storage_of, try_storage
+from benchmark.tuning.sweep_file import Constraint
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 FACTS, CODE, PARENT, RUN_FILE = "bench.facts", "bench.code", "bench.parent", "bench.run_file"
 """Notes of a study: what its trials have in common, the method's code, its run, the first trial's run file."""
 OWNER, REASON, RUN, SECONDS = "bench.owner", "bench.reason", "bench.run", "bench.seconds"
-"""Notes of a trial: the process at work on it, why it ended early, its run in the tracking store, its time."""
+BOUNDED = "bench.bounded"
+"""Notes of a trial: the process at work on it, why it ended early, its run in the tracking store, its time; the values
+of the metrics that have bounds."""
 
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -38,7 +41,11 @@ STATES = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial of a study. `values`: one per objective, empty unless the trial is complete."""
+    """One trial of a study. `values`: one per objective, empty unless the trial is complete.
+
+    `bounded`: constraint, as `image/sensitivity >= 0.95` → the trial's value of its metric; `excess`: by how much that
+    misses the bound, 0 or less where it keeps it.
+    """
 
     number: int
     state: str
@@ -48,10 +55,21 @@ class Trial:
     run: str = ""
     seconds: float = 0.0
     curve: Mapping[int, float] = field(default_factory=dict)
+    bounded: Mapping[str, float] = field(default_factory=dict)
+    excess: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def broken(self) -> list[str]:
+        """The constraints that it does not keep."""
+        return [bound for bound, excess in self.excess.items() if excess > 0]
 
     def facts(self) -> dict[str, Any]:
         """The trial as plain JSON, nothing rounded."""
-        return {**vars(self), "params": dict(self.params), "curve": dict(self.curve)}
+        facts = {**vars(self), "params": dict(self.params), "curve": dict(self.curve)}
+        bounds = {"bounded": dict(self.bounded), "excess": dict(self.excess)}
+        if not self.excess:  # a study without constraints has the facts that it always had
+            return {name: value for name, value in facts.items() if name not in bounds}
+        return {**facts, **bounds}
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,11 @@ class StoredStudy:
     def metrics(self) -> list[str]:
         """The objectives."""
         return [metric for metric, _ in self.facts["objectives"]]
+
+    @property
+    def constraints(self) -> list[str]:
+        """The bounds, as `image/sensitivity >= 0.95`."""
+        return [Constraint(**bound).text for bound in self.facts.get("constraints", ())]
 
     def count(self, state: str) -> int:
         """Number of trials in a state."""
@@ -118,12 +141,26 @@ def trials_of(study: optuna.Study, space: Space) -> list[Trial]:
 
 
 def best_of(study: optuna.Study, space: Space) -> list[Trial]:
-    """The trials that no other is better than in every objective; best in the first objective first, then by number."""
+    """The trials that no other is better than in every objective; best in the first objective first, then by number.
+
+    One that breaks a constraint is never among them.
+    """
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return []
     sign = -1.0 if study.directions[0] is StudyDirection.MAXIMIZE else 1.0
     front = [trial_of(frozen, space) for frozen in study.best_trials]
     return sorted(front, key=lambda trial: (sign * trial.values[0], trial.number))
+
+
+def no_feasible(trials: Sequence[Trial]) -> str:
+    """What to say when every complete trial breaks a constraint: which came nearest, and its values."""
+    complete = [trial for trial in trials if trial.values]
+    nearest = min(complete, key=lambda trial: sum(max(excess, 0.0) for excess in trial.excess.values()))
+    missed = ", ".join(f"{bound.partition(' ')[0]} {nearest.bounded[bound]:.4f}" for bound in nearest.broken)
+    bounds = " and ".join(nearest.excess)
+    return (
+        f"none of {len(complete)} complete trials keeps {bounds}; the nearest is trial {nearest.number} with {missed}"
+    )
 
 
 def trial_of(frozen: FrozenTrial, space: Space) -> Trial:
@@ -137,6 +174,8 @@ def trial_of(frozen: FrozenTrial, space: Space) -> Trial:
         run=str(frozen.user_attrs.get(RUN, "")),
         seconds=float(frozen.user_attrs.get(SECONDS, 0.0)),
         curve=dict(frozen.intermediate_values),
+        bounded=dict(frozen.user_attrs.get(BOUNDED, {})),
+        excess=dict(frozen.constraints),
     )
 
 
@@ -152,6 +191,7 @@ def trials(study: str, storage: str | None = None) -> DataFrame:
 
         * `trial` (int64) and `state` (string): complete, pruned, failed, running or waiting;
         * one per objective, named by its metric (float64): the validation value, NaN unless complete;
+        * one per constraint, named by it (`image/sensitivity >= 0.95`, float64): the value of its metric, likewise;
         * one per searched parameter, missing where it was inactive: Float64, Int64 for whole numbers, string for
           choices (text as it is, anything else as JSON: `true`, `null`, `[1.0, 1.5]`);
         * `seconds` (float64, NaN until the trial has ended), `run` (string, id in the tracking store) and
@@ -161,10 +201,12 @@ def trials(study: str, storage: str | None = None) -> DataFrame:
         StudyError: there is no such study, or the storage cannot be used.
     """
     stored = stored_studies(storage_of(storage), study)[0]
-    return frame_of(stored.trials, stored.metrics, stored.space)
+    return frame_of(stored.trials, stored.metrics, stored.space, stored.constraints)
 
 
-def frame_of(trials: Sequence[Trial], metrics: Sequence[str], space: Space) -> DataFrame:
+def frame_of(
+    trials: Sequence[Trial], metrics: Sequence[str], space: Space, constraints: Sequence[str] = ()
+) -> DataFrame:
     """Trials as a data frame; see `trials` for its columns."""
     import pandas as pd
 
@@ -175,6 +217,8 @@ def frame_of(trials: Sequence[Trial], metrics: Sequence[str], space: Space) -> D
     for place, metric in enumerate(metrics):
         values = [trial.values[place] if trial.values else None for trial in trials]
         columns.append(pd.Series(values, name=metric, dtype="float64"))
+    for bound in constraints:
+        columns.append(pd.Series([trial.bounded.get(bound) for trial in trials], name=bound, dtype="float64"))
     for dimension in space:
         number = {FloatDistribution: "Float64", IntDistribution: "Int64"}.get(type(dimension.distribution))
         chosen: list[Any] = [trial.params.get(dimension.name, pd.NA) for trial in trials]

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import optuna
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from benchmark.errors import StudyError
-from benchmark.seeds import seed_of
 from benchmark.tracking.owner import alive_tag, orphaned, owner_tags
+from benchmark.tuning.samplers import pruner_of, sampler_of
 from benchmark.tuning.space import Dimension, Space, dimension_of
 from benchmark.tuning.stored_study import (
+    BOUNDED,
     FACTS,
     OWNER,
     REASON,
@@ -33,11 +35,22 @@ from benchmark.tuning.stored_study import (
     best_of,
     trials_of,
 )
-from benchmark.tuning.study_storage import BEAT_SECONDS, lock_of, open_storage, quiet, try_storage
-from benchmark.tuning.sweep_file import Pruner, Sampler, SweepFile
+from benchmark.tuning.study_storage import (
+    BEAT_SECONDS,
+    artifacts_of,
+    lock_of,
+    open_storage,
+    quiet,
+    storage_errors,
+    try_storage,
+)
+from benchmark.tuning.sweep_file import SweepFile
 
 if TYPE_CHECKING:
     from benchmark.tuning.study_figures import Figures
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,17 @@ class Asked:
 
     number: int
     params: Mapping[str, Any]
+
+
+def answered(method: Callable[Concatenate[Study, P], R]) -> Callable[Concatenate[Study, P], R]:
+    """A method of the study that raises `StudyError` when the storage does not answer."""
+
+    @wraps(method)
+    def asked(study: Study, /, *values: P.args, **named: P.kwargs) -> R:
+        with storage_errors(study.address):
+            return method(study, *values, **named)
+
+    return asked
 
 
 class Study:
@@ -58,7 +82,7 @@ class Study:
 
         Raises `StudyError` when the study of that name searches something else: its `facts` differ.
         """
-        self.name, self._file, self._space = name, file, space
+        self.name, self._file, self._space, self.address = name, file, space, storage
         self._open: dict[int, optuna.Trial] = {}
         self._last_beat = 0.0
         self._storage = open_storage(storage)
@@ -70,7 +94,7 @@ class Study:
                     study_name=name,
                     directions=[objective.direction for objective in file.objectives],
                     load_if_exists=True,
-                    pruner=_pruner(file.pruner),
+                    pruner=pruner_of(file.pruner),
                 ),
                 storage,
             )
@@ -92,14 +116,17 @@ class Study:
             message = f"there is a study {self.name!r} that searches something else: {'; '.join(changes)}"
             raise StudyError(message, fix=f"--study {self.name}-2, or the settings that it began with")
 
+    @answered
     def get(self, key: str) -> Any:
         """The note that the study has under that key, or None."""
         return self._study.user_attrs.get(key)
 
+    @answered
     def set(self, key: str, value: Any) -> None:
         """Keep a note with the study."""
         self._study.set_user_attr(key, value)
 
+    @answered
     def set_default(self, key: str, value: Any) -> Any:
         """Keep a note with the study unless it has one under that key; returns the one it has now."""
         with self._lock:
@@ -107,12 +134,15 @@ class Study:
                 self.set(key, value)
             return self.get(key)
 
+    @answered
     def ask(self, limit: int) -> Asked | None:
-        """The next trial, or one whose process died; None when `limit` trials are done or under way."""
+        """The next trial, or one whose process died; None when `limit` are done or under way, or patience has ended."""
         with self._lock:
             abandoned = self._adopt()
             if abandoned is not None:
                 return abandoned
+            if self.stagnant():
+                return None
             trials = self._study.get_trials(deepcopy=False)
             with quiet():
                 retried_number = optuna.storages.RetryHeartbeatStaleTrialCallback.retried_trial_number
@@ -120,7 +150,7 @@ class Study:
             begun = [trial for trial in trials if trial.state is not TrialState.WAITING and trial.number not in retried]
             if len(begun) >= limit:
                 return None
-            self._study.sampler = _sampler(self._file.sampler, len(trials))
+            self._study.sampler = sampler_of(self._file.sampler, len(trials))
             with quiet():
                 return self._begin(self._study.ask())
 
@@ -133,7 +163,7 @@ class Study:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             owner = trial.user_attrs.get(OWNER)
             if trial.number not in self._open and (owner is None or orphaned(owner)):
-                self._study.sampler = _sampler(self._file.sampler, trial.number)
+                self._study.sampler = sampler_of(self._file.sampler, trial.number)
                 return self._begin(optuna.Trial(self._study, self._id(trial.number)))
         if isinstance(self._storage, optuna.storages.RDBStorage):
             with quiet():
@@ -155,6 +185,7 @@ class Study:
         study_id = self._storage.get_study_id_from_name(self.name)
         return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
+    @answered
     def report(self, number: int, step: int, value: float) -> bool:
         """Add a point of a trial's curve; True when the trial is to be pruned.
 
@@ -168,15 +199,44 @@ class Study:
         trial.report(sign * value, step)
         return bool(trial.should_prune())
 
-    def complete(self, number: int, values: Sequence[float], seconds: float) -> None:
-        """Store the objectives of a trial that is complete."""
-        self._close(number, {SECONDS: seconds}, TrialState.COMPLETE, list(values))
+    @answered
+    def complete(
+        self,
+        number: int,
+        values: Sequence[float],
+        seconds: float,
+        bounded: Sequence[float] = (),
+        pictures: Path | None = None,
+    ) -> Trial:
+        """Store a trial that is complete: its objectives, the values of the metrics that have bounds, its pictures."""
+        notes: dict[str, Any] = {SECONDS: seconds}
+        if self._file.constraints:
+            kept = list(zip(self._file.constraints, bounded, strict=True))
+            notes[BOUNDED] = {constraint.text: value for constraint, value in kept}
+            for constraint, value in kept:
+                if constraint.text not in self._open[number].constraints:  # set before it was killed
+                    self._open[number].set_constraint(constraint.text, constraint.excess(value))
+        if pictures is not None and pictures.is_dir():
+            self._attach(self._open[number], sorted(pictures.iterdir()))
+        self._close(number, notes, TrialState.COMPLETE, list(values))
+        return self.trials()[number]
 
+    def _attach(self, trial: optuna.Trial, files: Sequence[Path]) -> None:
+        """Keep files with a trial, where Optuna's dashboard shows them."""
+        folder = artifacts_of(self.address)
+        folder.mkdir(parents=True, exist_ok=True)
+        store = optuna.artifacts.FileSystemArtifactStore(folder)
+        with quiet():
+            for file in files:
+                optuna.artifacts.upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=trial)
+
+    @answered
     def give_up(self, number: int, state: Literal["pruned", "failed"], reason: str, seconds: float) -> None:
         """Store that a trial was pruned or failed, and why."""
         trial_state = TrialState.PRUNED if state == "pruned" else TrialState.FAIL
         self._close(number, {REASON: reason, SECONDS: seconds}, trial_state, None)
 
+    @answered
     def release(self, number: int) -> None:
         """Leave a trial unfinished, to whoever resumes the study."""
         trial = self._open.pop(number)
@@ -190,19 +250,22 @@ class Study:
                 trial.set_user_attr(key, value)
             self._study.tell(trial, values, state, skip_if_finished=True)
 
-        try_storage(tell, self.name)
+        try_storage(tell, self.address)
 
+    @answered
     def shared(self) -> bool:
         """Whether another command is at work on a trial of this study. Waits for a locked storage."""
         states = (TrialState.RUNNING,)
-        running = try_storage(lambda: self._study.get_trials(deepcopy=False, states=states), self.name)
+        running = try_storage(lambda: self._study.get_trials(deepcopy=False, states=states), self.address)
         owners = [trial.user_attrs.get(OWNER) for trial in running if trial.number not in self._open]
         return any(owner is not None and not orphaned(owner) for owner in owners)
 
+    @answered
     def set_run(self, number: int, run: str) -> None:
         """Keep the id of a trial's run in the tracking store."""
         self._open[number].set_user_attr(RUN, run)
 
+    @answered
     def beat(self) -> None:
         """Tell the storage, now and then, that the open trials are at work."""
         if time.monotonic() - self._last_beat > BEAT_SECONDS:
@@ -215,10 +278,35 @@ class Study:
             self._storage.record_heartbeat(self._id(trial.number))
         trial.set_user_attr(OWNER, {**owner_tags(), **alive_tag()})
 
+    @answered
+    def stagnant(self) -> bool:
+        """Whether the last `patience` complete trials that break no bound were no better than the best."""
+        if self._file.patience is None:
+            return False
+        states = (TrialState.COMPLETE,)
+        feasible = [
+            trial
+            for trial in self._study.get_trials(deepcopy=False, states=states)
+            if all(excess <= 0 for excess in trial.constraints.values())
+        ]
+        with quiet():
+            rule = optuna.terminator.BestValueStagnationEvaluator(self._file.patience)
+            return bool(feasible) and rule.evaluate(feasible, self._study.direction) <= 0
+
+    @answered
+    def early_end(self) -> str:
+        """Why there are fewer trials than asked for, where patience ended the study; else nothing."""
+        ended = sum(trial.state.is_finished() for trial in self._study.get_trials(deepcopy=False))
+        if ended >= self._file.trials or not self.stagnant():
+            return ""
+        return f"Ended after {ended} trials: the last {self._file.patience} complete ones were no better than the best."
+
+    @answered
     def trials(self) -> list[Trial]:
         """All trials by number."""
         return trials_of(self._study, self._space)
 
+    @answered
     def best(self) -> list[Trial]:
         """The trials that no other is better than in every objective, best first."""
         return best_of(self._study, self._space)
@@ -256,33 +344,13 @@ def _suggest(trial: optuna.Trial, dimension: Dimension) -> Any:
     return trial.suggest_float(name, low, high, step=distribution.step, log=log)
 
 
-def _sampler(chosen: Sampler, number: int) -> optuna.samplers.BaseSampler:
-    """The sampler of one trial. Its seed is the trial's own, so that a new process asks for the same."""
-    seed = seed_of("sweep", chosen.seed, number) % 2**32
-    if chosen.kind == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    if chosen.kind == "qmc":  # one sequence for the whole study, whose place the storage keeps
-        return optuna.samplers.QMCSampler(scramble=True, seed=chosen.seed, warn_independent_sampling=False)
-    if chosen.kind == "nsga2":
-        return optuna.samplers.NSGAIISampler(population_size=max(chosen.startup, 2), seed=seed)
-    return optuna.samplers.TPESampler(n_startup_trials=chosen.startup, seed=seed)
-
-
-def _pruner(chosen: Pruner) -> optuna.pruners.BasePruner:
-    if chosen.kind == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=chosen.startup, n_warmup_steps=chosen.warmup)
-    if chosen.kind == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=max(chosen.warmup, 1))
-    return optuna.pruners.NopPruner()
-
-
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """How the facts of two studies differ, in words: `V: 1.25 … 16, now 1 … 4`."""
     changes = []
-    for key in now:
-        old, new = before.get(key), now[key]
+    for key in {**before, **now}:
+        old, new = before.get(key), now.get(key)
         if key == "space":
-            old, new = ({facts["name"]: facts for facts in dimensions} for dimensions in (old or [], new))
+            old, new = ({facts["name"]: facts for facts in dimensions} for dimensions in (old or [], new or []))
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
             changes += [f"{key}.{name}: {_short(old.get(name))}, now {_short(new.get(name))}" for name in names]
@@ -295,5 +363,5 @@ def _short(value: Any) -> str:
     """A value in few words; a dimension as its range."""
     if isinstance(value, Mapping) and "distribution" in value:
         return dimension_of(value).text
-    text = "absent" if value is None else json.dumps(value)
+    text = "absent" if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -15,6 +15,7 @@ from benchmark.registry import methods
 from benchmark.reporting import templating
 from benchmark.tuning.closing_test import Setting, selection_note, spread
 from benchmark.tuning.stored_study import as_csv, frame_of
+from benchmark.tuning.study_tables import bounded, goals_of
 
 if TYPE_CHECKING:
     from benchmark.tuning.request import Sweep
@@ -30,7 +31,8 @@ def write_study(folder: Path, study: Study, sweep: Sweep, rows: Sequence[Setting
     trials, metrics = study.trials(), [objective.metric for objective in sweep.file.objectives]
     importances = {metric: study.importances(place) for place, metric in enumerate(metrics)}
     (folder / "importances.json").write_text(json.dumps(importances, indent=1) + "\n", encoding="utf-8")
-    (folder / "trials.csv").write_text(as_csv(frame_of(trials, metrics, sweep.space)), encoding="utf-8")
+    bounds = [constraint.text for constraint in sweep.file.constraints]
+    (folder / "trials.csv").write_text(as_csv(frame_of(trials, metrics, sweep.space, bounds)), encoding="utf-8")
     (folder / "sweep.yaml").write_text(sweep.loaded.path.read_text(encoding="utf-8"), encoding="utf-8")
     winner = next((row for row in rows if row.name.startswith("winner")), None)
     if winner is not None:
@@ -74,6 +76,9 @@ def render(
         subtitle=f"{spec.method} on {spec.place}, preset {spec.preset}. {what.file.about}",
         start=what.start,
         metrics=metrics,
+        constraints=[(constraint.text, constraint.metric) for constraint in what.file.constraints],
+        goals=goals_of(what),
+        bounded=bounded,
         rows=rows,
         note=selection_note(study, what, slides, rows),
         front=[trial.number for trial in study.best()],

@@ -1,8 +1,9 @@
-"""Where Optuna keeps studies: a database or a journal file. Its failures become `StudyError`s."""
+"""Where Optuna keeps studies: a database, a journal file, a gRPC server. Its failures become `StudyError`s."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from benchmark.datahome import cache_home
 from benchmark.errors import StudyError
 from benchmark.identity import digest_of
 from benchmark.tracking.address import shown, sqlite_path
+from benchmark.tuning.grpc_storage import GrpcLock, is_grpc, words_of
+from benchmark.tuning.grpc_storage import connect as connect_to_server
 
 T = TypeVar("T")
 
@@ -35,10 +38,13 @@ def storage_of(chosen: str | None) -> str:
 
 
 def open_storage(address: str, *, make: bool = True) -> optuna.storages.BaseStorage:
-    """A journal file (`*.journal`, `*.log`) or a database (any SQLAlchemy URL).
+    """A journal file (`*.journal`, `*.log`), a database (any SQLAlchemy URL) or `grpc://HOST:PORT`.
 
     Raises `StudyError`, without `make` also for a file that does not exist.
     """
+    if is_grpc(address):
+        with quiet():
+            return connect_to_server(address)
     file = _file(address)
     if not make and not exists(address):
         raise StudyError(f"there is no study storage {file}", fix="bench sweep list --storage URL, or BENCH_STUDIES")
@@ -70,6 +76,12 @@ def open_storage(address: str, *, make: bool = True) -> optuna.storages.BaseStor
         return try_storage(connect_alone, address)
 
 
+def artifacts_of(address: str) -> Path:
+    """The folder of the pictures of trials: beside the file of a storage, else `studies.artifacts` where we are."""
+    file = _file(address) if not is_grpc(address) else None
+    return file.with_suffix(".artifacts") if file is not None else Path("studies.artifacts").absolute()
+
+
 def exists(address: str) -> bool:
     """Whether the file of a storage exists; True for a database that is no file."""
     file = _file(address)
@@ -90,9 +102,11 @@ def quiet() -> Iterator[None]:
 
 
 def lock_of(address: str, name: str) -> AbstractContextManager[object]:
-    """A lock between the processes that use a storage: on PostgreSQL all, else those of this machine."""
+    """A lock between the processes that use a storage: on PostgreSQL and by gRPC all, else those of this machine."""
     if is_postgresql(address):
         return DatabaseLock(address, f"study {name}")
+    if is_grpc(address):
+        return GrpcLock(address, name)
     path = _file(address)
     if path is None:
         folder = cache_home() / "studies"
@@ -101,20 +115,37 @@ def lock_of(address: str, name: str) -> AbstractContextManager[object]:
     return FileLock(path.with_name(f".{path.name}.lock"), timeout=BUSY_SECONDS * 5)
 
 
+def _failures() -> tuple[type[Exception], ...]:
+    """What a storage raises when it does not work; grpc's only where it has been loaded."""
+    grpc = sys.modules.get("grpc")
+    usual = (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError)
+    return usual if grpc is None else (*usual, grpc.RpcError)
+
+
+@contextmanager
+def storage_errors(address: str) -> Iterator[None]:
+    """Turn every failure of a storage into a `StudyError`."""
+    try:
+        yield
+    except ImportError as error:
+        driver = getattr(error.__cause__, "name", None) or error.name or "its driver"
+        message = f"the study storage {shown(address)} needs the Python package {driver}"
+        pip = "'histobench[postgresql]'" if driver in ("psycopg", "psycopg2") else driver
+        raise StudyError(message, fix=f"pip install {pip}") from error
+    except _failures() as error:
+        text = words_of(error) if hasattr(error, "details") else str(error.__cause__ or error).splitlines()[0]
+        message = f"the study storage {shown(address)} cannot be used: {text}"
+        raise StudyError(message, fix=f"--storage {DEFAULT}") from error
+
+
 def try_storage(function: Callable[[], T], address: str) -> T:
     """Call a function of the storage; wait while it is locked, and turn every failure into a `StudyError`."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            return function()
-        except ImportError as error:
-            driver = getattr(error.__cause__, "name", None) or error.name or "its driver"
-            message = f"the study storage {shown(address)} needs the Python package {driver}"
-            pip = "'histobench[postgresql]'" if driver in ("psycopg", "psycopg2") else driver
-            raise StudyError(message, fix=f"pip install {pip}") from error
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
-            text = str(error.__cause__ or error).splitlines()[0]
-            if "locked" not in text or time.monotonic() > deadline:
-                message = f"the study storage {shown(address)} cannot be used: {text}"
-                raise StudyError(message, fix=f"--storage {DEFAULT}") from error
+            with storage_errors(address):
+                return function()
+        except StudyError as error:
+            if "locked" not in error.what or time.monotonic() > deadline:
+                raise
         time.sleep(0.2)

@@ -15,7 +15,7 @@ from benchmark.describe import in_words
 if TYPE_CHECKING:
     from benchmark.tuning.closing_test import Setting
     from benchmark.tuning.request import Sweep
-    from benchmark.tuning.stored_study import StoredStudy
+    from benchmark.tuning.stored_study import StoredStudy, Trial
 
 STATES = ("complete", "pruned", "failed", "running", "waiting")
 
@@ -30,13 +30,16 @@ def table_of_space(sweep: Sweep) -> Group:
     file, spec = sweep.file, sweep.spec
     head = f"{sweep.loaded.path}: {spec.method} on {spec.place}, preset {spec.preset}"
     pruner = file.pruner.kind if file.pruner.kind == "none" else f"{file.pruner.kind} on {file.pruner.watch}"
-    foot = f"{goals_of(sweep)}; {file.trials} trials, sampler {file.sampler.kind}, pruner {pruner}"
+    patience = f", patience {file.patience}" if file.patience else ""
+    foot = f"{goals_of(sweep)}; {file.trials} trials{patience}, sampler {file.sampler.kind}, pruner {pruner}"
     return Group(Text(head), table, Text(foot))
 
 
 def goals_of(sweep: Sweep) -> str:
-    """`maximize pixel/miou, minimize cost/seconds`."""
-    return ", ".join(f"{objective.direction} {objective.metric}" for objective in sweep.file.objectives)
+    """`maximize pixel/miou, minimize cost/seconds subject to image/sensitivity >= 0.95`."""
+    goals = ", ".join(f"{objective.direction} {objective.metric}" for objective in sweep.file.objectives)
+    bounds = " and ".join(constraint.text for constraint in sweep.file.constraints)
+    return f"{goals} subject to {bounds}" if bounds else goals
 
 
 def table_of_studies(studies: Sequence[StoredStudy]) -> Table:
@@ -58,7 +61,7 @@ def table_of_trials(study: StoredStudy) -> Group:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("trial", justify="right")
     table.add_column("state")
-    for metric in study.metrics:
+    for metric in (*study.metrics, *study.constraints):
         table.add_column(metric, justify="right")
     table.add_column("parameters", overflow="fold")
     table.add_column("seconds", justify="right")
@@ -67,6 +70,7 @@ def table_of_trials(study: StoredStudy) -> Group:
     numbers_of_reason: dict[str, list[str]] = {}
     for trial in study.trials:
         values = [f"{value:.4f}" for value in trial.values] or ["–"] * len(study.metrics)
+        values += [bounded(trial, bound) for bound in study.constraints]
         number = f"{'* ' if trial.number in best else ''}{trial.number}"
         seconds = f"{trial.seconds:.0f}" if trial.seconds else ""
         table.add_row(number, trial.state, *values, in_words(trial.params), seconds, trial.run[:8])
@@ -76,6 +80,12 @@ def table_of_trials(study: StoredStudy) -> Group:
     facts = study.facts
     head = Text(f"{study.name}: {facts['method']} on {facts['dataset']}, trial 0 is the preset {facts['preset']}")
     return Group(head, table, *reasons)
+
+
+def bounded(trial: Trial, bound: str) -> str:
+    """A trial's value of a metric that has a bound, and that it breaks it."""
+    value = trial.bounded.get(bound)
+    return "–" if value is None else f"{value:.4f}{' broken' if bound in trial.broken else ''}"
 
 
 def closing_table(rows: Sequence[Setting], sweep: Sweep, note: str) -> Group:
@@ -89,11 +99,16 @@ def closing_table(rows: Sequence[Setting], sweep: Sweep, note: str) -> Group:
     for objective in sweep.file.objectives:
         table.add_column(f"{objective.metric}\nvalidation", justify="right")
         table.add_column(f"{objective.metric}\ntest", justify="right")
+    for constraint in sweep.file.constraints:
+        table.add_column(f"{constraint.text}\nvalidation", justify="right")
+        table.add_column(f"{constraint.metric}\ntest", justify="right")
     for row in rows:
         cells = []
         for place, objective in enumerate(sweep.file.objectives):
             cells.append(f"{row.trial.values[place]:.4f}" if row.trial.values else "–")
             cells.append(spread(row.test.get(objective.metric, ())))
+        for constraint in sweep.file.constraints:
+            cells += [bounded(row.trial, constraint.text), spread(row.test.get(constraint.metric, ()))]
         table.add_row(row.name, str(row.trial.number), in_words(row.trial.params), *cells)
     reasons = dict.fromkeys(reason for row in rows for reason in row.reasons)
     return Group(table, Text(note), *map(Text, reasons))

@@ -36,6 +36,35 @@ class Objective(Part):
     direction: Direction
 
 
+class Constraint(Part):
+    """A bound that a trial's metric has to keep: one that does not keep it never wins."""
+
+    metric: Name
+    at_least: Number | None = None
+    at_most: Number | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            count = "no bound" if self.at_least is None else "two bounds"
+            raise wrong("metric", f"{count} for {self.metric}; expected `at_least` or `at_most`, a number")
+        return self
+
+    @property
+    def text(self) -> str:
+        """`image/sensitivity >= 0.95`."""
+        low, high = self.at_least, self.at_most
+        return f"{self.metric} >= {low:g}" if low is not None else f"{self.metric} <= {high:g}"
+
+    def excess(self, value: float) -> float:
+        """By how much a value misses the bound; 0 or less where it keeps it."""
+        return self.at_least - value if self.at_least is not None else value - (self.at_most or 0.0)
+
+    def facts(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
 class Sampler(Part):
     """What chooses the next point; the first `startup` points are random."""
 
@@ -47,20 +76,32 @@ class Sampler(Part):
 class Pruner(Part):
     """What stops a trial early, by the curve `watch` that the method logs. `direction` None: that of the objective.
 
-    Nothing is pruned before `startup` trials are complete, nor before a trial's step `warmup`.
+    Nothing is pruned before `startup` trials are complete, nor before a trial's step `warmup`. `wilcoxon` watches a
+    metric slide by slide while the validation slides are scored: a trial ends when a signed-rank test against the same
+    slides of the best trial says with p < `p` that it is worse; `warmup` counts slides.
     """
 
-    kind: Literal["none", "median", "hyperband"] = "none"
+    kind: Literal["none", "median", "hyperband", "wilcoxon"] = "none"
     watch: Name | None = None
     direction: Direction | None = None
     startup: Annotated[int, Field(strict=True, ge=0)] = 5
     warmup: Annotated[int, Field(strict=True, ge=0)] = 0
+    p: Annotated[float, Field(strict=True, gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
-    def _watches_something(self) -> Self:
-        if self.kind != "none" and self.watch is None:
+    def _fields_agree(self) -> Self:
+        if self.kind in ("median", "hyperband") and self.watch is None:
             raise wrong("kind", f"kind = {self.kind} needs `watch`, the name of a logged curve")
+        if self.kind != "wilcoxon" and self.p is not None:
+            raise wrong("p", f"kind = {self.kind} has no `p`; that is of kind = wilcoxon")
+        if self.kind == "wilcoxon" and "startup" in self.model_fields_set:
+            raise wrong("startup", "kind = wilcoxon has no `startup`: it compares with the best trial so far")
         return self
+
+    def facts(self) -> dict[str, Any]:
+        """As plain JSON; `p` only where it is given, so that studies of before know themselves again."""
+        facts = self.model_dump(mode="json")
+        return facts if self.p is not None else {name: value for name, value in facts.items() if name != "p"}
 
 
 class DimensionSpec(Part):
@@ -148,7 +189,7 @@ class SweepFile(Part):
     """The YAML file. `space` None: derived from the ranges that the method declares.
 
     `params` are fixed settings of the method, `options` of the dataset; `seed` is that of every trial, `seeds` those of
-    the closing test.
+    the closing test. `patience`: the study ends when so many complete trials in a row were no better than the best.
     """
 
     method: Name
@@ -156,14 +197,22 @@ class SweepFile(Part):
     preset: Name = DEFAULT_PRESET
     about: str = ""
     objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...] = ()
     params: dict[str, Any] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
     space: dict[str, DimensionSpec] | None = None
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
     trials: Count = 50
+    patience: Count | None = None
     seed: Seed = 0
     seeds: tuple[Seed, ...] = (0,)
+
+    @property
+    def measured(self) -> list[str]:
+        """The metrics of the objectives and of the constraints, each once."""
+        objectives = [objective.metric for objective in self.objectives]
+        return list(dict.fromkeys([*objectives, *(constraint.metric for constraint in self.constraints)]))
 
     @model_validator(mode="before")
     @classmethod
@@ -180,6 +229,13 @@ class SweepFile(Part):
     def _metrics_differ(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
         _check_distinct("a metric", [objective.metric for objective in objectives])
         return objectives
+
+    @field_validator("constraints")
+    @classmethod
+    def _constraints_differ(cls, constraints: tuple[Constraint, ...]) -> tuple[Constraint, ...]:
+        if constraints:
+            _check_distinct("a bound", [constraint.text.rpartition(" ")[0] for constraint in constraints])
+        return constraints
 
     @field_validator("seeds")
     @classmethod
@@ -198,6 +254,8 @@ class SweepFile(Part):
     def _can_prune(self) -> Self:
         if self.pruner.kind != "none" and len(self.objectives) > 1:
             raise wrong("pruner", f"pruning needs a single objective, there are {len(self.objectives)}")
+        if self.patience is not None and len(self.objectives) > 1:
+            raise wrong("patience", f"patience needs a single objective, there are {len(self.objectives)}")
         return self
 
 

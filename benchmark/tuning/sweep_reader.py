@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from benchmark.describe import legal_range
 from benchmark.errors import ConfigError
 from benchmark.plain_yaml import short
-from benchmark.tuning.sweep_file import DimensionSpec, Objective, Pruner, Sampler, SweepFile
+from benchmark.tuning.sweep_file import Constraint, DimensionSpec, Objective, Pruner, Sampler, SweepFile
 from benchmark.yaml_lines import Key, Lines, line_of, read_with_lines
 
 SHIPPED = "benchmark.sweeps"
@@ -128,6 +128,7 @@ def _owner(keys: tuple[Key, ...]) -> type[BaseModel]:
         "sampler": Sampler,
         "pruner": Pruner,
         "objectives": Objective,
+        "constraints": Constraint,
         "space": DimensionSpec,
     }
     return parts.get(keys[0], SweepFile) if keys else SweepFile

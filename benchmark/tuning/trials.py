@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,8 +15,10 @@ from rich.console import Console
 from benchmark.config import RunSpec, validated
 from benchmark.describe import in_words
 from benchmark.errors import BenchError, ConfigError
+from benchmark.identity import digest_of
 from benchmark.provenance import code_digest
 from benchmark.registry import methods
+from benchmark.running.doing import doing
 from benchmark.running.executors.executor import Ended, Engine
 from benchmark.running.executors.node_check import check_nodes
 from benchmark.running.job import Job
@@ -51,6 +55,7 @@ class Tuning:
         seconds: float | None,
         debug: bool,
         gpus: tuple[int, ...] = (),
+        overlays: int = 0,
     ) -> None:
         self._sweep, self._study, self._job, self._tracker = sweep, study, job, tracker
         self._console, self._parent, self._jobs, self._limits = console, parent, jobs, limits
@@ -59,6 +64,10 @@ class Tuning:
         self._engine = engine
         self._tasks = Tasks(tracker.uri, job.cache, jobs, debug=debug, remote=engine.remote, gpus=gpus)
         self._error: BenchError | None = None
+        pruner = sweep.file.pruner
+        self._watch = pruner.watch if pruner.kind != "none" else None
+        self._pruned: dict[int, str] = {}
+        self._overlays = overlays
 
     def run(self) -> None:
         """Run the trials. Raises what ends all of them: a missing objective, a full disk, a lost store."""
@@ -108,16 +117,22 @@ class Tuning:
             study=self._study.name,
             number=asked.number,
             parent=self._parent,
-            watch=self._sweep.file.pruner.watch if self._sweep.file.pruner.kind != "none" else None,
+            watch=self._watch,
+            slidewise=self._sweep.file.pruner.kind == "wilcoxon",
+            overlays=self._overlays,
+            pictures=self._pictures(asked.number),
         )
-        self._executor.start(asked.number, self._tasks.make(asked.number, self._job, TRIAL, spec=spec, trial=trial))
+        task = self._tasks.make(asked.number, self._job, TRIAL, spec=spec, trial=trial)
+        with doing(self._console, "starting its process"):
+            self._executor.start(asked.number, task)
 
     def _curve(self, number: int, step: int, value: float) -> None:
         """A point of the watched curve; the pruner may end the trial."""
         self._watched = True
-        if self._study.report(number, step, value):
-            watch = self._sweep.file.pruner.watch
-            self._executor.give_up(number, "pruned", f"pruned at step {step}: {watch} = {value:.4g}")
+        if number not in self._pruned and self._study.report(number, step, value):
+            where = f"slide {step + 1}" if self._sweep.file.pruner.kind == "wilcoxon" else f"step {step}"
+            self._pruned[number] = f"pruned at {where}: {self._watch} = {value:.4g}"
+            self._executor.give_up(number, "pruned", self._pruned[number])
 
     def _take(self, ended: Ended) -> None:
         """Tell the study, and the store where the trial's process could not, how a trial ended."""
@@ -127,6 +142,9 @@ class Tuning:
         if outcome is None:
             self._study.release(number)
             return
+        if number in self._pruned and outcome.state == "ok":  # it was over before it heard of it
+            outcome = replace(outcome, state="pruned", reason=self._pruned[number])
+            ended = replace(ended, outcome=outcome, stored=False)
         if outcome.run_id is not None:
             self._study.set_run(number, outcome.run_id)
             if not ended.stored:
@@ -135,27 +153,31 @@ class Tuning:
                 self._tracker.conclude(outcome.run_id, "FAILED" if broken else "KILLED", why)
         if outcome.state == "ok":
             self._complete(number, outcome)
-            if self._sweep.file.pruner.kind != "none" and not self._watched:
+            if self._watch is not None and not self._watched:
                 self._watched = True
-                watch = self._sweep.file.pruner.watch
-                self._console.print(f"  note: trial {number} logged no curve {watch!r}: nothing is pruned")
+                kind = "value per slide of" if self._sweep.file.pruner.kind == "wilcoxon" else "curve"
+                self._console.print(f"  note: trial {number} logged no {kind} {self._watch!r}: nothing is pruned")
         elif outcome.state == "interrupted":
             self._study.release(number)
         else:
             reason = outcome.reason or outcome.state
             self._study.give_up(number, "pruned" if outcome.state == "pruned" else "failed", reason, outcome.seconds)
             self._announce(number, f"{outcome.state}: {reason}")
+        shutil.rmtree(self._pictures(number), ignore_errors=True)
         if outcome.error is not None and ends_all(outcome.error) and isinstance(outcome.error, BenchError):
             self._error = outcome.error
 
     def _complete(self, number: int, outcome: Outcome) -> None:
-        names = [objective.metric for objective in self._sweep.file.objectives]
-        missing = [name for name in names if name not in outcome.metrics]
+        file = self._sweep.file
+        names = [objective.metric for objective in file.objectives]
+        bounds = [constraint.metric for constraint in file.constraints]
+        missing = [name for name in (*names, *bounds) if name not in outcome.metrics]
         if not missing:
-            values = [float(outcome.metrics[name]) for name in names]
-            self._study.complete(number, values, outcome.seconds)
-            shown = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, values, strict=True))
-            self._announce(number, f"{shown} ({outcome.seconds:.0f} s)")
+            values, bounded = ([float(outcome.metrics[name]) for name in some] for some in (names, bounds))
+            trial = self._study.complete(number, values, outcome.seconds, bounded, self._pictures(number))
+            shown = ", ".join(f"{name} {outcome.metrics[name]:.4f}" for name in dict.fromkeys((*names, *bounds)))
+            missed = f"; breaks {', '.join(trial.broken)}" if trial.broken else ""
+            self._announce(number, f"{shown} ({outcome.seconds:.0f} s){missed}")
             return
         reason = f"{self._sweep.spec.method} on {self._sweep.spec.place} has no metric {missing[0]}"
         self._study.give_up(number, "failed", reason, outcome.seconds)
@@ -163,7 +185,12 @@ class Tuning:
         if number == 0:
             some = [name for name in outcome.metrics if name.partition("/")[0] in ("pixel", "image", "object")][:6]
             message = f"{reason}; it has, among others: {', '.join(sorted(some))}"
-            self._error = self._sweep.loaded.error(message, "objectives", fix="choose another objective")
+            part, noun = ("objectives", "objective") if missing[0] in names else ("constraints", "constraint")
+            self._error = self._sweep.loaded.error(message, part, fix=f"choose another {noun}")
+
+    def _pictures(self, number: int) -> Path:
+        """Where a trial leaves its pictures: in the cache, which all nodes see."""
+        return self._job.cache / "trial_pictures" / digest_of([self._study.address, self._study.name]) / str(number)
 
     def _announce(self, number: int, text: str) -> None:
         self._console.print(f"[trial {number}] {text}", soft_wrap=True)

@@ -119,6 +119,11 @@ class Glas(Dataset):
         parts = {part: [slide for slide in test if self.cases[slide.id].part == part] for part in ("testA", "testB")}
         return {part: slides for part, slides in parts.items() if slides}
 
+    def subgroups(self, slide: Slide) -> Mapping[str, str]:
+        """Both grades of `Grade.csv`, and the official part."""
+        case = self.cases[slide.id]
+        return {"grade": case.grade, "subtype": case.subtype, "part": case.part}
+
     def truth(self, slide: Slide) -> Annotation:
         """Every gland (target=gland), or the glands of malignant images and nothing of benign ones."""
         return self._truths.get(slide.id, lambda: self._read_truth(slide))

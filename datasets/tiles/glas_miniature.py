@@ -75,9 +75,10 @@ def write_miniature(root: Path, *, slides: int, seed: int, tissue: TissueSource 
     if slides < FEWEST:
         raise DataError(f"a miniature of GlaS has at least {FEWEST} slides, got {slides}", fix=f"--slides {FEWEST}")
     images = plan(slides, seed)
-    with fresh_folder(root, lambda name: _WRITTEN.fullmatch(name) is not None) as folder:
+    ours = fresh_folder(root, lambda name: _WRITTEN.fullmatch(name) is not None)
+    with ours as folder, side_by_side(len(images) * SECONDS) as hands:
         jobs = [partial(_paint, folder, image, seed, tissue) for image in images]
-        for done, _ in enumerate(side_by_side(jobs, seconds=SECONDS), start=1):
+        for done, _ in enumerate(hands.do(jobs), start=1):
             tell_progress(done, slides)
         _write_table(folder / TABLE, images)
         source = f"painter {VERSION}" if tissue is None else type(tissue).__name__

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.annotations import read_classes
@@ -29,12 +29,14 @@ READ = (*COLUMNS, "classes")
 class Manifest(Index):
     """`path`, `form`: the file, its encoding and separator. `classes`: names of the labels, the negative one first.
 
-    A case's `part` is empty where the manifest names no splits.
+    `further`: id → column → text, of the columns that nothing is read from. A case's `part` is empty where the manifest
+    names no splits.
     """
 
     path: Path = Path()
     form: str = ""
     classes: tuple[str, str] = ("", "")
+    further: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,12 @@ def read_manifest(root: Path, name: str | None, negative: str | None, positive: 
         raise DataError(msg, fix=f"{edit}: paths are relative to {root}")
     notes = [*table.notes, *(f"{path.name}: {note}" for note in (*labels.notes, *_decimal_commas(table.rows)))]
     unknown = [column for column in table.columns if column not in READ]
-    notes += [f"{path.name}: columns ignored: {', '.join(unknown)}"] if unknown else []
+    notes += [f"{path.name}: columns that only group slides: {', '.join(unknown)}"] if unknown else []
+    further = {
+        case.id: {column: row[column] for column in unknown} for case, row in zip(cases, table.rows, strict=True)
+    }
     cases = sorted(cases, key=lambda case: case.id)
-    return Manifest(root, tuple(cases), (path,), tuple(notes), path, table.form, labels.classes)
+    return Manifest(root, tuple(cases), (path,), tuple(notes), path, table.form, labels.classes, further)
 
 
 def find_manifest(root: Path, name: str | None) -> Path:

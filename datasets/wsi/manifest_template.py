@@ -19,6 +19,7 @@ from .label_words import known_word
 from .manifest import COLUMNS, NAMES
 from .manifest_paths import is_id, nfc, proper_id
 from .tcga_files import patient_of
+from .wsi_verify import named
 
 IMAGES = (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".svslide", ".bif", ".czi")
 """Files of whole-slide scanners; a plain image is no slide here, for it may be a mask or a thumbnail."""
@@ -65,7 +66,7 @@ def propose(root: Path) -> Template:
     slides = [file for file, own in facts.items() if own.vendor is not None]
     unreadable = {_name(root, file): str(why) for file, why in zip(images, looked, strict=True) if file not in facts}
     if not slides:
-        more = f"; {len(unreadable)} images cannot be read, the first: {next(iter(unreadable))}" if unreadable else ""
+        more = f"; images that cannot be read: {named(list(unreadable))}" if unreadable else ""
         msg = f"{root} holds no slide that OpenSlide opens (looked for {', '.join(IMAGES)}){more}"
         raise DataError(msg, fix="name the folder of the slides, at most 4 folders above them")
     drawn = _annotations(files, slides)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from benchmark.annotations import ClassNames, Meaning, write_geojson
 from benchmark.dataset import DatasetCard, Split, TissueSource, VerifyReport
@@ -19,6 +20,7 @@ from benchmark.slides import Slide
 from ..folds import validation_patients
 from ..tables import write_table
 from .cases import Case, data_root
+from .centre_split import centre_split
 from .labelled import LabelledOptions, LabelledSlides
 from .manifest import COLUMNS, NAMES, Manifest, read_manifest
 from .manifest_template import Template, propose
@@ -43,6 +45,11 @@ class SlidesOptions(LabelledOptions):
         None,
         description="the label of the positive class; null: tumor, tumour, positive, malignant, lesion, cancer or 1",
     )
+    centre: str | None = Field(
+        None,
+        description="the centre whose slides test, those of all others train (leave one centre out), whatever the "
+        "manifest's splits: a name of its column centre; null: as the splits say",
+    )
     test: float = Field(
         0.3,
         gt=0,
@@ -57,6 +64,12 @@ class SlidesOptions(LabelledOptions):
         "0: none",
     )
     split_seed: int = Field(0, ge=0, description="seed of the test and validation splits")
+
+    @field_validator("centre", mode="before")
+    @classmethod
+    def _centre_is_text(cls, value: object) -> object:
+        """A centre that is called 3 is a name, too."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Slides(LabelledSlides):
@@ -74,7 +87,9 @@ class Slides(LabelledSlides):
         layout="manifest.csv or manifest.parquet with the columns slide (path relative to the root), patient, "
         "and where known label, split (train, validation or test; empty everywhere: cut by patient), annotation "
         "(path of a GeoJSON, ASAP or ImageScope XML, or label image), mpp (wins over the file's), "
-        "id (default: the file's name), classes (what names in its annotation mean, as the option of that name). "
+        "id (default: the file's name), classes (what names in its annotation mean, as the option of that name). Any "
+        "other column (grade, centre, scanner …) groups the slides: bench leaderboard --by COLUMN; the option centre "
+        "leaves one out. "
         "Separator and encoding are recognised. "
         "A positive slide without annotation counts by its label alone.",
     )
@@ -105,11 +120,19 @@ class Slides(LabelledSlides):
         assert isinstance(self.settings, SlidesOptions)
         return self.settings
 
+    @property
+    def centres(self) -> Mapping[str, str]:
+        """Id → centre, of the slides whose row names one in the column of that name."""
+        named = {slide: columns.get("centre", "") for slide, columns in self.manifest.further.items()}
+        return {slide: centre for slide, centre in named.items() if centre}
+
     def split(self, cases: Sequence[Case]) -> dict[str, Split]:
         """The manifest's; where it names none, `test` of the slides test: whole patients, alike in their labels.
 
         Patients with a slide without label test besides; where no two others are left, all slides test.
         """
+        if self.own.centre is not None:
+            return centre_split(cases, self.centres, self.own.centre, self.manifest.path)
         given = {case.id: Split(case.part) for case in cases if case.part}
         if given:
             return given
@@ -124,6 +147,12 @@ class Slides(LabelledSlides):
 
     def check_splits(self, slides: Mapping[Split, Sequence[Slide]]) -> None:
         """Nothing is refused: what a method lacks here, `bench data verify` and the run say (`running/applicable`)."""
+
+    def _exclusion(self, case: Case) -> str | None:
+        """Also slides without a label that would have to train, where one centre tests."""
+        if self.own.centre is not None and case.lesion is None and self.parts[case.id] is Split.TRAIN:
+            return f"no label, and not of the centre {self.own.centre!r}, which tests"
+        return super()._exclusion(case)
 
     def aside(self, training: Sequence[Case]) -> frozenset[str]:
         """None where the manifest names validation slides."""
@@ -144,6 +173,10 @@ class Slides(LabelledSlides):
         msg = f"slide {slide.id!r} is {label} and has no annotation ({where}): its truth is not known"
         return DataError(msg, fix="name the file that outlines its lesions in the column annotation")
 
+    def subgroups(self, slide: Slide) -> Mapping[str, str]:
+        """Every column of the manifest that nothing else is read from."""
+        return self.manifest.further[slide.id]
+
     def check_counts(self, report: VerifyReport) -> None:
         """There is no official count: note what the manifest names."""
         positive = [case for case in self.cases.values() if case.lesion]
@@ -154,6 +187,9 @@ class Slides(LabelledSlides):
         bare = f", {len(silent)} without a label: they have outputs and no figures" if silent else ""
         report.note(f"{table} names {len(self.cases)} slides: {names} ({outlined} annotated){bare}")
         report.facts.update(positive=len(positive), annotated_positive=outlined)
+        centres = Counter(self.centres.values())
+        if centres:
+            report.note(f"centres: {', '.join(f'{name} {number}' for name, number in sorted(centres.items()))}")
 
     table: ClassVar[str] = NAMES[0]
     """What `bench data init` writes."""

@@ -114,6 +114,11 @@ class TcgaLuad(LabelledSlides):
         patients = len({case.patient for case in cases})
         return max(self.own.fold + 1, 2, min(self.own.folds, patients)) if self.synthetic else self.own.folds
 
+    def subgroups(self, slide: Slide) -> Mapping[str, str]:
+        """The site that gave the tissue (its code in the barcode), and how the slide was made."""
+        code = self.downloads[slide.id].barcode
+        return {"site": code.text.split("-")[1], "section": "diagnostic" if code.diagnostic else "frozen"}
+
     def annotated(self, slide: Slide) -> bool:
         """False: where on a slide a mutation shows is not known."""
         return False

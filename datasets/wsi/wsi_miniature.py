@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -20,7 +20,7 @@ from benchmark.seeds import seed_of
 
 from ..fresh_folder import fresh_folder
 from ..latest import Latest
-from ..side_by_side import side_by_side
+from ..side_by_side import Hands, side_by_side
 
 if TYPE_CHECKING:
     from ..synthetic.composed.pieces import Pieces
@@ -31,7 +31,7 @@ SIDE = 1536
 PAINTED = 20
 """Painted slides held in memory; one has 7 MB."""
 
-SECONDS = 0.13
+SECONDS = 0.17
 """What composing and writing a million pixels takes on one core."""
 
 FEWEST, MOST = 4, 120
@@ -142,14 +142,16 @@ def write_miniature(
     """
     from ..synthetic.painter import VERSION
 
-    with fresh_folder(root, lambda name: _all_ours(root / name, root, ours)) as folder:
+    new = fresh_folder(root, lambda name: _all_ours(root / name, root, ours))
+    cost = SECONDS * len(plan) * (side or SIDE) ** 2 / 1e6
+    with new as folder, side_by_side(cost, processes) as hands:
+        pool = _pool(hands) if tissue is None and side is None else None
         jobs = [
-            Job(folder, slide, write, seed, seed_of("miniature", seed, number), tissue, side).do
+            Job(folder, slide, write, seed, seed_of("miniature", seed, number), tissue, side, pool).do
             for number, slide in enumerate(plan)
         ]
-        cost = SECONDS * (side or SIDE) ** 2 / 1e6
         patients: dict[str, tuple[str, ...]] = {slide.name: () for slide in plan}
-        for done, (name, own) in enumerate(side_by_side(jobs, seconds=cost, processes=processes), start=1):
+        for done, (name, own) in enumerate(hands.do(jobs), start=1):
             patients[name] = own
             tell_progress(done, len(plan))
         if finish is not None:
@@ -160,7 +162,10 @@ def write_miniature(
 
 @dataclass(frozen=True)
 class Job:
-    """One slide to be composed and written. `drawn`: the seed of its layout; `seed`: that of the miniature."""
+    """One slide to be composed and written. `drawn`: the seed of its layout; `seed`: that of the miniature.
+
+    `pool`: pictures ready for painted slides of the default size.
+    """
 
     folder: Path
     slide: Planned
@@ -169,6 +174,7 @@ class Job:
     drawn: int
     tissue: TissueSource | None
     side: int | None
+    pool: Pieces | None = None
 
     def do(self) -> tuple[str, tuple[str, ...]]:
         """Write the slide. Returns its name and the patients whose tissue it shows."""
@@ -181,8 +187,8 @@ class Job:
         from ..synthetic.composed.pieces import Pieces
         from ..synthetic.painter import Painter
 
-        if self.tissue is None and self.side is None:
-            return _painted(self.drawn, self.slide.lesion)
+        if self.pool is not None:
+            return _painted(self.drawn, self.slide.lesion, self.pool)
         tissue = self.tissue or Painter()
         source = _SOURCES.get((self.folder, self.slide.split), lambda: tissue.part(self.slide.split, self.seed))
         pieces = _PIECES.get(self.folder, Pieces)
@@ -209,14 +215,37 @@ _PIECES: Latest[Pieces] = Latest(1)
 """What the jobs of one miniature share within a process; its folder is the key."""
 
 
-@lru_cache(maxsize=PAINTED)
-def _painted(seed: int, lesions: bool) -> Drawn:
-    """A slide of the default size; the sets share them, for composing one takes a second."""
+_POOL: Latest[Pieces] = Latest(1)
+_PAINTED: Latest[Drawn] = Latest(PAINTED)
+"""Painted pictures and slides of the default size, which the sets share, for making one takes half a second."""
+
+
+def _pool(hands: Hands) -> Pieces:
+    """The pictures that painted slides of the default size share: several processes paint them before any slide.
+
+    One alone paints each when it is needed, for a few slides do not show them all.
+    """
+    from ..synthetic.composed.album import pictures_of
+    from ..synthetic.composed.pieces import Pieces, made
+    from ..synthetic.painter import Painter
+
+    pool = _POOL.get("pool", Pieces)
+    if hands.number > 1:
+        pictures = pictures_of(Painter(), side=SIDE, seed=0, lesions=True)
+        for name, piece in hands.do([partial(made, each) for each in pictures if not pool.holds(each)]):
+            pool.add(name, piece)
+    return pool
+
+
+def _painted(seed: int, lesions: bool, pool: Pieces) -> Drawn:
     from ..synthetic.composed.compose import compose_slide
     from ..synthetic.painter import Painter
 
-    made = compose_slide(Painter(), side=SIDE, seed=seed, lesions=lesions)
-    return Drawn(made.size, made.mpp, made.lesion, made.patients, tuple(made.bands()))
+    def draw() -> Drawn:
+        slide = compose_slide(Painter(), side=SIDE, seed=seed, lesions=lesions, pieces=pool)
+        return Drawn(slide.size, slide.mpp, slide.lesion, slide.patients, tuple(slide.bands()))
+
+    return _PAINTED.get((seed, lesions), draw)
 
 
 def _all_ours(entry: Path, root: Path, ours: re.Pattern[str]) -> bool:

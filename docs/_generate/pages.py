@@ -8,8 +8,12 @@ from __future__ import annotations
 import inspect
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+import board_pages
+import method_pages
+from tables import escaped, fields, table
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -18,6 +22,13 @@ if TYPE_CHECKING:
 
 REPOSITORY = re.compile(r"\]\(((?:\.\./)+)([\w./-]+)\)")
 """A link out of docs/, which leads somewhere in the repository but not on the site."""
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Give each method its page in the navigation, behind the pages of the families."""
+    methods = next(entry["Methods"] for entry in config.nav if "Methods" in entry)
+    methods.append({"Each method": [f"methods/each/{name}.md" for name in method_pages.names()]})
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -42,36 +53,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def pages() -> dict[str, str]:
     """Path on the site → Markdown."""
     from benchmark import describe
-    from benchmark.registry import datasets, encoders, methods
+    from benchmark.registry import datasets, encoders
 
     return {
         "reference/commands.md": "\n".join(_commands()),
-        "reference/methods.md": "\n".join(_components("method", methods(), describe.method_facts)),
+        "boards.md": board_pages.page(),
+        **method_pages.pages(),
         "reference/datasets.md": "\n".join(_components("dataset", datasets(), describe.dataset_facts)),
         "reference/encoders.md": "\n".join(_components("encoder", encoders(), describe.encoder_facts)),
         "reference/metrics.md": "\n".join(_metrics()),
         "reference/python.md": "\n".join(_python()),
     }
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    yield "| " + " | ".join(heads) + " |"
-    yield "|" + "---|" * len(heads)
-    for row in rows:
-        yield "| " + " | ".join(_cell(value) for value in row) + " |"
-    yield ""
-
-
-def _cell(value: object) -> str:
-    value = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-    text = "" if value is None else " ".join(str(value).split())
-    return _escaped(text.replace("|", "\\|"))
-
-
-def _escaped(text: str) -> str:
-    """What would begin a tag is text, but in code it stands as it is."""
-    parts = re.split(r"(`[^`\n]*`)", text)
-    return "".join(part if part.startswith("`") else part.replace("<", "&lt;") for part in parts)
 
 
 def _commands() -> Iterator[str]:
@@ -97,7 +89,7 @@ def _command(command: Any, name: str, level: int) -> Iterator[str]:
         value = "" if argument or getattr(option, "is_flag", False) else option.metavar or _kind(option)
         rows.append((f"`{flags} {value}`".replace(" `", "`"), getattr(option, "help", "")))
     if rows:
-        yield from _table(("argument, option", "meaning"), rows)
+        yield from table(("argument, option", "meaning"), rows)
     if command.epilog:
         yield "```text\n" + command.epilog.replace("\b\n", "").strip() + "\n```\n"
     for each, sub in getattr(command, "commands", {}).items():
@@ -122,25 +114,12 @@ def _components(kind: str, registry: Any, facts_of: Any) -> Iterator[str]:
         known += [(name, value) for name, value in facts.get("network", {}).items() if name != "on this machine"]
         if "supervision" in facts:
             known.append(("labels it uses", ", ".join(facts["supervision"]) or "none"))
-        yield from _table(("", ""), known)
-        yield from _fields(facts.get("parameters") or facts.get("options") or [])
-
-
-def _fields(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    if not rows:
-        return
-    names = [name for name in rows[0] if any(row[name] not in (None, "", {}, ()) for row in rows)]
-    shown = [[f"`{row[name]}`" if name == "name" else _value(row[name]) for name in names] for row in rows]
-    yield from _table(["in other presets" if name == "values" else name for name in names], shown)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {one}" for name, one in value.items())
-    return "" if value is None else str(value)
+        yield from table(("", ""), known)
+        yield from fields(facts.get("parameters") or facts.get("options") or [])
 
 
 def _metrics() -> Iterator[str]:
+    from benchmark.metrics.calibration_report import CALIBRATION
     from benchmark.metrics.catalogue import METRICS, SCHEMA
 
     yield "# Metrics\n\nMade from the catalogue that computes them. [How they are computed](../metrics.md) explains"
@@ -150,7 +129,10 @@ def _metrics() -> Iterator[str]:
         (f"`{name}`", info.title, info.definition, better[info.direction], info.unit, info.undefined)
         for name, info in METRICS.items()
     ]
-    yield from _table(("name", "title", "definition", "better", "unit", "absent when"), rows)
+    yield from table(("name", "title", "definition", "better", "unit", "absent when"), rows)
+    yield "\n## Calibration\n\nNo part of the schema; [how they are read](../calibration.md).\n"
+    shares = [(f"`{name}`", info.title, info.definition, better[info.direction]) for name, info in CALIBRATION.items()]
+    yield from table(("name", "title", "definition", "better"), shares)
 
 
 def _python() -> Iterator[str]:
@@ -198,7 +180,7 @@ def _docstring(found: Any) -> Iterator[str]:
     """The docstring as Markdown: its sections become headings, their indented lines a list."""
     text = inspect.getdoc(found) or ""
     text = re.sub(r"^(Args|Raises|Returns):\n((?:    .*\n?|\n)*)", _section, text, flags=re.MULTILINE)
-    yield _escaped(text) + "\n"
+    yield escaped(text) + "\n"
 
 
 def _wrapped(name: str, signature: str) -> str:
@@ -217,4 +199,4 @@ def _section(match: re.Match[str]) -> str:
 
 
 def _sentence(text: str) -> str:
-    return _escaped(" ".join(text.split("\n\n")[0].split()))
+    return escaped(" ".join(text.split("\n\n")[0].split()))

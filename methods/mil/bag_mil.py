@@ -158,6 +158,12 @@ class BagMil(Method[K]):
             self._built = built.to(context.device).eval()
         return self._built
 
+    def no_probability(self) -> Mapping[str, str]:
+        """Attention is rescaled to [0, 1] in each bag, whatever it is worth."""
+        if self.params.score_map == "instance":
+            return {}
+        return {"cell": "score_map=attention shows attention, rescaled in each bag, which is no probability"}
+
     def state(self) -> dict[str, Any]:
         """The pooling's weights, the width of its features and the side of its patches."""
         assert self._learnt is not None, "fit comes before state"

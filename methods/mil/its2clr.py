@@ -30,7 +30,7 @@ class Its2clr(IterativeMil[Its2clrParams]):
     Params = Its2clrParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": FINETUNING_QUICK,
+        "quick": {**FINETUNING_QUICK, "epochs": 2, "retrain_every": 1},  # an epoch passes over every negative
         "smoke": FINETUNING_SMOKE,
     }
 

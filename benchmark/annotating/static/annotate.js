@@ -53,7 +53,7 @@ function take(fresh) {
   prefetch();
   if (current === null || !shown().includes(current)) focusOn(firstOpen(-1));
   draw();
-  if (renewed || at("layer").dataset.version === undefined) drawLayer();
+  if (renewed || !layers) drawLayer();
 }
 
 function follow(before) {
@@ -331,14 +331,14 @@ async function drawBoxes(items) {
   }));
 }
 
+let layers = 0; // asked for: a picture that arrives after a later one was asked for is not shown
 function drawLayer() {
-  const image = at("layer");
-  image.dataset.version = state.version;
+  const image = at("layer"), mine = ++layers;
   image.hidden = layer === "none";
   if (layer === "none") return;
-  const fresh = new Image(), version = state.version;
-  fresh.onload = () => { if (Number(image.dataset.version) === version) image.src = fresh.src; };
-  fresh.src = `${base}${layer}.png?v=${version}`;
+  const fresh = new Image();
+  fresh.onload = () => { if (mine === layers) image.src = fresh.src; };
+  fresh.src = `${base}${layer}.png?v=${state.version}`;
 }
 
 function setLayer(name) { layer = name; drawLayer(); draw(); }

@@ -19,7 +19,8 @@ def mean_ranks(boards: Sequence[Board]) -> list[MeanRanks]:
     """
     found = []
     for synthetic in (False, True):
-        chosen = [board for board in boards if board.synthetic == synthetic and board.complete and not board.drawn]
+        alike = [board for board in boards if board.synthetic == synthetic and board.complete]
+        chosen = [board for board in alike if not (board.drawn or board.elsewhere)]
         metrics = dict.fromkeys(metric for board in chosen for metric in primary(board))
         tracks = dict.fromkeys(row.supervision for board in chosen for row in board.rows)
         for metric in metrics:

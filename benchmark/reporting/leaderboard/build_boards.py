@@ -13,6 +13,7 @@ from benchmark.reporting.label_cost import CostModel
 from benchmark.reporting.leaderboard.standings_model import NO_LABELS, TASKS, Board, Figure, Row
 from benchmark.reporting.run_names import component_of
 from benchmark.stored import NO_NUMBERS, StoredRun
+from benchmark.supervision import COUNTERS
 
 COSTS = (
     "cost/fit_seconds",
@@ -70,7 +71,7 @@ def wanted_metrics(filters: Filters, subsets: Iterable[str]) -> list[str]:
     names = list(dict.fromkeys((*(name for columns in TASKS.values() for name in columns), *filters.metrics)))
     parts = [f"{subset}/{name}" for subset in subsets for name in names]
     wanted = [name + end for name in (*names, *parts) for end in ("", *_ENDS)]
-    return [*wanted, CEILING_OF_TWO, "labels/", "cost/", "data/"]
+    return [*wanted, CEILING_OF_TWO, "labels/", "cost/", "data/", "calibration/"]
 
 
 def boards(
@@ -93,7 +94,7 @@ def _newest(runs: Sequence[StoredRun]) -> list[StoredRun]:
     chosen: dict[tuple[str, ...], StoredRun] = {}
     for run in runs:
         data = (_data_key(run), run.tags.get("bench.data_kind", ""))
-        key = (*data, _label(run), _digest(run), run.tags.get("bench.seed", ""))
+        key = (*data, *_budget(run), _label(run), _digest(run), run.tags.get("bench.seed", ""))
         known = chosen.get(key)
         if known is None or (_complete(run) and not _complete(known)):
             chosen[key] = run
@@ -109,7 +110,16 @@ def _data_key(run: StoredRun) -> str:
     return tags.get("bench.board") or "|".join(tags.get(f"bench.{name}", "") for name in ("dataset", "data_digest"))
 
 
+def _budget(run: StoredRun) -> tuple[str, ...]:
+    """Rows are ranked among those of the same budget."""
+    return run.tags.get("bench.budget", ""), run.tags.get("bench.label_minutes", "")
+
+
 def _board_key(run: StoredRun) -> tuple[str, ...]:
+    return (*_data_of_board(run), *filter(None, _budget(run)))
+
+
+def _data_of_board(run: StoredRun) -> tuple[str, ...]:
     tags = run.tags
     measured = (tags.get("bench.slides", ""), tags.get("bench.metrics_schema", ""), tags.get("bench.data_kind", ""))
     return (_data_key(run), *measured)
@@ -145,6 +155,8 @@ def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board
         key=key,
         dataset=first.tags.get("bench.dataset", ""),
         settings=first.tags.get("bench.settings", ""),
+        budget=first.tags.get("bench.budget", ""),
+        data=_data_of_board(first),
         synthetic=first.tags.get("bench.data_kind") == "synthetic",
         used=int(first.metrics.get("data/slides_used", 0)),
         expected=int(first.metrics.get("data/slides_expected", 0)),
@@ -166,8 +178,14 @@ def _row(runs: Sequence[StoredRun], cost: CostModel | None) -> Row:
         seeds=tuple(int(run.tags.get("bench.seed", "0")) for run in ordered),
         runs=tuple(ordered),
         figures=figures,
-        minutes=None if cost is None else cost.minutes(counts),
+        minutes=minutes_of(counts, cost),
     )
+
+
+def minutes_of(counts: Mapping[str, float], cost: CostModel | None) -> float | None:
+    """Minutes of an expert for labels of a run; None without a cost model, or where it lacks a kind of them."""
+    used = {name: count for name, count in counts.items() if count and name in COUNTERS.values()}
+    return None if cost is None or used.keys() - cost.prices().keys() else cost.minutes(used)
 
 
 def _figures(metrics: Sequence[Mapping[str, float]]) -> dict[str, Figure]:
@@ -175,16 +193,17 @@ def _figures(metrics: Sequence[Mapping[str, float]]) -> dict[str, Figure]:
     shared = [name for name in metrics[0] if all(name in one for one in metrics) and not name.endswith(_ENDS)]
     found = {}
     for name in shared:
-        mean, std = _mean([one[name] for one in metrics])
+        mean, std = mean_of([one[name] for one in metrics])
         low, high = (
-            _mean([one[name + end] for one in metrics])[0] if all(name + end in one for one in metrics) else None
+            mean_of([one[name + end] for one in metrics])[0] if all(name + end in one for one in metrics) else None
             for end in _ENDS
         )
         found[name] = Figure(mean, std, low, high)
     return found
 
 
-def _mean(values: Sequence[float]) -> tuple[float, float | None]:
+def mean_of(values: Sequence[float]) -> tuple[float, float | None]:
+    """The mean and the standard deviation (ddof = 1; None of one value)."""
     mean = fsum(values) / len(values)
     if len(values) < 2:
         return mean, None

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmark.config import TRIVIAL_PRESET
+from benchmark.reporting.budget_curves.build_curves import curve_sets
 from benchmark.reporting.command import run_command, stored_words
 from benchmark.reporting.label_cost import CostModel, read_cost_model
 from benchmark.reporting.leaderboard.across import mean_ranks
@@ -35,6 +36,7 @@ def build_leaderboard(
     published: Sequence[Reference] | None = None,
     options: Sequence[str] = (),
     tests: bool = True,
+    goal: float | None = None,
 ) -> Leaderboard:
     """Rank stored runs.
 
@@ -48,19 +50,23 @@ def build_leaderboard(
         published: published numbers; None for the shipped ones.
         options: what a command that repeats a run has to say besides: `--store URI`.
         tests: make the paired tests that ranks rest on.
+        goal: the quality that minutes are counted to in curves over budgets, see `curve_sets`.
     """
     known = references() if published is None else published
     chosen = [run for run in runs if "bench.method" in run.tags and filters.admits(run)]
     finished = [run for run in chosen if run.status == "FINISHED" and run.tags.get("bench.state", "") in ENDED_WELL]
     wanted = set(needed_metrics(filters, known))
     whole = partial(with_numbers, artifacts, wanted=wanted) if artifacts is not None else (lambda run: run)
-    found = boards(finished, cost or read_cost_model(None), whole)
+    cost = cost or read_cost_model(None)
+    found = boards(finished, cost, whole)
+    slides = units = None
     if artifacts is not None and tests:
         slides, units = _table(partial(slide_table, artifacts)), _table(partial(unit_table, artifacts))
         found = [rank_rows(board, slides, units) for board in found]
     found = [replace(board, published=_published(board, known)) for board in _told_apart(found)]
     failures = tuple(_failures(chosen, finished, options))
-    return Leaderboard(store, tuple(found), tuple(mean_ranks(found)), failures, tuple(options))
+    curves = curve_sets(found, cost, slides=slides, units=units, metrics=filters.metrics, goal=goal)
+    return Leaderboard(store, tuple(found), tuple(mean_ranks(found)), failures, tuple(options), tuple(curves))
 
 
 def needed_metrics(filters: Filters, published: Sequence[Reference] | None = None) -> list[str]:
@@ -94,7 +100,7 @@ def _told_apart(boards: Sequence[Board]) -> list[Board]:
 
 def _published(board: Board, known: Sequence[Reference]) -> tuple[Published, ...]:
     """Published numbers of the board's dataset beside ours; none for synthetic data or a draw of the slides."""
-    if board.synthetic or board.drawn:
+    if board.synthetic or board.drawn or board.elsewhere:
         return ()
     return tuple(_beside(board, reference) for reference in known if reference.dataset == board.dataset)
 
@@ -108,7 +114,7 @@ def _beside(board: Board, reference: Reference) -> Published:
     if not same:
         return Published(reference)
     # The paper's own parameters where we ran them, else whatever comes closest to them.
-    row: Row = min(same, key=lambda row: (row.preset != "paper", bool(row.variant), row.label))
+    row: Row = min(same, key=lambda row: (bool(row.origin), row.preset != "paper", bool(row.variant), row.label))
     ours = row.figures[reference.stored].mean
     same_protocol = reference.comparable and "protocol=" not in board.settings
     return Published(reference, row.label, ours, ours - reference.value if same_protocol else None)
@@ -127,7 +133,7 @@ def _failures(runs: Sequence[StoredRun], finished: Sequence[StoredRun], options:
 
 
 def _cell(tags: Mapping[str, str]) -> tuple[str, ...]:
-    names = ("dataset", "settings", "data_kind", "method", "refit", "variant", "preset", "seed")
+    names = ("dataset", "settings", "data_kind", "method", "refit", "variant", "preset", "seed", "published_in")
     return tuple(tags.get(f"bench.{name}", "") for name in names)
 
 

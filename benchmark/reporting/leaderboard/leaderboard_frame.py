@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.csv_text import csv_text
@@ -24,27 +24,27 @@ DTYPES = {
     **dict.fromkeys(("mean", "std", "low", "high"), "float64"),
     **dict.fromkeys(("rank", "labels"), "str"),
     **dict.fromkeys(("minutes", *COSTS), "float64"),
-    "runs": "str",
+    **dict.fromkeys(("runs", "published_in"), "str"),
 }
 """Column → dtype; `benchmark.leaderboard` says what they hold."""
 
 
-def as_frame(leaderboard: Leaderboard, filters: Filters) -> DataFrame:
-    """The metrics that the filters ask for, in the columns of `DTYPES`."""
+def as_frame(leaderboard: Leaderboard, filters: Filters, names: Sequence[str] = ()) -> DataFrame:
+    """The metrics that the filters ask for, or `names`, in the columns of `DTYPES`."""
     from pandas import DataFrame
 
     lines = [
         line
         for board in leaderboard.boards
         for row in board.rows
-        for line in _lines(board, row, [name for name in _metrics(filters) if name in row.figures])
+        for line in _lines(board, row, [name for name in names or _metrics(filters) if name in row.figures])
     ]
     return DataFrame(lines, columns=list(DTYPES)).astype(DTYPES)
 
 
-def as_csv(leaderboard: Leaderboard, filters: Filters) -> str:
+def as_csv(leaderboard: Leaderboard, filters: Filters, names: Sequence[str] = ()) -> str:
     """The same as CSV; what is undefined is an empty field."""
-    frame = as_frame(leaderboard, filters)
+    frame = as_frame(leaderboard, filters, names)
     return csv_text(frame.assign(refit=frame["refit"].map({True: "true", False: "false"})))
 
 
@@ -70,6 +70,7 @@ def _lines(board: Board, row: Row, metrics: list[str]) -> Iterator[dict[str, Any
         "minutes": row.minutes,
         **{column: row.mean(name) for column, name in COSTS.items()},
         "runs": " ".join(run.id for run in row.runs),
+        "published_in": row.origin,
     }
     for name in metrics:
         figure, standing = row.figures[name], board.standings.get(name, {}).get(row.label)

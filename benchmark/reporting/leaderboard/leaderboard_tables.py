@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.metrics.statistics import stars
+from benchmark.reporting.budget_curves.curve_set import curve_facts
 from benchmark.reporting.leaderboard import leaderboard_words as words
 from benchmark.reporting.leaderboard.build_boards import Filters
 from benchmark.reporting.leaderboard.standings_model import (
@@ -29,7 +30,10 @@ MOST_METRICS = 4
 """Metrics in one table of the terminal and of Markdown; CSV, JSON and the report have all."""
 
 WIDE = frozenset(
-    ("supervision", "method", "pair", "labels", "reason", "run", "our row", "source", "metric", "metric, supervision")
+    (
+        *("group", "supervision", "method", "pair", "labels", "reason", "run", "our row", "source", "metric"),
+        *("metric, supervision", "prices", "better"),
+    )
 )
 """Columns of words; the others hold numbers."""
 
@@ -45,7 +49,7 @@ SHORT = {
 
 _OVER = {"refinement": " (means over slides)"}
 
-LEAST = {"supervision": 8, "method": 20, "labels": 12, "pair": 30}
+LEAST = {"group": 16, "supervision": 8, "method": 20, "labels": 12, "pair": 30}
 """Columns that a narrow terminal must not squeeze further."""
 
 MOST_ROWS = 15
@@ -183,11 +187,16 @@ def as_tables(
     leaderboard: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
 ) -> Iterator[RenderableType]:
     """For the terminal."""
+    yield from rich_tables(sheets(leaderboard, filters, pairs=pairs, rows=rows, published=published))
+
+
+def rich_tables(found: Iterable[Sheet]) -> Iterator[RenderableType]:
+    """Tables for the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    for sheet in sheets(leaderboard, filters, pairs=pairs, rows=rows, published=published):
+    for sheet in found:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, title=sheet.title, title_justify="left", title_style="bold")
         for column in sheet.columns:
             wide = column in WIDE
@@ -208,8 +217,13 @@ def as_markdown(
     leaderboard: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
 ) -> str:
     """GitHub's tables."""
+    return markdown(sheets(leaderboard, filters, pairs=pairs, rows=rows, published=published))
+
+
+def markdown(found: Iterable[Sheet], remarks: Sequence[str] = NOTES) -> str:
+    """GitHub's tables, with the remarks under them."""
     lines: list[str] = []
-    for sheet in sheets(leaderboard, filters, pairs=pairs, rows=rows, published=published):
+    for sheet in found:
         lines += [
             f"### {sheet.title}",
             "",
@@ -218,7 +232,7 @@ def as_markdown(
         ]
         lines += [_row(line) for group in sheet.groups for line in group]
         lines += ["", *(f"* {note}" for note in sheet.notes), *([""] if sheet.notes else [])]
-    return "\n".join([*lines, *(f"* {note}" for note in NOTES)]) + "\n"
+    return "\n".join([*lines, *(f"* {note}" for note in remarks)]) + "\n"
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -230,6 +244,7 @@ def as_json(leaderboard: Leaderboard) -> str:
     content = {
         "store": leaderboard.store,
         "boards": [_board_content(board) for board in leaderboard.boards],
+        **({"curves": [curve_facts(found) for found in leaderboard.curves]} if leaderboard.curves else {}),
         "mean_ranks": [_without(asdict(ranks), "names") for ranks in leaderboard.ranks],
         "not_finished": [_without(asdict(failure), "name") for failure in leaderboard.failures],
     }
@@ -258,6 +273,7 @@ def _row_content(board: Board, row: Row) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in fields},
         "runs": [run.id for run in row.runs],
+        "published_in": row.origin,
         "labels": row.labels,
         "figures": {name: asdict(figure) for name, figure in row.figures.items()},
         "ranks": {metric: asdict(standing) for metric, standing in standings.items()},

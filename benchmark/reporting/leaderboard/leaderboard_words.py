@@ -45,7 +45,12 @@ def count(value: float) -> str:
 
 def labels(counts: Mapping[str, float]) -> str:
     """What was annotated: `28.7 M mask px`, or `none`."""
-    return ", ".join(f"{count(value)} {_COUNTERS.get(name, name)}" for name, value in counts.items()) or "none"
+    return ", ".join(f"{count(value)} {counter(name)}" for name, value in counts.items()) or "none"
+
+
+def counter(name: str) -> str:
+    """What a counter of the ledger is called."""
+    return _COUNTERS.get(name, name)
 
 
 def minutes(value: float | None) -> str:

@@ -90,13 +90,13 @@ def _tests(metric: str, track: str, rows: Sequence[Row], slides: Table, units: T
 
 def slide_values(row: Row, metric: str, slides: Table) -> Series[float]:
     """Slide → value of the metric, the mean over the row's seeds; slides that lack it in a seed are left out."""
-    per_seed = [paired.values(slides(run), _column(metric)) for run in row.runs]
+    per_seed = [paired.values(slides(run), column_of(metric)) for run in row.runs]
     shared = [slide for slide in per_seed[0].index if all(slide in seed.index for seed in per_seed)]
     total = sum((seed[shared] for seed in per_seed[1:]), start=per_seed[0][shared])
     return total / len(per_seed)
 
 
-def _column(metric: str) -> str:
+def column_of(metric: str) -> str:
     """The column of the table per slide that a metric is made of."""
     family, _, name = metric.partition("/")
     if family != "slide":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from benchmark.metrics.catalogue import METRICS
+from benchmark.reporting.budget_curves.curve_set import CurveSet
 from benchmark.reporting.command import SLIDES
 from benchmark.reporting.references import Reference
 from benchmark.reporting.run_names import Component, distinct_names, shared_settings, split_settings
@@ -72,7 +73,7 @@ class Row:
     @property
     def component(self) -> Component:
         """What the row runs."""
-        return Component(self.method, self.variant, self.preset, self.refit)
+        return Component(self.method, self.variant, self.preset, self.refit, self.origin)
 
     @property
     def refit(self) -> bool:
@@ -80,8 +81,13 @@ class Row:
         return any(run.tag("refit") == "true" for run in self.runs)
 
     @property
+    def origin(self) -> str:
+        """The published board that the row was read from; empty for one of the store."""
+        return self.runs[0].tag("published_in") or "" if self.runs else ""
+
+    @property
     def label(self) -> str:
-        """The row's key, unique on its board: method, all settings that differ from the preset, preset."""
+        """The row's key, unique on its board: method, all settings that differ from the preset, preset, origin."""
         return self.component.label
 
     @property
@@ -186,6 +192,10 @@ class Board:
     """Metric → row label → rank in its track; the first metric of each task."""
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
+    budget: str = ""
+    """Of the labels that every row learnt from, as `10%`; empty for all of them."""
+    data: tuple[str, ...] = ()
+    """Equal for boards that differ in the budget alone."""
     content: str = ""
     """Beginning of the data's digest where another board has the same title; else empty."""
 
@@ -222,6 +232,11 @@ class Board:
     def drawn(self) -> bool:
         """True when only some slides of each split were used (`--slide`, `--slides`)."""
         return any(name in split_settings(self.settings) for name in SLIDES)
+
+    @property
+    def elsewhere(self) -> bool:
+        """True when its test slides are of another data set than its train slides (`--test`)."""
+        return any(run.tag("target") for row in self.rows for run in row.runs)
 
     @property
     def complete(self) -> bool:
@@ -272,3 +287,5 @@ class Leaderboard:
     failures: tuple[Failure, ...] = ()
     options: tuple[str, ...] = ()
     """What a command that repeats a run has to say besides: `--store URI`."""
+    curves: tuple[CurveSet, ...] = ()
+    """Of the data sets on which runs had budgets."""

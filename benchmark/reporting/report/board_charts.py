@@ -17,6 +17,7 @@ from benchmark.reporting.report.looks import Look, look
 from benchmark.reporting.report.report_tables import metric_title
 from benchmark.reporting.report.row_evidence import Evidence
 from benchmark.reporting.report.svg import drawing, inline
+from benchmark.reporting.report.threshold_chart import spreads, threshold_chart, words
 from benchmark.reporting.unit_square import gained_and_lost, slides_with_gain, specificity_at_100
 from benchmark.stored import MissingError
 from benchmark.supervision import Supervision
@@ -35,7 +36,7 @@ class Chart:
 
 
 def board_charts(board: Board, evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
-    """ROC, F1 against the coarse annotation, macro F1 over reviews, and a metric against label cost per task.
+    """ROC, thresholds, F1 against the coarse annotation, macro F1 over reviews, a metric against label cost per task.
 
     Args:
         board: its rows give the looks.
@@ -43,6 +44,7 @@ def board_charts(board: Board, evidence: Sequence[Evidence], prefix: str) -> Ite
         prefix: unique in the page, for ids.
     """
     yield from _roc(evidence, f"{prefix}-roc")
+    yield from _thresholds(evidence, f"{prefix}-threshold")
     yield from _gains(evidence, f"{prefix}-coarse")
     yield from _effort(evidence, f"{prefix}-effort")
     for place, (task, metrics) in enumerate(TASKS.items()):
@@ -91,6 +93,17 @@ def _roc(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
         with drawing():
             picture = inline(roc_chart(curves), prefix, title) if curves else ""
         yield Chart(title, picture, tuple(legend), tuple(notes))
+
+
+def _thresholds(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
+    rows = [(look(index), each.name, spreads(each.row)) for index, each in enumerate(evidence)]
+    rows = [row for row in rows if row[2]]
+    if rows:
+        title = "Threshold at 100 % sensitivity, per seed, and chosen again on fewer patients"
+        with drawing():
+            picture = inline(threshold_chart([(each, seeds) for each, _, seeds in rows]), prefix, title)
+        note = "Marks: the lowest positive score of a seed. Bars: middle 95 % of what resamples of patients choose."
+        yield Chart(title, picture, tuple((each, words(name, seeds)) for each, name, seeds in rows), (note,))
 
 
 def _gains(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:

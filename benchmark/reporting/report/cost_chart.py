@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.reporting.durations import duration
 from benchmark.reporting.report.charts import WIDTH, legible
 from benchmark.reporting.report.looks import Look
 from benchmark.reporting.style import FAINT, INK, PAPER, figure, plain
@@ -94,17 +95,6 @@ def cost_chart(points: Sequence[CostPoint], metric: str, *, up: bool = True) -> 
 def labelled(points: Sequence[CostPoint]) -> bool:
     """True when the chart itself says the whole name of every point."""
     return len(points) <= NAMED and all(len(point.label) <= LONGEST for point in points)
-
-
-def duration(minutes: float) -> str:
-    """`0`, `30 s`, `5 min`, `2 h`."""
-    if minutes == 0:
-        return "0"
-    if minutes < 1:
-        return f"{60 * minutes:.3g} s"
-    if minutes < 60:
-        return f"{minutes:.3g} min"
-    return f"{minutes / 60:.3g} h" if minutes < 6000 else f"{minutes / 60:,.0f} h".replace(",", "\u202f")
 
 
 def _lows(points: Sequence[CostPoint]) -> Iterator[float]:

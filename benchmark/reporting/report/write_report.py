@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.errors import TrackingError
 from benchmark.reporting import templating
+from benchmark.reporting.leaderboard.build_boards import Filters
 from benchmark.reporting.leaderboard.standings_model import Board, Leaderboard
+from benchmark.reporting.leaderboard.transfer_tables import NOTES, transfer_sheets
+from benchmark.reporting.leaderboard.transfers import transfers
 from benchmark.reporting.report.board_charts import Chart, board_charts, rank_chart
+from benchmark.reporting.report.budget_charts import curve_charts
 from benchmark.reporting.report.gallery import ROWS, Strip, strips
 from benchmark.reporting.report.repeat_commands import repeat_command
 from benchmark.reporting.report.report_tables import (
@@ -29,7 +33,10 @@ TITLE = "Leaderboard"
 
 @dataclass(frozen=True)
 class BoardPart:
-    """What the page shows of a board. `commands`: a row's name and what repeats it."""
+    """What the page shows of a board. `commands`: a row's name and what repeats it.
+
+    Of a board with a budget: the tables; its charts are the curves over budgets, with the first board of its data.
+    """
 
     of: Board
     tables: Sequence[TaskTable]
@@ -67,7 +74,9 @@ def render(board: Leaderboard, artifacts: Artifacts) -> str:
         "report",
         title=TITLE,
         store=board.store,
-        boards=[_part(each, artifacts, f"b{index}", board.options) for index, each in enumerate(ordered, start=1)],
+        boards=[_part(each, artifacts, f"b{index}", board) for index, each in enumerate(ordered, start=1)],
+        transfers=list(transfer_sheets(transfers(board, Filters()))),
+        transfer_notes=NOTES,
         ranks=[rank_chart(each, f"r{index}") for index, each in enumerate(ranks, start=1)],
         failures=[replace(failure, label=failure.name or failure.label) for failure in board.failures],
         figure_text=figure_text,
@@ -78,16 +87,22 @@ def render(board: Leaderboard, artifacts: Artifacts) -> str:
     )
 
 
-def _part(board: Board, artifacts: Artifacts, prefix: str, options: Sequence[str]) -> BoardPart:
+def _part(board: Board, artifacts: Artifacts, prefix: str, whole: Leaderboard) -> BoardPart:
     evidence = [Evidence(artifacts, row, board.names[row.label]) for row in board.rows]
     return BoardPart(
         of=_named(board),
         tables=list(task_tables(board)),
-        charts=list(board_charts(board, evidence, prefix)),
-        strips=strips(evidence),
-        left_out=max(0, len(evidence) - ROWS),
-        commands=[(board.names[row.label], repeat_command(board, row, options)) for row in board.rows],
+        charts=[*_curves(board, whole, prefix), *(() if board.budget else board_charts(board, evidence, prefix))],
+        strips=() if board.budget else strips(evidence),
+        left_out=0 if board.budget else max(0, len(evidence) - ROWS),
+        commands=[(board.names[row.label], repeat_command(board, row, whole.options)) for row in board.rows],
     )
+
+
+def _curves(board: Board, whole: Leaderboard, prefix: str) -> Iterator[Chart]:
+    """Curves over budgets stand with the first board of their data."""
+    for number, found in enumerate(each for each in whole.curves if each.board == board.key):
+        yield from curve_charts(found, f"{prefix}-curve{number}")
 
 
 def _named(board: Board) -> Board:

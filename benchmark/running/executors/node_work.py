@@ -109,10 +109,12 @@ def require_sight(task: Task) -> None:
     node = platform.node()
     if not Path(task.folder).is_dir():
         raise EngineError(f"the node {node} does not see the working directory {task.folder}", fix="cd to a shared one")
-    if not task.known.root.is_dir():
-        what = f"the node {node} does not see the data of {task.spec.dataset}: {task.known.root}"
+    lost = next((root for root in (task.known.root, task.known.tested_at) if root and not root.is_dir()), None)
+    if lost is not None:
+        name = task.spec.dataset if lost == task.known.root or task.spec.target is None else task.spec.target.dataset
+        what = f"the node {node} does not see the data of {name}: {lost}"
         miniature = "--cache a shared folder, for the miniature is in it"
-        raise EngineError(what, fix=miniature if task.spec.data == SYNTHETIC else "--data a folder on a shared disk")
+        raise EngineError(what, fix=miniature if SYNTHETIC in task.spec.places else "--data a folder on a shared disk")
     try:
         task.cache.mkdir(parents=True, exist_ok=True)
         writable = os.access(task.cache, os.W_OK | os.X_OK)

@@ -92,7 +92,8 @@ class RayExecutor(RemoteExecutor):
             num_cpus=resources.get("CPU", 0), num_gpus=resources.get("GPU", 0), resources=own, max_retries=0
         )
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        self._board: Any = ray.remote(Board).options(num_cpus=0, scheduling_strategy=here, max_restarts=-1).remote()
+        lasting = {"max_restarts": -1, "max_task_retries": -1}  # a call waits while it is started again or out of reach
+        self._board: Any = ray.remote(Board).options(num_cpus=0, scheduling_strategy=here, **lasting).remote()
         self._token, self._heard = uuid.uuid4().hex[:8], dict[str, list[tuple[str, Any]]]()
 
     def leave(self) -> list[str]:

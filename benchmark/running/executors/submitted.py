@@ -163,12 +163,14 @@ class SubmititExecutor(RemoteExecutor):
         job = held.handle.job
         if self._options.cluster == "debug":
             return self._result(held)
-        if job.paths.result_pickle.exists():
+        local = self._options.cluster == "local"
+        over = not local or job.done()  # asked first: `result` of a local job waits a second for its process to end
+        if over and job.paths.result_pickle.exists():
             return self._result(held)
         if held.handle.cancelled and not held.handle.begun:
             return self._lost(held, "was cancelled before it began", "interrupted")
-        if self._options.cluster == "local":
-            return self._lost(held, f"ended without a word{_log(job)}") if job.done() else None
+        if local:
+            return self._lost(held, f"ended without a word{_log(job)}") if over else None
         state = self._states.get(held.job, "FORGOTTEN") if self._asked else "PENDING"
         if state.split()[0] in AT_WORK:
             held.handle.gone = None

@@ -63,12 +63,25 @@ class Pieces:
         """Load a picture, or take it from memory."""
         return self._pieces.get(picture.name, lambda: _piece(picture))
 
+    def add(self, name: str, piece: Piece) -> None:
+        """Take in the piece of a picture that was made elsewhere, see `made`."""
+        self._pieces.get(name, lambda: piece)
+
+    def holds(self, picture: Picture) -> bool:
+        """Whether the picture's piece is in memory."""
+        return picture.name in self._pieces
+
     def turned(self, tile: Tile) -> Piece:
         """The piece of a tile as it lies on the slide."""
         piece, turns = self.of(tile.picture), tile.turns
         if tile.mirrored:
             piece = Piece(piece.pixels[:, ::-1], piece.gland[:, ::-1], piece.wish[:, ::-1])
         return Piece(np.rot90(piece.pixels, turns), np.rot90(piece.gland, turns), np.rot90(piece.wish, turns))
+
+
+def made(picture: Picture) -> tuple[str, Piece]:
+    """A picture's name and its piece."""
+    return picture.name, _piece(picture)
 
 
 def _piece(picture: Picture) -> Piece:

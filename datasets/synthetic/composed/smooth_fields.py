@@ -52,5 +52,5 @@ def grain(rng: np.random.Generator, side: int, scale: float) -> Field:
 
 def tiled(field: Field, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Field:
     """Values of a `grain` at every crossing of pixel `rows` and `cols`."""
-    values: Field = field[np.ix_(rows % field.shape[0], cols % field.shape[1])]
+    values: Field = field.take(rows % field.shape[0], axis=0).take(cols % field.shape[1], axis=1)
     return values

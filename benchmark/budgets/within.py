@@ -1,0 +1,54 @@
+"""A data set as far as a budget pays it: some training and validation slides, a part of each coarse annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchmark.annotations import Polygons
+from benchmark.budgets.allotment import Allotment
+from benchmark.dataset import Dataset, Split
+from benchmark.seeds import seed_of
+
+if TYPE_CHECKING:
+    from benchmark.annotations import Annotation
+    from benchmark.slides import Slide
+
+
+class _WithinBudget(Dataset):
+    """Put before a data set's own class, so that everything else is as it is there."""
+
+    _whole: Dataset
+    _allotment: Allotment
+    _seed: int
+
+    def slides(self, split: Split) -> Sequence[Slide]:
+        """Those whose labels are paid; all that are scored."""
+        slides, shown = self._whole.slides(split), self._allotment.shown
+        if shown is None or split is Split.TEST:
+            return slides
+        return [slide for slide in slides if slide.id in shown[split]]
+
+    def coarse(self, slide: Slide) -> Annotation:
+        """The regions that are paid, in the order of a hash of seed, slide and number; holes cut them as before."""
+        annotation, regions = self._whole.coarse(slide), self._allotment.regions
+        if regions is None:
+            return annotation
+        outlines = annotation.polygons()
+        drawn = [number for number, outline in enumerate(outlines) if outline.label]
+        drawn.sort(key=lambda number: seed_of("budget", self._seed, "region", slide.id, number))
+        kept = set(drawn[: regions.of(len(drawn))])
+        if len(kept) == len(drawn):
+            return annotation
+        chosen = [own for number, own in enumerate(outlines) if not own.label or number in kept]
+        return Polygons(chosen, notes=annotation.notes)
+
+
+def within_budget(dataset: Dataset, allotment: Allotment, seed: int) -> Dataset:
+    """The same data as far as the allotment pays them."""
+    kind = type(dataset)
+    paid: Dataset = object.__new__(type(kind.__name__, (_WithinBudget, kind), {"__module__": kind.__module__}))
+    paid.__dict__.update(dataset.__dict__)
+    assert isinstance(paid, _WithinBudget)
+    paid._whole, paid._allotment, paid._seed = dataset, allotment, seed
+    return paid

@@ -1,0 +1,1 @@
+"""How good for how many minutes of an expert: curves over budgets, where they cross, and how sure that is."""

@@ -1,0 +1,149 @@
+"""From the boards of one data set at several budgets to curves, crossings and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.metrics.catalogue import METRICS
+from benchmark.reporting.budget_curves.crossings import crossings, reaches, sensitivity
+from benchmark.reporting.budget_curves.curve_set import CurveSet
+from benchmark.reporting.budget_curves.influences import Table, influence_of_runs
+from benchmark.reporting.budget_curves.label_curve import LabelCurve, ascending
+from benchmark.reporting.budget_curves.resamples import resampled
+from benchmark.reporting.label_cost import CostModel
+from benchmark.reporting.leaderboard.standings import primary
+from benchmark.reporting.leaderboard.standings_model import Board, Row
+from benchmark.reporting.run_names import distinct_names, setting, split_settings
+
+if TYPE_CHECKING:
+    pass
+
+WHOLE = "100%"
+GOAL = 0.95
+"""Of the best mean that any curve has: the quality that minutes are counted to unless one is stated."""
+
+
+def curve_sets(
+    boards: Sequence[Board],
+    cost: CostModel,
+    *,
+    slides: Table | None = None,
+    units: Table | None = None,
+    metrics: Sequence[str] = (),
+    goal: float | None = None,
+) -> list[CurveSet]:
+    """One per data set with budgets and metric: those asked for, else the first of each task.
+
+    Args:
+        boards: of any budgets, see `Board.budget`.
+        cost: minutes for the labels.
+        slides: the table per slide of a run; without it no patients are resampled.
+        units: the test units of a run.
+        metrics: as they are stored.
+        goal: the quality that minutes are counted to; by default `GOAL` of the best mean.
+    """
+    groups: dict[tuple[str, ...], list[Board]] = {}
+    for board in boards:
+        groups.setdefault(board.data, []).append(board)
+    found = []
+    for group in groups.values():
+        if any(board.budget for board in group):
+            shown = [name for name in metrics if name in METRICS] or list(
+                dict.fromkeys(name for board in group for name in primary(board))
+            )
+            made = [_curve_set(group, name, cost, slides, units, goal) for name in shown]
+            found += [each for each in made if each is not None]
+    return found
+
+
+def _curve_set(
+    group: Sequence[Board],
+    metric: str,
+    cost: CostModel,
+    slides: Table | None,
+    units: Table | None,
+    goal: float | None,
+) -> CurveSet | None:
+    rows: dict[str, list[tuple[str, Row]]] = {}
+    for board in group:
+        for row in board.rows:
+            if metric in row.figures:
+                rows.setdefault(row.label, []).append((board.budget or WHOLE, row))
+    names = distinct_names([own[0][1].component for own in rows.values()])
+    curves: list[LabelCurve] = []
+    levels: dict[str, float] = {}
+    notes: list[str] = []
+    for own in rows.values():
+        name = names[own[0][1].component]
+        priced = [(budget, row) for budget, row in own if row.minutes]
+        if priced:
+            curve = _curve(name, metric, priced, slides, units)
+            curves += [curve] if isinstance(curve, LabelCurve) else []
+            notes += [curve] if isinstance(curve, str) else []
+        elif own[0][1].minutes == 0:
+            levels[name] = own[0][1].figures[metric].mean
+        else:
+            notes.append(f"{name}: no label time by this cost model")
+    if not any(len(curve.minutes) > 1 for curve in curves):
+        return None
+    up = METRICS[metric].direction != "down"
+    samples = resampled(curves)
+    best = max(float(curve.mean.max()) for curve in curves) if up else min(float(c.mean.min()) for c in curves)
+    stated = goal if goal is not None else (GOAL * best if up else best / GOAL)
+    first = group[0]
+    return CurveSet(
+        board=first.key,
+        dataset=first.dataset,
+        title=f"{_place(first)}: {METRICS[metric].title} against label time",
+        metric=metric,
+        curves=tuple(curves),
+        crossings=tuple(crossings(curves, samples, up=up)),
+        reaches=tuple(reaches(curves, samples, stated, up=up)),
+        sensitivity=tuple(sensitivity(curves, cost, up=up)),
+        goal=stated,
+        levels=levels,
+        cost=cost,
+        notes=(*notes, *_spread_notes(curves)),
+    )
+
+
+def _place(board: Board) -> str:
+    """`glas target=malignant (synthetic), 80 slides`, without the budget."""
+    own = {name: value for name, value in split_settings(board.settings).items() if name != "budget"}
+    settings = [setting(name, value, whole=True) for name, value in own.items()]
+    kind = " (synthetic)" if board.synthetic else ""
+    return f"{' '.join((board.dataset, *settings))}{kind}, {board.used} slides"
+
+
+def _spread_notes(curves: Sequence[LabelCurve]) -> list[str]:
+    single = [curve.name for curve in curves if len(curve.seeds) < 2]
+    without = [curve.name for curve in curves if not curve.patients]
+    notes = [f"one seed, so that intervals leave its chance out: {', '.join(single)}"] if single else []
+    return [*notes, *([f"intervals over seeds alone, not over patients: {', '.join(without)}"] if without else [])]
+
+
+def _curve(
+    name: str, metric: str, rows: Sequence[tuple[str, Row]], slides: Table | None, units: Table | None
+) -> LabelCurve | str:
+    """The curve of a row at its budgets, over the seeds that all of them have; or why there is none."""
+    seeds = sorted(set.intersection(*(set(row.seeds) for _, row in rows)))
+    if not seeds:
+        return f"{name}: its budgets have no seed in common"
+    runs = [[row.runs[row.seeds.index(seed)] for seed in seeds] for _, row in rows]
+    values = np.array([[run.metrics[metric] for run in of_budget] for of_budget in runs])
+    patients, influence = influence_of_runs(metric, runs, slides, units)
+    curve = LabelCurve(
+        name=name,
+        track=rows[0][1].supervision,
+        budgets=tuple(budget for budget, _ in rows),
+        seeds=tuple(seeds),
+        minutes=np.array([row.minutes for _, row in rows], float),
+        values=values,
+        counts=tuple(row.labels for _, row in rows),
+        patients=patients,
+        influence=influence,
+    )
+    return ascending(curve)

@@ -1,0 +1,154 @@
+"""Curves in sentences and tables: the same in the terminal, in Markdown and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import inf, isnan
+
+from benchmark.metrics.catalogue import METRICS
+from benchmark.reporting.budget_curves.crossings import Crossing, Reach
+from benchmark.reporting.budget_curves.curve_set import CurveSet
+from benchmark.reporting.durations import duration
+from benchmark.reporting.leaderboard import leaderboard_words as words
+from benchmark.reporting.leaderboard.leaderboard_tables import Sheet
+
+DECIDED = 0.975
+"""Share of the resamples in which a method has to be above the other to be said to beat it."""
+MOST_PAIRS = 12
+"""Sentences on the page; the table has all pairs."""
+
+NOTES = (
+    "curve: linear between budgets over log(minutes). ±: half of the 95 % t-interval over seeds, from three seeds on.",
+    "crossing: from when on a method is above the other for good; [ ]: 95 % interval over seeds (Student's t) and test "
+    "patients (bootstrap), the same for both.",
+    "area: mean height over log(minutes) between its own cheapest and dearest budget.",
+    "minutes are a model (--cost-model), labels are counted.",
+)
+
+
+def sentence(crossing: Crossing) -> str:
+    """`below 2.1 h [1.2 h, 3.6 h] oeem beats pspnet, above it pspnet beats oeem`."""
+    winner, loser = crossing.winner, crossing.loser
+    if not crossing.end:
+        return f"{winner} and {loser}: no minutes that both cover"
+    covered = f"from {duration(crossing.start)} to {duration(crossing.end)}"
+    if crossing.minutes == -inf:
+        if crossing.sure is None:
+            return f"no crossing {covered}: {winner} is above {loser} throughout"
+        verb = "beats" if crossing.sure >= DECIDED else "is above"
+        sure = f"{crossing.sure:.0%} of resamples at {duration(crossing.end)}"
+        doubt = "" if crossing.sure >= DECIDED else "undecided, "
+        return f"no crossing {covered}: {winner} {verb} {loser} throughout ({doubt}{sure})"
+    if crossing.minutes == inf or isnan(crossing.minutes):
+        return f"no crossing {covered}: {winner} and {loser} end equal"
+    within = _within(crossing.low, crossing.high, crossing.start, crossing.end)
+    where = f"{duration(crossing.minutes)}{within}"
+    if crossing.earlier:
+        times = "once" if crossing.earlier == 1 else f"{crossing.earlier} times"
+        return f"from {where} on {winner} beats {loser}; below it they cross {times} more"
+    return f"below {where} {loser} beats {winner}, above it {winner} beats {loser}"
+
+
+def reached(reach: Reach) -> str:
+    """`2.1 h [1.2 h, 3.6 h]`, `at most 20 min` where its cheapest budget does, `not by 6 h`."""
+    within = _within(reach.low, reach.high, reach.start, reach.end)
+    if reach.minutes == inf:
+        return f"not by {duration(reach.end)}{within}"
+    return f"at most {duration(reach.start)}{within}" if reach.minutes == -inf else f"{duration(reach.minutes)}{within}"
+
+
+def _within(low: float | None, high: float | None, start: float, end: float) -> str:
+    """The interval; an end beyond the range is told from within it."""
+    if low is None or high is None:
+        return ""
+    return f" [{_end(low, start, end)}, {_end(high, start, end)}]"
+
+
+def _end(value: float, start: float, end: float) -> str:
+    if value == -inf:
+        return f"< {duration(start)}"
+    return f"> {duration(end)}" if value == inf else duration(value)
+
+
+def sheets(found: CurveSet) -> Iterator[Sheet]:
+    """The points, what a quality takes, the crossings, and the crossings at other prices."""
+    yield _points(found)
+    yield _reaches(found)
+    pairs = tuple((sentence(crossing),) for crossing in found.crossings)
+    if pairs:
+        yield Sheet(f"{found.title}: crossings", ("pair",), (pairs,))
+        if found.sensitivity:
+            yield _sensitivity(found)
+
+
+def _points(found: CurveSet) -> Sheet:
+    places, groups = words.digits(found.metric), []
+    for curve in found.curves:
+        half = curve.half
+        lines = []
+        for number, budget in enumerate(curve.budgets):
+            spread = "" if half is None else f" ± {half[number]:.{places}f}"
+            value = f"{curve.mean[number]:.{places}f}{spread}"
+            first = (curve.name, curve.track) if number == 0 else ("", "")
+            lines.append((*first, budget, words.labels(curve.counts[number]), duration(curve.minutes[number]), value))
+        groups.append(tuple(lines))
+    groups += [((name, "none", "–", "none", "0", f"{value:.{places}f}"),) for name, value in found.levels.items()]
+    head = ("method", "supervision", "budget", "labels", "minutes", METRICS[found.metric].title)
+    return Sheet(found.title, head, tuple(groups), found.notes)
+
+
+def _reaches(found: CurveSet) -> Sheet:
+    places = words.digits(found.metric)
+    lines = tuple(
+        (each.name, f"{each.area:.{places}f}", f"{duration(each.start)} to {duration(each.end)}", reached(each))
+        for each in found.reaches
+    )
+    goal = f"{METRICS[found.metric].title} {found.goal:.{places}f}"
+    return Sheet(f"{found.title}: area and minutes to a quality", ("method", "area", "over", f"to {goal}"), (lines,))
+
+
+def _sensitivity(found: CurveSet) -> Sheet:
+    """A group per pair, a line per counter and price."""
+    groups = []
+    for base in found.crossings:
+        pair = {base.winner, base.loser}
+        lines = [(f"{base.loser} – {base.winner}", "as they are", _where(base))]
+        lines += [
+            ("", f"{words.counter(each.counter)} ×{each.times:g}", _where(each.crossing))
+            for each in found.sensitivity
+            if {each.crossing.winner, each.crossing.loser} == pair
+        ]
+        groups.append(tuple(lines))
+    return Sheet(f"{found.title}: crossings at other prices", ("pair", "prices", "better"), tuple(groups))
+
+
+def _where(crossing: Crossing) -> str:
+    if not crossing.end:
+        return "apart"
+    if crossing.crosses:
+        return f"{crossing.winner} from {duration(crossing.minutes)}"
+    return f"{crossing.winner} throughout" if crossing.minutes == -inf else "equal"
+
+
+def page_notes(found: CurveSet) -> Sequence[str]:
+    """What the page says under a chart."""
+    told = [f"{sentence(crossing)[:1].upper()}{sentence(crossing)[1:]}." for crossing in found.crossings[:MOST_PAIRS]]
+    places = words.digits(found.metric)
+    title = METRICS[found.metric].title
+    goal = f"To {title} {found.goal:.{places}f}: {'; '.join(f'{r.name} {reached(r)}' for r in found.reaches)}."
+    areas = f"Area: {'; '.join(f'{r.name} {r.area:.{places}f}' for r in found.reaches)}."
+    moved = [
+        f"{words.counter(each.counter)} ×{each.times:g}: {sentence(each.crossing)}"
+        for each in found.sensitivity
+        if each.crossing.crosses
+    ]
+    prices = [f"At other prices: {'; '.join(moved[:MOST_PAIRS])}."] if moved else []
+    levels = [f"Without labels: {', '.join(f'{n} {v:.{places}f}' for n, v in found.levels.items())}."]
+    more = [*(levels if found.levels else []), *(f"{note[:1].upper()}{note[1:]}." for note in found.notes)]
+    return [*told, goal, areas, *prices, *more, *NOTES[1:2], *price_list(found)]
+
+
+def price_list(found: CurveSet) -> list[str]:
+    """The cost model with its sources, as far as the curves use it."""
+    used = {name for curve in found.curves for counts in curve.counts for name, number in counts.items() if number}
+    return [line for line in found.cost.text() if line.partition(":")[0] in used]

@@ -1,0 +1,59 @@
+"""The charts of curves over budgets as the page and a file have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmark.errors import ConfigError
+from benchmark.metrics.catalogue import METRICS
+from benchmark.reporting.budget_curves.curve_set import CurveSet
+from benchmark.reporting.budget_curves.curve_words import page_notes
+from benchmark.reporting.report.board_charts import Chart
+from benchmark.reporting.report.budget_chart import budget_chart, label_chart
+from benchmark.reporting.report.looks import look
+from benchmark.reporting.report.svg import drawing, inline
+from benchmark.storage import require_place, whole_file
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def curve_charts(found: CurveSet, prefix: str) -> Iterator[Chart]:
+    """Against minutes with everything that is to be said, and against labels."""
+    title, bands = METRICS[found.metric].title, any(curve.half is not None for curve in found.curves)
+    marks = [crossing.minutes for crossing in found.crossings if crossing.crosses]
+    legend = tuple(
+        (look(number), f"{curve.name} ({curve.track}), {len(curve.seeds)} seed{'s' * (len(curve.seeds) != 1)}")
+        for number, curve in enumerate(found.curves)
+    )
+    lines = "Dashed: the quality that minutes are counted to. Dotted: crossings."
+    notes = (*(["Bands: 95 % t-intervals over seeds."] if bands else []), lines, *page_notes(found))
+    with drawing():
+        picture = inline(
+            budget_chart(found.curves, METRICS[found.metric], goal=found.goal, marks=marks), f"{prefix}-minutes", title
+        )
+        counted = inline(label_chart(found.curves, title), f"{prefix}-labels", title)
+    yield Chart(f"{title} against label time, by budget", picture, legend, notes)
+    yield Chart(f"{title} against labels, by budget", counted, legend)
+
+
+def write_plot(sets: Sequence[CurveSet], out: Path) -> None:
+    """The curves against minutes of one data set and metric as a picture.
+
+    Raises `ConfigError` for several, none, or another suffix than those of `SUFFIXES`.
+    """
+    if out.suffix not in SUFFIXES:
+        raise ConfigError(f"--plot {out}: expected a name that ends in {', '.join(SUFFIXES)}", fix="--plot curves.png")
+    if len(sets) != 1:
+        told = "; ".join(each.title for each in sets) or "no curves"
+        raise ConfigError(f"--plot draws one data set and metric, here are {told}", fix="--dataset NAME --metric NAME")
+    require_place(out)
+    (found,) = sets
+    marks = [crossing.minutes for crossing in found.crossings if crossing.crosses]
+    with drawing():
+        drawn = budget_chart(found.curves, METRICS[found.metric], goal=found.goal, marks=marks)
+        names = [f"{curve.name} ({curve.track})" for curve in found.curves]
+        lines = list(drawn.axes[0].get_lines()[: len(names)])
+        drawn.legend(lines, names, loc="outside lower left", ncols=2, fontsize=8, frameon=False)
+        with whole_file(out) as temporary:
+            drawn.savefig(temporary, format=out.suffix[1:])

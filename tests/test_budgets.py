@@ -1,0 +1,295 @@
+"""`--budget`: which slides, reviews and regions it pays, that `Labels` keeps to it, and that it is part of the run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.annotations import Polygons, Region
+from benchmark.budgets.allot import allot
+from benchmark.budgets.budget import RunBudget, read_budgets
+from benchmark.budgets.nested_order import Counted, classes_of, counted, least, nested_order, paid_by_units
+from benchmark.budgets.within import within_budget
+from benchmark.config import RunRequest
+from benchmark.dataset import Split
+from benchmark.errors import BudgetError, ConfigError, SupervisionError
+from benchmark.ledger import Spending
+from benchmark.registry import datasets, methods
+from benchmark.reporting.command import run_command
+from benchmark.running.job import open_job, reopen_job
+from benchmark.running.matrix import run_all
+from benchmark.running.plan import plan
+from benchmark.running.survey import Survey
+from benchmark.slides import Slide
+from benchmark.supervision import Labels, Ledger, Supervision
+from benchmark.tracking.offline_store import open_store
+
+PRICES = {"image_labels": 2.0, "patch_labels": 0.5, "mask_pixels": 1e-4, "coarse_polygons": 1.0, "reviews": 0.25}
+TENTH, HALF = RunBudget(0.1, "share"), RunBudget(0.5, "share")
+
+
+def slides(patients, each, units=1, classes=(1,), start="p"):
+    return [
+        Counted(Slide(f"{start}{p}-{n}", Path(f"{start}{p}-{n}.png"), f"{start}{p}"), units, frozenset(classes))
+        for p in range(patients)
+        for n in range(each)
+    ]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("glas")
+    datasets().load("glas").synthesize(folder, slides=24, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiles(root):
+    """12 training slides of 6 patients, half of them malignant, and 4 validation slides of 2."""
+    kind = datasets().load("glas")
+    return kind(root, kind.Options(target="malignant"))
+
+
+def method(name, **changes):
+    kind = methods().load(name)
+    return kind(kind.Params(**{**kind.presets["smoke"], **changes}))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("3x", "expected a number with %, min, h or slides"),
+        ("10", "expected a number with"),
+        ("", "expected a number with"),
+        ("101%", "at most 100%"),
+        ("0%", "more than nothing"),
+        ("2.5slides", "counted whole"),
+        ("10%,10.0%", "comes twice"),
+        ("2h,120min", "comes twice"),
+    ],
+)
+def test_what_is_no_budget_is_refused(text, fault):
+    with pytest.raises(ConfigError, match=fault):
+        read_budgets(text)
+
+
+def test_budgets_are_read_in_one_form():
+    budgets = read_budgets("1%,90min,2h,20slides,1slide,100%")
+    assert [budget and budget.text for budget in budgets] == ["1%", "90min", "2h", "20slides", "1slide", None]
+    assert budgets[2] == RunBudget(120.0, "minutes")
+
+
+def test_the_order_is_nested_stratified_and_lets_patients_take_turns():
+    whole = [*slides(8, 3), *slides(4, 3, classes=(0,), start="n")]
+    order = nested_order(whole, seed=0)
+    assert sorted(each.slide.id for each in order) == sorted(each.slide.id for each in whole)
+    assert least(order) == 2 and classes_of(order[:2]) == {0, 1}
+    for count in (6, 12, 24):
+        positive = sum(each.classes == {1} for each in order[:count])
+        assert abs(positive - count * 2 / 3) <= 1
+        patients = len({each.slide.patient for each in order[:count]})
+        assert patients == min(8, positive) + min(4, count - positive)
+    assert [each.slide.id for each in nested_order(whole[::-1], seed=0)] == [each.slide.id for each in order]
+    assert [each.slide.id for each in nested_order(whole, seed=1)] != [each.slide.id for each in order]
+
+
+def test_a_share_counts_units():
+    order = [*slides(1, 1, units=6), *slides(1, 1, units=4, start="q"), *slides(1, 1, units=10, start="r")]
+    assert [paid_by_units(order, share) for share in (0.29, 0.3, 0.5, 0.99, 1.0)] == [0, 1, 2, 2, 3]
+
+
+def test_slides_are_the_same_for_every_method_and_validation_has_the_same_share(tiles):
+    paid = {}
+    for share in (0.25, 0.5, 0.8):
+        chosen = [allot(RunBudget(share, "share"), {}, method(name), tiles, 0) for name in ("oeem", "pspnet", "abmil")]
+        assert len({str(each.facts) for each in chosen}) == 1 and not chosen[0].short
+        paid[share] = chosen[0].shown
+    assert [len(shown[Split.TRAIN]) for shown in paid.values()] == [3, 6, 9]
+    assert [len(shown[Split.VALIDATION]) for shown in paid.values()] == [0, 2, 3], "none where a class is left out"
+    assert paid[0.25][Split.TRAIN] < paid[0.5][Split.TRAIN] < paid[0.8][Split.TRAIN]
+    view = within_budget(tiles, chosen[0], 0)
+    assert {slide.id for slide in view.slides(Split.TRAIN)} == paid[0.8][Split.TRAIN]
+    assert view.slides(Split.TEST) == tiles.slides(Split.TEST) and len(view.slides(Split.VALIDATION)) == 3
+
+
+def test_minutes_pay_what_the_labels_of_the_method_cost(tiles):
+    train = nested_order(counted(tiles, Split.TRAIN), 0)
+    prices = {**PRICES, "image_labels": 2.0}
+    bought = allot(RunBudget(6.5, "minutes"), prices, method("abmil"), tiles, 0)
+    assert bought.shown[Split.TRAIN] == {each.slide.id for each in train[:3]} and bought.spending.minutes == 6.5
+    pixels = [width * height * 1e-4 for width, height in (each.slide.size for each in train)]
+    drawn = allot(RunBudget(sum(pixels[:2]) + 1, "minutes"), prices, method("pspnet"), tiles, 0)
+    assert drawn.shown[Split.TRAIN] == {each.slide.id for each in train[:2]}
+    everything = allot(RunBudget(1e6, "minutes"), prices, method("abmil"), tiles, 0)
+    assert everything.shown is None and everything.facts == []
+
+
+@pytest.mark.parametrize(
+    ("budget", "name", "fault"),
+    [
+        (TENTH, "oeem", "10% pays 1 of 12 training slides, less than one patient of each class, which takes 2 slides"),
+        (RunBudget(1, "slides"), "oeem", "1slide pays 1 of 12 training slides, less than one patient of each class"),
+        (RunBudget(99, "slides"), "oeem", "99slides are more than the 12 training slides"),
+        (RunBudget(1, "minutes"), "abmil", r"less than one patient of each class, which takes 2 slides \(4 min\)"),
+        (RunBudget(0.1, "minutes"), "cnfp", "pays no review"),
+        (RunBudget(0.1, "minutes"), "dknn", "coarse_polygons cost 1 each"),
+        (RunBudget(9, "slides"), "dknn", "labels of every slide that it scores"),
+        (RunBudget(9, "minutes"), "hybrid", "chosen while it learns"),
+        (HALF, "constant", "learns from no labels"),
+    ],
+)
+def test_a_budget_with_which_nothing_can_be_learnt_says_why(tiles, budget, name, fault):
+    assert re.search(fault, allot(budget, PRICES, method(name), tiles, 0).short)
+
+
+def test_labels_refuse_what_the_budget_does_not_pay(tiles):
+    allotment = allot(RunBudget(0.8, "share"), PRICES, method("oeem"), tiles, 0)
+    whole, paid = tiles.slides(Split.TRAIN), allotment.shown[Split.TRAIN]
+    view = within_budget(tiles, allotment, 0)
+    given = {"owner": "oeem", "spending": allotment.spending}
+    labels = Labels(view, view.slides(Split.TRAIN), {Supervision.IMAGE}, Ledger(), **given)
+    for slide in whole:
+        if slide.id in paid:
+            labels.image(slide)
+        else:
+            with pytest.raises(
+                SupervisionError, match="80% does not pay: it pays 9 of 12 training slides.*none is left"
+            ):
+                labels.image(slide)
+
+
+def test_labels_refuse_more_minutes_than_are_left(tiles):
+    slide, other = tiles.slides(Split.TRAIN)[:2]
+    spending = Spending("5min", minutes=5.0, prices=PRICES)
+    labels = Labels(tiles, [slide, other], set(Supervision), Ledger(), owner="m", spending=spending)
+    labels.image(slide)
+    labels.image(slide)
+    grid = tiles.patch_grid(slide)
+    for col in range(2):
+        labels.review(slide, grid, 0, col)
+    with pytest.raises(
+        BudgetError, match=r"full labels.* that take [\d.]+ min; 2.5 min of its budget of 5min are left"
+    ):
+        labels.full(slide)
+    labels.image(other)
+    with pytest.raises(BudgetError, match=r"patch labels.*; 0.5 min of its budget of 5min are left"):
+        labels.patch(other, grid)
+
+
+def test_labels_refuse_more_reviews_than_the_budget_pays(tiles):
+    bought = allot(RunBudget(0.75, "minutes"), PRICES, method("cnfp", queries=1), tiles, 0)
+    assert bought.shown is None and bought.spending.reviews == 3
+    slide = tiles.slides(Split.TRAIN)[0]
+    labels = Labels(tiles, [slide], {Supervision.REVIEW}, Ledger(), owner="cnfp", spending=bought.spending)
+    grid = tiles.patch_grid(slide)
+    for col in (0, 1, 2, 1):
+        labels.review(slide, grid, 0, col)
+    with pytest.raises(BudgetError, match="its 3 review labels, which its budget of 0.75min pays; none is left"):
+        labels.review(slide, grid, 1, 0)
+    plan = {"sessions": 4, "rounds": 2, "reviews": 5, "queries": 1}
+    half = allot(HALF, PRICES, method("cnfp", **plan), tiles, 0)
+    assert half.spending.reviews == 21 and half.notes == "at most 21 of 42 reviews"
+    assert allot(HALF, PRICES, method("cnfp", **plan, budget=20), tiles, 0).spending.reviews == 10
+    few = allot(TENTH, PRICES, method("cnfp", **{**plan, "queries": 3}), tiles, 0)
+    assert few.short == "a budget of 10% pays 4 reviews of 46; it begins with 6 queries (--set queries=…)"
+    alone = allot(HALF, PRICES, method("cnfp", search="slide", **{**plan, "sessions": 80}), tiles, 0)
+    patches = {slide.id: np.prod(tiles.patch_grid(slide).shape) for slide in tiles.slides(Split.TEST)}
+    assert all(alone.spending.reviews_of[name] == int(min(802, count) / 2) for name, count in patches.items())
+
+
+def test_examples_are_as_many_as_the_budget_pays(tiles):
+    slide, rng = tiles.slides(Split.TRAIN)[0], np.random.default_rng(0)
+    spending = Spending("3", reviews=3)
+    labels = Labels(tiles, [slide], {Supervision.REVIEW}, Ledger(), owner="cnfp", spending=spending)
+    assert len(labels.examples(slide, tiles.patch_grid(slide), 0, 10, rng)) == 3
+    with pytest.raises(BudgetError, match="none is left"):
+        labels.examples(slide, tiles.patch_grid(slide), 0, 10, rng)
+
+
+def test_a_refiner_is_given_a_part_of_the_regions_of_each_slide(tiles):
+    from shapely import box
+
+    class Drawn(type(tiles)):
+        def coarse(self, slide):
+            squares = [Region(box(40 * n, 0, 40 * n + 30, 30), 1) for n in range(10)]
+            return Polygons([*squares, Region(box(5, 5, 10, 10), 0)])
+
+    drawn = Drawn(tiles.root, tiles.options)
+    slide, kept = drawn.slides(Split.TEST)[0], {}
+    for text in ("5%", "30%", "60%"):
+        (budget,) = read_budgets(text)
+        allotment = allot(budget, PRICES, method("dknn"), drawn, 0)
+        labels = Labels(within_budget(drawn, allotment, 0), [slide], {Supervision.COARSE}, Ledger(), sealed=True)
+        annotation = labels.coarse(slide)
+        kept[text] = {own.geometry.bounds for own in annotation.polygons() if own.label}
+    assert [len(own) for own in kept.values()] == [1, 3, 6] and kept["5%"] < kept["30%"] < kept["60%"]
+    scored = len(drawn.slides(Split.TRAIN)) + len(drawn.slides(Split.VALIDATION)) + len(drawn.slides(Split.TEST))
+    assert allot(RunBudget(2.0 * scored, "minutes"), PRICES, method("dknn"), drawn, 0).regions.of(10) == 2
+
+
+def spec_of(root, **more):
+    return plan(RunRequest(**{"method": "abmil", "dataset": "glas", "preset": "smoke", "data": str(root), **more}))
+
+
+def test_a_budget_is_part_of_the_run_and_none_changes_nothing(root, tmp_path):
+    options = ("dataset.target=malignant",)
+    specs = spec_of(root, settings=options, budget="25%,100%,3slides,30min", seeds=(0, 1))
+    assert [(spec.budget and spec.budget.text, spec.seed) for spec in specs[:3]] == [("25%", 0), ("25%", 1), (None, 0)]
+    plain = spec_of(root, settings=options)[0]
+    assert specs[2] == plain
+    jobs = [open_job(spec, tmp_path) for spec in specs[::2]]
+    assert len({job.identity for job in jobs}) == len({job.row for job in jobs}) == 4
+    assert len({job.data_identity for job in jobs}) == 1, "one board's data"
+    assert jobs[1].identity == open_job(plain, tmp_path).identity and "bench.budget" not in jobs[1].tags("cpu")
+    assert jobs[0].tags("cpu")["bench.budget"] == "25%" and "budget=25%" in jobs[0].title
+    assert jobs[0].training_digest == jobs[2].training_digest, "the same slides, so the stages are the same"
+    assert jobs[3].training_digest == jobs[1].training_digest, "it pays everything"
+    again = reopen_job(specs[0], tmp_path, jobs[0].known)
+    assert [s.id for s in again.slides(Split.TRAIN)] == [s.id for s in jobs[0].slides(Split.TRAIN)]
+    for spec in (specs[0], specs[6]):
+        (tmp_path / "config.yaml").write_text(spec.as_file({}))
+        assert plan(RunRequest(config=tmp_path / "config.yaml")) == [spec]
+    command = run_command(method="a", dataset="b", preset="quick", seeds=[0], settings=specs[0].settings)
+    assert shlex.split(command)[-4:] == ["--budget", "25%", "--set", "dataset.target=malignant"]
+
+
+def test_minutes_need_a_price_and_a_cost_model_needs_minutes(root, tmp_path):
+    model = tmp_path / "cost.yaml"
+    model.write_text("image_labels: none\n")
+    with pytest.raises(ConfigError, match="abmil learns from image_labels, for which the cost model has no minutes"):
+        spec_of(root, budget="30min", cost_model=model)
+    assert spec_of(root, method="pspnet", budget="30min", cost_model=model)[0].budget
+    with pytest.raises(ConfigError, match="has no effect"):
+        spec_of(root, budget="30%", cost_model=model)
+    with pytest.raises(ConfigError, match="both --slide test_1 and --budget 30%"):
+        spec_of(root, method="dknn", slide="test_1", budget="30%")
+    model.write_text("image_labels: {minutes: 3, source: own}\n")
+    dear, cheap = spec_of(root, budget="30min", cost_model=model)[0], spec_of(root, budget="30min")[0]
+    assert open_job(dear, tmp_path).identity != open_job(cheap, tmp_path).identity
+
+
+def test_a_budget_too_small_is_skipped_and_the_others_run(root, tmp_path, capsys):
+    request = RunRequest(
+        method="mean-mil",
+        dataset="glas",
+        preset="smoke",
+        settings=("dataset.target=malignant",),
+        data=str(root),
+        budget="1%,60%",
+        jobs=0,
+    )
+    assert run_all(request) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 skipped, 1 ok" in said and "a budget of 1% pays 0 of 12 training slides" in said
+    tracker = open_store(None)
+    (run,) = [run for run in tracker.stored() if run.status == "FINISHED"]
+    assert run.tag("budget") == "60%" and run.metrics["labels/image_labels"] == 9
+    assert run.metrics["cost/label_minutes"] == pytest.approx(9 * 0.333), "what the store draws curves against"
+    (page,) = tmp_path.rglob("summary.html")
+    assert "Budget 60%: 7 of 12 training slides" in page.read_text() and "budget 60%: 7 of 12" in said
+    (prospect,) = Survey(tmp_path / "cache", tracker, False, False).of(spec_of(root, budget="1%"))
+    assert prospect.outcome.state == "skipped"
+    with pytest.raises(ConfigError, match="nothing can be learnt with these budgets"):
+        run_all(RunRequest(**{**request.__dict__, "budget": "1%,2%"}))
