@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -27,6 +28,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         component = getattr(getattr(item, "callspec", None), "params", {}).get("component")
         of = f":{component}" if component is not None else ""
         item.add_marker(pytest.mark.xdist_group(f"{item.path.name}{of}"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
+    """Refuse a pytest with which the groups have no effect: the suite would take half as long again, without a word."""
+    alone = [name for name in ids if "@" not in name.rpartition("]")[2]]
+    if node.config.getvalue("dist") == "loadgroup" and alone:
+        raise pytest.UsageError(
+            f"pytest {pytest.__version__} ignores the group of {alone[0]}: pip install 'pytest<9.2'"
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,13 @@
 import inspect
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import typer
 import typer.main
 import yaml
+from typed import typed
 
 from benchmark.cli import app
 from benchmark.config import RunRequest
@@ -215,7 +214,5 @@ def test_the_first_commands_of_the_readme_run(miniatures, tmp_path, monkeypatch)
     for command in commands:
         if command[0] in ("ui", "annotate"):
             continue
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmark", *command], capture_output=True, text=True, check=False
-        )
+        done = typed(*command)
         assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])

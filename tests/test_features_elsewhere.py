@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import h5py
 import numpy as np
@@ -13,6 +11,7 @@ import shapely
 import torch
 from PIL import Image
 from test_cleaning_methods import LEARNS, World, context_of, labels_of
+from typed import typed
 
 from benchmark.commands.run import features_setting
 from benchmark.config import RunRequest, resolve
@@ -366,20 +365,15 @@ def test_what_goes_with_features_made_elsewhere_and_what_does_not(folder, monkey
     assert f"features: {folder}" in plan(relative)[0].as_file({})
 
 
-def bench(*words):
-    done = subprocess.run([sys.executable, "-m", "benchmark", *words], capture_output=True, text=True, check=False)
-    return done
-
-
 def test_what_the_cache_exports_gives_the_same_metrics_bit_for_bit(tmp_path, miniatures):
     from mlflow import MlflowClient
 
     data = ["--dataset", "paip2019", "--data", str(miniatures["paip2019"]), "--preset", "smoke", "--jobs", "0"]
-    first = bench("run", "--method", "dknn", *data)
+    first = typed("run", "--method", "dknn", *data)
     assert first.returncode == 0, first.stderr + first.stdout
-    exported = bench("cache", "export", "--out", "out")
+    exported = typed("cache", "export", "--out", "out")
     assert "test_resnet:pooled, patches of 64 px every 128 px: " in exported.stdout, exported.stderr
-    second = bench("run", "--method", "dknn", *data, "--features", "out")
+    second = typed("run", "--method", "dknn", *data, "--features", "out")
     assert second.returncode == 0, second.stderr + second.stdout
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
@@ -393,7 +387,7 @@ def test_what_the_cache_exports_gives_the_same_metrics_bit_for_bit(tmp_path, min
     again = export(entries(tmp_path / "cache" / "features"), tmp_path / "again")
     assert again.left_out == {"made elsewhere": len(files)} and len(again.written[0].slides) == len(files)
     files[0].unlink()
-    refused = bench("run", "--method", "dknn", *data, "--features", "out")
+    refused = typed("run", "--method", "dknn", *data, "--features", "out")
     assert refused.returncode == 2 and "has no features of 1 slide" in refused.stdout + refused.stderr
 
 
@@ -413,10 +407,10 @@ def test_bags_are_made_of_features_made_elsewhere(tmp_path):
         "0",
     ]
     for more in ([], ["--features", "out"]):
-        done = bench("run", *words, *more)
+        done = typed("run", *words, *more)
         assert done.returncode == 0, done.stderr + done.stdout
         if not more:
-            bench("cache", "export", "--out", "out")
+            typed("cache", "export", "--out", "out")
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
     files = [tmp_path / "mlartifacts" / run.info.run_id / "artifacts" / "metrics.json" for run in runs]

@@ -2,13 +2,12 @@
 
 import csv
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from fitting import Reporter
 from scipy import stats
+from typed import typed
 
 from benchmark.config import RunRequest, resolve
 from benchmark.context import ClassMap, Context
@@ -295,14 +294,13 @@ def test_band_of_seeds():
 
 
 def bench(*arguments):
-    command = [sys.executable, "-m", "benchmark", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    done = typed(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def test_runs_keep_curve_answers_and_strip_and_the_report_draws_the_strategies(tmp_path):
-    many = ["--preset", "smoke", "--data", "synthetic", "--dataset", "pcam", "--seeds", "0,1"]
+    many = ["--preset", "smoke", "--data", "synthetic", "--dataset", "pcam", "--seeds", "0,1", "--jobs", "0"]
     bench("run", "--method", "cnfp,random,linear-probe", *many)
     efforts = list(tmp_path.rglob("effort.csv"))
     assert len(efforts) == 4

@@ -44,7 +44,7 @@ def command(store, miniatures, tmp_path):
 @pytest.fixture
 def training(miniatures):
     """A run whose first stage is long enough to be caught in the middle: it keeps a checkpoint every two steps."""
-    words = ("run", "--method", "oeem", "--dataset", "glas", "--preset", "smoke", "--set", "cls_epochs=60")
+    words = ("run", "--method", "oeem", "--dataset", "glas", "--preset", "smoke", "--set", "cls_epochs=24")
     return (*words, "--data", str(miniatures["glas"]))
 
 
