@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
-    """Refuse a pytest with which the groups have no effect: the suite would take half as long again, without a word."""
+    """Refuse a pytest with which the groups have no effect: fixtures would be made once a worker, without a word."""
     alone = [name for name in ids if "@" not in name.rpartition("]")[2]]
     if node.config.getvalue("dist") == "loadgroup" and alone:
         raise pytest.UsageError(
