@@ -121,7 +121,7 @@ def test_a_run_interrupted_anywhere_ends_in_the_same_numbers(camelyon, tmp_path)
     method, context, ledger = trained(Hybrid, camelyon, tmp_path / "whole", reporter=whole)
     expected = predicted(method, camelyon, context, slide)
     logs = len(whole.history)
-    for moment in np.random.default_rng(0).choice(np.arange(1, logs), 2, replace=False).tolist():
+    for moment in np.random.default_rng(0).choice(np.arange(1, logs), 4, replace=False).tolist():
         folder = tmp_path / str(moment)
         with pytest.raises(KeyboardInterrupt):
             trained(Hybrid, camelyon, folder, reporter=Reporter(moment))

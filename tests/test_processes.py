@@ -67,26 +67,28 @@ def interrupt(process, cache, how):
 
 
 def test_same_numbers_in_another_process_after_ctrl_c_and_a_kill(command, training, store, tmp_path):
-    code, output = command(*training, name="undisturbed")
-    assert code == 0, output
-    reference = stored(store, "FINISHED")[0]
-
-    process = command(*training, "--force", name="stopped", wait=False)
+    resumed = "resumed from its checkpoint"
+    process = command(*training, name="stopped", wait=False)
     output = interrupt(process, tmp_path / "stopped", signal.SIGINT)
     assert process.returncode == 130 and "Traceback" not in output, output
-    assert not stored(store, "RUNNING") and len(stored(store, "KILLED")) == 1
+    (run,) = stored(store)
+    assert run.status == "KILLED"
 
-    process = command(*training, "--force", "--jobs", "0", name="stopped", wait=False)
-    interrupt(process, tmp_path / "stopped", signal.SIGKILL)
+    process = command(*training, "--jobs", "0", name="stopped", wait=False)
+    output = interrupt(process, tmp_path / "stopped", signal.SIGKILL)
+    assert resumed in output, "the same command goes on after Ctrl-C"
     assert len(stored(store, "RUNNING")) == 1
-    code, output = command(*training, "--force", name="stopped")
-    assert code == 0 and "resumed from its checkpoint" in output, output
+    code, output = command(*training, name="stopped")
+    assert code == 0 and resumed in output, output
     assert not stored(store, "RUNNING") and len(stored(store, "KILLED")) == 2
 
+    for name in ("undisturbed", "again"):
+        code, output = command(*training, "--force", name=name)
+        assert code == 0 and resumed not in output, output
     finished = stored(store, "FINISHED")
-    assert len(finished) == 2
+    assert len(finished) == 3
     for name in METRICS:
-        assert {run.metrics[name] for run in finished} == {reference.metrics[name]}, name
+        assert {run.metrics[name] for run in finished} == {finished[0].metrics[name]}, name
 
 
 def test_mistakes_end_with_one_message_and_code_2(command, tmp_path):
