@@ -15,7 +15,8 @@ from benchmark.config import resolve
 from benchmark.context import Context
 from benchmark.dataset import Split
 from benchmark.errors import ConfigError, DataError, WeightsError
-from benchmark.learning.mil.cohort import Cohort
+from benchmark.learning.encoders.frozen import FrozenEncoder, create_encoder
+from benchmark.learning.mil.cohort import Cohort, lattice_of
 from benchmark.learning.mil.top import highest, top_tiles
 from benchmark.methods.mil import topk_epochs, topk_tiles
 from benchmark.methods.mil.tiles import Tiles
@@ -288,9 +289,9 @@ def blank(slide, folder):
     return replace(slide, id="blank", path=path)
 
 
-@pytest.mark.parametrize("rnn", [False, True])
-def test_units_without_tissue_score_0_and_say_so(camelyon, tmp_path, rnn):
-    method, context, _ = trained(TopkMil, camelyon, tmp_path / "stages", rnn=rnn)
+@pytest.mark.parametrize(("rnn", "rate"), [(False, 1.0), (True, 1.0), (True, 0.0)])
+def test_units_without_tissue_score_0_and_say_so(camelyon, tmp_path, rnn, rate):
+    method, context, _ = trained(TopkMil, camelyon, tmp_path / "stages", rnn=rnn, encoder_rate=rate)
     slide = camelyon.slides(Split.TEST)[0]
     found = predicted(method, camelyon, context, slide)
     assert not found.notes and 0 < found.units[0, 0] < 1
@@ -372,12 +373,18 @@ def test_every_tile_of_a_unit_is_addressed_once(glas, tmp_path):
     np.testing.assert_array_equal(tiles.read([line])[0], tiles.cohort.lattices[1].read(number))
 
 
-@pytest.mark.parametrize("rnn", [False, True])
-def test_units_of_crops_have_scores_of_their_own(glas, tmp_path, rnn):
+@pytest.mark.parametrize(("rnn", "rate"), [(False, 1.0), (True, 1.0), (False, 0.0)])
+def test_units_of_crops_have_scores_of_their_own(glas, tmp_path, rnn, rate):
     reporter = Reporter()
     slides, validation = (glas.slides(split)[:2] for split in (Split.TRAIN, Split.TEST))
     method, context, ledger = trained(
-        TopkMil, glas, tmp_path, slides=slides, rnn=rnn, top_tiles=2, validation=validation, reporter=reporter
+        *(TopkMil, glas, tmp_path),
+        slides=slides,
+        rnn=rnn,
+        encoder_rate=rate,
+        top_tiles=2,
+        validation=validation,
+        reporter=reporter,
     )
     slide = glas.slides(Split.TEST)[0]
     found = predicted(method, glas, context, slide)
@@ -386,11 +393,40 @@ def test_units_of_crops_have_scores_of_their_own(glas, tmp_path, rnn):
     assert found.scores.on(glas.evaluation_grid(slide)).values.shape == glas.evaluation_grid(slide).shape
     assert ledger.count(Supervision.IMAGE) == 4 and {kind for kind, _, _ in ledger.entries} == {"image"}
     assert len(reporter.values("tiles/validation_score")) == 2
-    twin = TopkMil(resolve(TopkMil, "smoke", {"rnn": rnn, "top_tiles": 2}))
+    twin = TopkMil(resolve(TopkMil, "smoke", {"rnn": rnn, "top_tiles": 2, "encoder_rate": rate}))
     twin.restore(method.state(), context)
     again = predicted(twin, glas, context, slide)
     np.testing.assert_array_equal(again.scores.values, found.scores.values)
     np.testing.assert_array_equal(again.units, found.units)
+
+
+@pytest.mark.parametrize("scaling", ["encoder", "released"])
+def test_a_frozen_encoder_sees_every_tile_once(camelyon, tmp_path, monkeypatch, scaling):
+    """Its score is that of the whole network on the tile's pixels, and another training encodes nothing again."""
+    seen, real = [], FrozenEncoder.__call__
+    monkeypatch.setattr(
+        FrozenEncoder, "__call__", lambda self, pixels: (seen.append(len(pixels)), real(self, pixels))[1]
+    )
+    changes = {"encoder_rate": 0.0, "epochs": 3, "rnn": True, "scaling": scaling}
+    slides = some(camelyon, Split.TRAIN, (0, 1))
+    method, context, _ = trained(TopkMil, camelyon, tmp_path, slides=slides, **changes)
+    slide = camelyon.slides(Split.TEST)[0]
+    found = predicted(method, camelyon, context, slide)
+    side = method.state()["side"]
+    lattices = [lattice_of(each, method.params, context, side) for each in (*slides, slide)]
+    once = sum(lattice.numbers.size for lattice in lattices)
+    assert sum(seen) == once
+    twin, _, _ = trained(TopkMil, camelyon, tmp_path, slides=slides, **changes | {"lr": 0.02})
+    assert sum(seen) == once and flat(twin.state()) != flat(method.state())
+
+    net = create_encoder("test_resnet", pretrained=False, weights=None, side=side).module
+    head = method.state()["tiles"]["net"]
+    net.append(torch.nn.Linear(head["weight"].shape[1], 2))
+    net[-1].load_state_dict(head)
+    pixels = next(pixels for _, pixels in lattices[-1].stream(10_000))
+    with torch.inference_mode():
+        expected = probability(net.eval()(scaled(pixels, method.params, "cpu")))
+    np.testing.assert_allclose(found.scores.values.ravel()[lattices[-1].numbers], expected, rtol=1e-5)
 
 
 def test_it_learns_what_a_tile_shows(tmp_path):

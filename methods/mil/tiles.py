@@ -1,17 +1,21 @@
-"""The tiles of some slides, read again and again: decoded once while there is room, else streamed anew."""
+"""The tiles of some slides, read again and again: as pixels, or as rows of features where the encoder is frozen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from benchmark.context import Context
+    from benchmark.learning.encoders.frozen import FrozenEncoder
     from benchmark.learning.mil.cohort import Cohort
+    from benchmark.learning.mil.lattice import Lattice
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.floating[Any]]
 Numbers = NDArray[np.int64]
 
 
@@ -82,3 +86,40 @@ class Tiles:
         if held is not None:
             return np.asarray(held[entry])
         return self.cohort.lattices[place].read(int(self._numbers[place][entry]))
+
+
+class FeatureTiles(Tiles):
+    """The tiles of a cohort as a frozen encoder sees them: rows of the feature cache, computed at the first look."""
+
+    def __init__(self, cohort: Cohort, encoder: FrozenEncoder, batch: int, context: Context) -> None:
+        super().__init__(cohort, 0.0)
+        self._encoder, self._batch, self._context = encoder, batch, context
+        self._rows: dict[int, Floats] = {}
+
+    @property
+    def dim(self) -> int:
+        """Numbers per tile."""
+        return self._encoder.dim
+
+    def stream(self, place: int, batch: int) -> Iterator[Floats]:  # type: ignore[override]
+        """The features of one slide's tiles in order, n × dim with n = `batch` but in the last."""
+        rows = self._of(place)
+        yield from (rows[start : start + batch] for start in range(0, len(rows), batch))
+
+    def read(self, lines: Sequence[int] | Numbers) -> Floats:  # type: ignore[override]
+        """The features of the tiles of some lines of `entries`, n × dim."""
+        return np.stack([self._of(int(self.slides[line]))[int(self.entries[line])] for line in lines])
+
+    def _of(self, place: int) -> Floats:
+        if place not in self._rows:
+            lattice = self.cohort.lattices[place]
+            self._rows[place] = features_of(lattice, self._encoder, self._batch, self._context)
+        return self._rows[place]
+
+
+def features_of(lattice: Lattice, encoder: FrozenEncoder, batch: int, context: Context) -> Floats:
+    """The features of a slide's tissue tiles, n × dim, a memory map."""
+    if not lattice.tissue.any():
+        return np.zeros((0, encoder.dim), np.float32)
+    found = context.features.of(lattice.slide, lattice.grid, lattice.tissue, encoder, batch=batch, track=context.track)
+    return found.values

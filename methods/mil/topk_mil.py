@@ -16,6 +16,8 @@ from .topk_params import RNN_FIELDS, SCORE_FIELDS, TILE_FIELDS, TOPK_QUICK, TOPK
 
 if TYPE_CHECKING:
     from benchmark.context import Context
+    from benchmark.learning.encoders.frozen import FrozenEncoder
+    from benchmark.learning.mil.cohort import Cohort
     from benchmark.learning.mil.lattice import Lattice
     from benchmark.slides import Slide
 
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
     from .topk_rnn import Rnn
     from .topk_tiles import TileModel
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 
 class TopkMil(Method[TopkParams]):
-    """A tile network that learns from the highest tiles of every unit; a unit is as positive as its highest tile."""
+    """A tile network that learns from the highest tiles of every unit; a unit is as positive as its highest tile.
+
+    With a frozen encoder (encoder_rate=0) tiles are rows of the feature cache and only the last layer is trained.
+    """
 
     name = "topk-mil"
     supervision: ClassVar[frozenset[Supervision]] = frozenset({Supervision.IMAGE})
@@ -50,6 +55,7 @@ class TopkMil(Method[TopkParams]):
         self._tiles: Mapping[str, Any] | None = None
         self._rnn: Mapping[str, Any] | None = None
         self._models: tuple[TileModel, Rnn | None] | None = None
+        self._encoder: FrozenEncoder | None = None
 
     def encoders(self) -> Sequence[str]:
         """The tile network."""
@@ -62,24 +68,37 @@ class TopkMil(Method[TopkParams]):
         """The stage "tiles"; with rnn also "sequences" and "rnn". Raises `DataError` for units of one class only."""
         from benchmark.learning.mil.cohort import Cohort
 
-        from .tiles import Tiles
         from .topk_tiles import train_tiles
 
         room = self.params.crop_cache * 2**30
         cohort = Cohort.of(train, self.params, context, room=room)
         cohort.require_both(self.name)
         self._side = cohort.side
-        tiles = Tiles(cohort, room)
+        self._load_encoder(context)
+        tiles = self._tiles_of(cohort, room, context)
         held_out = None
         if len(validation):
             units = Cohort.of(validation, self.params, context, room=room, side=cohort.side)
-            held_out = Tiles(units, tiles.room_left)
+            held_out = self._tiles_of(units, tiles.room_left, context)
         self._tiles = context.stage(
             "tiles", lambda: train_tiles(tiles, held_out, self.params, context), uses=TILE_FIELDS
         )
         if self.params.rnn:
             self._rnn = self._recurrent(tiles, held_out, context)
         self._build(context)
+
+    def _load_encoder(self, context: Context) -> None:
+        from .topk_tiles import frozen_encoder
+
+        self._encoder = frozen_encoder(self.params, self._side, context.device)
+
+    def _tiles_of(self, cohort: Cohort, room: float, context: Context) -> Tiles:
+        """Features where the encoder is frozen, else pixels, of which `room` bytes are kept in memory."""
+        from .tiles import FeatureTiles, Tiles
+
+        if self._encoder is None:
+            return Tiles(cohort, room)
+        return FeatureTiles(cohort, self._encoder, self.params.score_batch, context)
 
     def _recurrent(self, tiles: Tiles, held_out: Tiles | None, context: Context) -> dict[str, Any]:
         """Embeddings of the top tiles of all units, then the network that reads them."""
@@ -111,8 +130,12 @@ class TopkMil(Method[TopkParams]):
         assert self._models is not None, "fit comes before predict"
         lattice = lattice_of(slide, self.params, context, self._side)
         values = np.full(lattice.tissue.size, np.nan, np.float32)
-        for numbers, pixels in lattice.stream(self.params.score_batch):
-            values[numbers] = self._models[0].probabilities(pixels)
+        features = self._features(lattice, context)
+        if features is not None:
+            values[lattice.numbers] = self._models[0].probabilities(features)
+        else:
+            for numbers, pixels in lattice.stream(self.params.score_batch):
+                values[numbers] = self._models[0].probabilities(pixels)
         units = np.zeros(lattice.units.shape, np.float32)
         empty = 0
         for row, col in np.ndindex(units.shape):
@@ -122,6 +145,14 @@ class TopkMil(Method[TopkParams]):
                 units[row, col] = self._unit(lattice, members, values[members], context)
         notes = (f"no tissue patch in {empty} of {units.size} units: scored 0",) if empty else ()
         return Prediction(ScoreMap(lattice.grid, values.reshape(lattice.grid.shape)), units, notes=notes)
+
+    def _features(self, lattice: Lattice, context: Context) -> Floats | None:
+        """Of all tissue tiles, row by row, where the encoder is frozen."""
+        from .tiles import features_of
+
+        if self._encoder is None:
+            return None
+        return features_of(lattice, self._encoder, self.params.score_batch, context)
 
     def _unit(self, lattice: Lattice, members: NDArray[np.int64], values: Floats, context: Context) -> float:
         """The probability of one unit, from its tiles and their probabilities."""
@@ -134,8 +165,12 @@ class TopkMil(Method[TopkParams]):
         if rnn is None:
             return float(values.max())
         top = members[top_tiles(np.zeros(members.size, np.int64), values, self.params.rnn_tiles)[::-1]]
-        pixels = np.stack([lattice.read(number) for number in top.tolist()])
-        sequence = model.embeddings(pixels, self.params.score_batch)
+        features = self._features(lattice, context)
+        if features is not None:
+            tiles = features[np.searchsorted(lattice.numbers, top)]
+        else:
+            tiles = np.stack([lattice.read(number) for number in top.tolist()])
+        sequence = model.embeddings(tiles, self.params.score_batch)
         return float(unit_probabilities(rnn, [sequence], context.device)[0])
 
     def _learnt(self) -> Mapping[str, Any]:
@@ -160,4 +195,5 @@ class TopkMil(Method[TopkParams]):
     def restore(self, state: Mapping[str, Any], context: Context) -> None:
         """Build both networks around these weights."""
         self._side, self._tiles, self._rnn = int(state["side"]), state["tiles"], state["rnn"]
+        self._load_encoder(context)
         self._build(context)

@@ -38,7 +38,8 @@ class TopkParams(PlaceParams):
     encoder_weights: FilePath | None = param(None, "local weight file of the encoder")
     encoder_rate: float = param(
         1.0,
-        "learning rate of the tile network below its last layer, as a share of the last layer's; 0: frozen",
+        "learning rate of the tile network below its last layer, as a share of the last layer's; 0: frozen, its"
+        " features kept",
         source=CODE,
         ge=0.0,
         le=1.0,
@@ -85,10 +86,10 @@ class TopkParams(PlaceParams):
 
 
 NET_FIELDS = ("encoder", "encoder_pretrained", "encoder_weights", "scaling")
-SCORE_FIELDS = (*PLACE_FIELDS, *NET_FIELDS, "score_batch")
+SCORE_FIELDS = (*PLACE_FIELDS, *NET_FIELDS, "encoder_rate", "score_batch")
 """Parameters behind the probabilities of a given tile network."""
 TILE_FIELDS = (
-    *(*SCORE_FIELDS, "encoder_rate", "top_tiles", "epochs"),
+    *(*SCORE_FIELDS, "top_tiles", "epochs"),
     *("batch", "lr", "weight_decay", "class_weight", "test_every"),
 )
 RNN_FIELDS = ("rnn_state", "rnn_epochs", "rnn_batch", "rnn_lr", "rnn_momentum", "weight_decay", "class_weight")

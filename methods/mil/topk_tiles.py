@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.errors import DataError
+from benchmark.learning.encoders.frozen import FrozenEncoder, create_encoder
 from benchmark.learning.encoders.pace import hold, paced
 from benchmark.learning.encoders.timm_nets import encoder_of, transform_of
 from benchmark.learning.mil.top import highest, top_tiles
 from benchmark.learning.training import place, seed_torch
 
-from .tiles import Tiles
+from .tiles import FeatureTiles, Tiles
 from .topk_epochs import Plan, labels_of, score_of, selectable, train_epochs
 from .topk_params import TopkParams
 
@@ -36,6 +37,26 @@ MEAN, DEVIATION = 0.5, 0.1
 CLASSES = 2
 
 
+def frozen_encoder(params: TopkParams, side: int, device: str) -> FrozenEncoder | None:
+    """What turns tiles of `side` px into rows of features where the encoder is frozen (encoder_rate=0), else None.
+
+    Raises as `create_encoder` does.
+    """
+    if params.encoder_rate > 0:
+        return None
+    made = create_encoder(
+        params.encoder,
+        pretrained=params.encoder_pretrained,
+        weights=params.encoder_weights,
+        side=side,
+        device=device,
+    )
+    if params.scaling == "encoder":
+        return made
+    mean, std = (MEAN,) * 3, (DEVIATION,) * 3
+    return FrozenEncoder(made.module, name=made.name, dim=made.dim, side=side, device=device, mean=mean, std=std)
+
+
 def tile_net(params: TopkParams, *, initialise: bool) -> nn.Module:
     """The encoder with global average pooling and logits of the two classes, n × 2. Raises as `encoder_of` does."""
     net = encoder_of(
@@ -48,8 +69,15 @@ def tile_net(params: TopkParams, *, initialise: bool) -> nn.Module:
     return net
 
 
-def scaled(pixels: Pixels, params: TopkParams, device: str) -> Tensor:
-    """uint8 n × side × side × 3 → float32 n × 3 × side × side on the device, standardised as `scaling` says."""
+def scaled(tiles: Pixels | Floats, params: TopkParams, device: str) -> Tensor:
+    """Tiles on the device as the network takes them.
+
+    Pixels, uint8 n × side × side × 3 → float32 n × 3 × side × side, standardised as `scaling` says; rows of features,
+    n × dim, stay as they are.
+    """
+    if tiles.ndim == 2:
+        return torch.from_numpy(np.array(tiles, np.float32)).to(device)
+    pixels = tiles
     images = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device).permute(0, 3, 1, 2).float()
     if params.scaling == "released":
         return (images / 255 - MEAN) / DEVIATION
@@ -70,7 +98,7 @@ def weighted_loss(logits: Tensor, labels: Tensor, weight: float) -> Tensor:
 
 
 class TileModel:
-    """A tile network in evaluation mode."""
+    """A tile network in evaluation mode; where the encoder is frozen, its last layer, which takes rows of features."""
 
     def __init__(self, net: nn.Module, params: TopkParams, device: str) -> None:
         self._net, self._params, self._device = net.eval(), params, device
@@ -78,36 +106,45 @@ class TileModel:
     @classmethod
     def of(cls, state: Mapping[str, Any], params: TopkParams, device: str) -> TileModel:
         """A network with these weights."""
-        net = tile_net(params, initialise=False)
+        net = tile_net(params, initialise=False) if params.encoder_rate > 0 else _layer(state["weight"].shape[1])
         net.load_state_dict(dict(state))
         place(net, device)
         return cls(net, params, device)
 
     @torch.inference_mode()
-    def probabilities(self, pixels: Pixels) -> Floats:
-        """Tiles n × side × side × 3 → n. In full precision, since rounding may put another tile on top."""
-        return probability(self._net(scaled(pixels, self._params, self._device)))
+    def probabilities(self, tiles: Pixels | Floats) -> Floats:
+        """Tiles, or their features → n. In full precision, since rounding may put another tile on top."""
+        return probability(self._net(scaled(tiles, self._params, self._device)))
 
     @torch.inference_mode()
-    def embeddings(self, pixels: Pixels, batch: int) -> Floats:
-        """Tiles n × side × side × 3 → n × dim, what the last layer sees."""
-        return np.concatenate(list(self._embedded(pixels, batch)))
+    def embeddings(self, tiles: Pixels | Floats, batch: int) -> Floats:
+        """Tiles n × side × side × 3 → n × dim, what the last layer sees: features as they are."""
+        if tiles.ndim == 2:
+            return np.array(tiles, np.float32)
+        return np.concatenate(list(self._embedded(tiles, batch)))
 
-    def _embedded(self, pixels: Pixels, batch: int) -> Iterator[Floats]:
+    def _embedded(self, pixels: Pixels | Floats, batch: int) -> Iterator[Floats]:
         for start in range(0, len(pixels), batch):
             images = scaled(pixels[start : start + batch], self._params, self._device)
             maps = self._net.forward_features(images)  # type: ignore[operator]
             yield np.asarray(self._net.forward_head(maps, pre_logits=True).float().cpu().numpy())  # type: ignore[operator]
 
 
+def _layer(dim: int) -> nn.Linear:
+    return nn.Linear(dim, CLASSES)
+
+
 def train_tiles(tiles: Tiles, held_out: Tiles | None, params: TopkParams, context: Context) -> dict[str, Any]:
-    """Train the tile network; what `train_epochs` returns. Raises `DataError` when a class has no tissue tile."""
+    """Train the tile network; what `train_epochs` returns. Raises `DataError` when a class has no tissue tile.
+
+    With a frozen encoder the tiles are `FeatureTiles` and the network is its last layer.
+    """
     labels = labels_of(tiles.cohort)
     _require_tiles(tiles, labels)
     seed_torch(context, NAME, "weights")
-    net = tile_net(params, initialise=True)
+    net = _layer(tiles.dim) if isinstance(tiles, FeatureTiles) else tile_net(params, initialise=True)
     place(net, context.device)
-    head = [net.get_classifier()]  # type: ignore[operator]
+    head = [net] if isinstance(tiles, FeatureTiles) else [net.get_classifier()]  # type: ignore[operator]
     groups = paced(net, head, rate=params.encoder_rate)
     adam = torch.optim.Adam(groups, params.lr, weight_decay=params.weight_decay)
     for group in adam.param_groups:
@@ -151,7 +188,7 @@ def score_tiles(model: TileModel, tiles: Tiles, batch: int, context: Context, ta
     scored = np.zeros(tiles.entries.size, np.float32)
     lattices = tiles.cohort.lattices
     for slide in context.track(range(len(lattices)), task, len(lattices)):
-        parts = [model.probabilities(pixels) for pixels in tiles.stream(slide, batch)]
+        parts = [model.probabilities(part) for part in tiles.stream(slide, batch)]
         if parts:
             lines = slice(*np.searchsorted(tiles.slides, [slide, slide + 1]).tolist())
             scored[lines] = np.concatenate(parts)[tiles.entries[lines]]

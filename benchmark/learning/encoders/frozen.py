@@ -41,7 +41,9 @@ PRETRAINED_ON: Mapping[str, str] = {
 def pretrained_on(name: str, *, pretrained: bool, weights: Path | None) -> str:
     """The data an encoder's weights were trained on, in words, so that a leak into a test set can be judged."""
     entry = catalogue_entry(name)
-    if entry is not None and (pretrained or weights is not None):
+    if entry is not None and weights is not None:
+        return f"{entry.card.seen}, if the local file {weights.name} holds its weights"
+    if entry is not None and pretrained:
         return entry.card.seen
     if weights is not None:
         return f"unknown: the local file {weights.name}"
