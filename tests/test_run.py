@@ -232,6 +232,8 @@ def test_a_slide_that_nobody_can_learn_from_is_said(miniatures, tmp_path, store,
     assert matrix.run_all(request) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert re.search(rf"(train|validation): \d+ of \d+ slides; left out: {victim.stem}: {victim.name}: \S", said), said
+    page = (folder_of(runs(store, "camelyon16-synthetic")[0]) / "summary.html").read_text()
+    assert re.search(rf"(train|validation) slides.*\d+ of \d+ slides; left out: {victim.stem}: ", page, re.DOTALL), page
 
 
 def test_runs_on_other_slides_can_be_told_apart(miniatures, tmp_path, store):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmark.dataset import Split
 from benchmark.identity import digest_of
 
 if TYPE_CHECKING:
-    from benchmark.dataset import Dataset, Split
+    from benchmark.dataset import Dataset
     from benchmark.running.evaluate import Evaluation
 
 
@@ -67,7 +68,7 @@ def completeness(dataset: Dataset, split: Split, done: Evaluation) -> Completene
 
 
 def left_aside(dataset: Dataset, done: Evaluation) -> dict[str, str]:
-    """Facts on the slides that options leave out, those whose cells count in no figure, and those without truth."""
+    """Facts on the slides that options leave out, not there to learn from, counted in no figure, without truth."""
     silent = {
         slide.slide: "no annotation" if slide.unit_labels.size else "neither label nor annotation"
         for slide in done.evidence
@@ -78,13 +79,19 @@ def left_aside(dataset: Dataset, done: Evaluation) -> dict[str, str]:
         "cells not counted": done.uncounted,
         "without truth, so outputs and no figures of cells": silent,
     }
-    return {kind: f"{len(slides)} slides: {_reasons(slides)}" for kind, slides in kinds.items() if slides}
+    facts = {kind: f"{len(slides)} slides: {_reasons(slides)}" for kind, slides in kinds.items() if slides}
+    absent = _incomplete(dataset, (Split.TRAIN, Split.VALIDATION))
+    return facts | {f"{split} slides": found.text for split, found in absent.items()}
 
 
 def incomplete(dataset: Dataset, *splits: Split) -> list[str]:
     """A line for each of these splits with unusable slides: how many are left, which are missing, and why."""
+    return [f"{split}: {found.text}" for split, found in _incomplete(dataset, splits).items()]
+
+
+def _incomplete(dataset: Dataset, splits: Sequence[Split]) -> dict[Split, Completeness]:
     opened = {
         split: Completeness(tuple(slide.id for slide in dataset.slides(split)), dataset.missing(split))
         for split in splits
     }
-    return [f"{split}: {found.text}" for split, found in opened.items() if found.missing]
+    return {split: found for split, found in opened.items() if found.missing}
