@@ -15,8 +15,8 @@ from benchmark.reporting.leaderboard.transfers import Drop, Transfer
 
 NOTES = (
     "drop: by how much a method is worse on the other data set than on its own test part; both figures are of one fit.",
-    "[ ] of a method: 95 % interval over the test patients of both, for this fit. [ ] of the mean: 95 % over methods "
-    "(Student), as if they were drawn from many.",
+    "[ ] of a method: 95 % interval over the test patients of both, for this fit; none where a figure has none "
+    "(its run's page says why). [ ] of the mean: 95 % over methods (Student), as if they were drawn from many.",
     "tau: Kendall's, of the order of the methods on the two: 1 where it is the same, -1 where it is reversed.",
 )
 
