@@ -130,12 +130,14 @@ def test_a_parameter_group_can_scale_the_rate(tmp_path):
     assert method.weights == {"first": -0.5, "second": -5.0}
 
 
-def test_plain_convolutions_are_placed_channels_last_and_grouped_ones_are_not():
-    plain, grouped = nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3, groups=2)
-    place(plain, "cpu")
-    place(grouped, "cpu")
-    assert plain.weight.is_contiguous(memory_format=torch.channels_last)
-    assert grouped.weight.is_contiguous()
+@pytest.mark.parametrize("groups", [1, 2])
+def test_networks_are_placed_channels_last_and_so_is_what_they_return(groups):
+    net = nn.Conv2d(8, 8, 3, groups=groups)
+    images = torch.rand(2, 8, 16, 16)
+    before = net(images)
+    place(net, "cpu")
+    assert net(images).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(net(images), before)
 
 
 def test_half_precision_is_asked_for_never_assumed(monkeypatch):
