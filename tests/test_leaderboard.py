@@ -272,10 +272,22 @@ def test_mean_ranks_over_datasets_keep_real_and_synthetic_apart(monkeypatch):
     ]
     found = mean_ranks(boards(runs, None))
     assert [ranks.synthetic for ranks in found] == [False, True]
-    assert found[0].ranks == {"a quick": 1.0, "b quick": 2.0, "c quick": 3.0} and len(found[0].boards) == 3
+    assert found[0].ranks == {"a quick": 1.0, "b quick": 2.0, "c quick": 3.0} and found[0].datasets == 3
     assert found[0].critical_difference == pytest.approx(2.343 * np.sqrt(3 * 4 / 18), abs=1e-3)
     one = [run for run in runs if not (run.name == "c" and run.tags["bench.dataset"] == "d1")]
     assert set(mean_ranks(boards(one, None))[0].ranks) == {"a quick", "b quick"}, "a row must stand on every board"
+
+    def fold(number, values):
+        settings = f"protocol=patient fold={number}"
+        return [
+            stored(method, value, dataset="d0", board=f"fold{number}", settings=settings) for method, value in values
+        ]
+
+    folds = [*fold(1, [("a", 0.1), ("b", 0.9), ("c", 0.0)]), *fold(2, [("a", 0.1), ("b", 0.9), ("c", 0.0)])]
+    (real, _) = mean_ranks(boards([*runs, *folds], None))
+    assert (real.datasets, len(real.boards)) == (3, 5) and real.critical_difference == found[0].critical_difference
+    assert real.ranks == {"a quick": pytest.approx(4 / 3), "b quick": pytest.approx(5 / 3), "c quick": 3.0}
+    assert not mean_ranks(boards(folds, None)), "folds of one dataset are no datasets"
 
 
 def test_failures_are_listed_until_they_are_mended(store, miniatures):

@@ -288,11 +288,11 @@ def test_mean_ranks_are_drawn(tmp_path, monkeypatch):
     fake = ModuleType("rank_figure")
     fake.critical_difference_figure = critical_difference_figure
     monkeypatch.setitem(sys.modules, "benchmark.reporting.rank_figure", fake)
-    ranks = MeanRanks("pixel/miou", False, ("tiles", "others"), {"a quick": 1.5, "b quick": 1.5}, 0.8, None, "patch")
+    ranks = MeanRanks("pixel/miou", False, ("tiles", "others"), 2, {"a quick": 1.5, "b quick": 1.5}, 0.8, None, "patch")
     text = page_of(board(), folder=tmp_path, ranks=(ranks, replace(ranks, synthetic=True)))
     assert drawn == [({"a quick": 1.5, "b quick": 1.5}, 0.8)] * 2
-    assert "Mean ranks by mIoU over 2 boards of real data, patch" in text and "no p." in text
-    assert text.index("of real data") < text.index("of synthetic data")
+    assert "Mean ranks by mIoU over 2 real datasets, patch" in text and "no p." in text
+    assert text.index("real datasets") < text.index("synthetic datasets")
 
 
 def test_failures_are_listed_and_can_be_repeated(tmp_path):

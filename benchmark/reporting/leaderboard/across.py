@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from benchmark.metrics import comparison
 from benchmark.metrics.catalogue import METRICS
@@ -10,12 +11,15 @@ from benchmark.reporting.leaderboard.standings import primary
 from benchmark.reporting.leaderboard.standings_model import Board, MeanRanks
 from benchmark.reporting.run_names import distinct_names
 
+Figures = Mapping[str, float]
+
 
 def mean_ranks(boards: Sequence[Board]) -> list[MeanRanks]:
     """Per metric and track, real and synthetic data apart, over complete boards of all slides.
 
-    Only rows that stand on every one of at least two boards have a mean rank; a board that lacks one of two rows says
-    nothing about which is better. With fewer than two such rows there is none.
+    Boards of one dataset (folds, other options) are not independent: their figures are averaged first, and the dataset
+    counts once (Demšar, JMLR 2006). Only rows that stand on every board of at least two datasets have a mean rank; a
+    board that lacks one of two rows says nothing about which is better. With fewer than two such rows there is none.
     """
     found = []
     for synthetic in (False, True):
@@ -31,27 +35,26 @@ def mean_ranks(boards: Sequence[Board]) -> list[MeanRanks]:
 
 
 def _ranks(boards: Sequence[Board], metric: str, track: str) -> MeanRanks | None:
-    tables = {
-        board.title: {
-            row.label: row.figures[metric].mean
-            for row in board.rows
-            if row.supervision == track and metric in row.figures
-        }
-        for board in boards
-    }
-    tables = {title: values for title, values in tables.items() if len(values) > 1}
+    tables: dict[tuple[str, str], dict[str, Figures]] = {}
+    for board in boards:
+        rows = [row for row in board.rows if row.supervision == track and metric in row.figures]
+        if len(rows) > 1:
+            figures = {row.label: row.figures[metric].mean for row in rows}
+            tables.setdefault((board.dataset, board.content), {})[board.title] = figures
     if len(tables) < 2:
         return None
-    shared = sorted(set.intersection(*(set(values) for values in tables.values())))
+    every = [figures for of_dataset in tables.values() for figures in of_dataset.values()]
+    shared = sorted(set.intersection(*map(set, every)))
     if len(shared) < 2:
         return None
-    values = [[table[label] for label in shared] for table in tables.values()]
+    values = [[fmean(figures[label] for figures in of.values()) for label in shared] for of in tables.values()]
     components = dict.fromkeys(row.component for board in boards for row in board.rows if row.label in shared)
     means = comparison.ranks(values, higher_is_better=METRICS[metric].direction != "down")
     return MeanRanks(
         metric=metric,
         synthetic=boards[0].synthetic,
-        boards=tuple(tables),
+        boards=tuple(title for of_dataset in tables.values() for title in of_dataset),
+        datasets=len(tables),
         ranks=dict(zip(shared, map(float, means), strict=True)),
         critical_difference=comparison.critical_difference(len(shared), len(tables)),
         friedman_p=comparison.friedman(values),

@@ -176,7 +176,7 @@ def _rank_sheet(ranks: MeanRanks, most: int) -> Sheet:
     ordered = sorted(ranks.ranks.items(), key=lambda item: (item[1], item[0]))
     friedman = "" if ranks.friedman_p is None else f"; Friedman p = {ranks.friedman_p:.2g}"
     note = f"critical difference (Nemenyi, 0.05): {ranks.critical_difference:.2f}{friedman}"
-    over = f"over {len(ranks.boards)} {kind} datasets, supervision: {ranks.track}"
+    over = f"over {ranks.datasets} {kind} datasets, supervision: {ranks.track}"
     title = f"Mean ranks by {METRICS[ranks.metric].title} {over}"
     lines = [(ranks.names.get(label, label), f"{rank:.2f}") for label, rank in ordered[:most]]
     lines += [(f"… and {len(ordered) - most} more", "")] if len(ordered) > most else []

@@ -261,14 +261,15 @@ class Board:
 
 @dataclass(frozen=True)
 class MeanRanks:
-    """Mean rank of each row label over boards, with the critical difference (Nemenyi) and Friedman's p.
+    """Mean rank of each row label over datasets, with the critical difference (Nemenyi) and Friedman's p.
 
-    Real and synthetic boards never come together. `boards`: what the ranks are means over.
+    Real and synthetic boards never come together. `boards`: whose figures count. `datasets`: how many these are of.
     """
 
     metric: str
     synthetic: bool
     boards: tuple[str, ...]
+    datasets: int
     ranks: Mapping[str, float]
     critical_difference: float
     friedman_p: float | None

@@ -55,12 +55,12 @@ def board_charts(board: Board, evidence: Sequence[Evidence], prefix: str) -> Ite
 
 
 def rank_chart(ranks: MeanRanks, prefix: str) -> Chart:
-    """Mean ranks over boards with the critical difference."""
+    """Mean ranks over datasets with the critical difference."""
     from benchmark.reporting.rank_figure import critical_difference_figure
 
     kind = "synthetic" if ranks.synthetic else "real"
     track = f", {ranks.track}" if ranks.track else ""
-    title = f"Mean ranks by {metric_title(ranks.metric)} over {len(ranks.boards)} boards of {kind} data{track}"
+    title = f"Mean ranks by {metric_title(ranks.metric)} over {ranks.datasets} {kind} datasets{track}"
     named = {ranks.names.get(label, label): rank for label, rank in ranks.ranks.items()}
     with drawing():
         drawn = critical_difference_figure(named, ranks.critical_difference, title="")
