@@ -129,8 +129,6 @@ class PatchModel:
         for net, state in zip(self._nets, states, strict=True):
             net.load_state_dict(dict(state))
             place(folded(net.eval()), device)
-            if device == "cpu":  # also with grouped convolutions: without gradients it is faster
-                net.to(memory_format=torch.channels_last)
 
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
         """Patches n × side × side × 3 → logits n × h × w at the nets' own stride, float32."""
