@@ -283,6 +283,25 @@ def test_a_start_trained_without_labels(glas, tmp_path):
     assert method.state()["round"] == 1
 
 
+def test_only_the_last_stages_are_tuned(glas, tmp_path, retrained):
+    validation, figures = some(glas, Split.VALIDATION), [0.5, 0.1]
+    retrained(lambda number, result: {**result, "figure": figures[number]})
+    options = {"validation": validation, "tuned_stages": 2}
+    start = trained(Its2clr, glas, tmp_path / "refused", **options)[0].state()
+    figures.reverse()
+    tuned = trained(Its2clr, glas, tmp_path / "accepted", **options)[0].state()
+    assert (start["round"], tuned["round"]) == (0, 1)
+    kept = {name for name, weight in start["encoder"].items() if torch.equal(weight, tuned["encoder"][name])}
+    last = ("layer3.", "layer4.")
+    assert {name for name in tuned["encoder"] if not name.startswith(last)} <= kept
+    assert not [name for name in kept if name.startswith(last) and "conv" in name]
+
+
+def test_more_stages_than_there_are(glas, tmp_path):
+    with pytest.raises(ConfigError, match="has 5 groups of layers, and tuned_stages = 6"):
+        trained(Its2clr, glas, tmp_path, tuned_stages=6)
+
+
 def test_quick_and_paper_are_legal():
     for kind in (Hnm, Its2clr):
         assert resolve(kind, "quick").encoder == "imagenet-lite0"

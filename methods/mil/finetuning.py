@@ -156,7 +156,8 @@ def finetune(
     longer a finite number.
     """
     place(net, context.device)
-    sgd = torch.optim.SGD(net.parameters(), params.lr, weight_decay=params.weight_decay)
+    learning = [weight for weight in net.parameters() if weight.requires_grad]
+    sgd = torch.optim.SGD(learning, params.lr, weight_decay=params.weight_decay)
     at = Progress(epochs.start)
     saved = context.checkpoint.load()
     if saved is not None:

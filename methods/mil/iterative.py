@@ -111,10 +111,13 @@ class IterativeMil(Method[Q]):
         """The stages "encoder_0", "mil_0", then "encoder_k" and "mil_k" of every round.
 
         Raises `DataError` for units of one class only, for negatives that do not fill a batch, and where no instance of
-        a positive slide scores above the threshold after round 0.
+        a positive slide scores above the threshold after round 0; `ConfigError` for an encoder without such stages.
         """
         from benchmark.learning.mil.cohort import Cohort
 
+        from .round_encoder import trainable
+
+        trainable(self.params)  # what is wrong with it is said before features are computed
         cohort = Cohort.of(train, self.params, context, room=0.0)
         cohort.require_both(self.name)
         held_out = Cohort.of(validation, self.params, context, room=0.0, side=cohort.side) if len(validation) else None

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from benchmark.learning.encoders.encoder_names import catalogue_entry
 from benchmark.learning.encoders.frozen import FrozenEncoder
+from benchmark.learning.encoders.pace import freeze_but_last
 from benchmark.learning.encoders.pretraining import patches_of_slide, pretrained_on
-from benchmark.learning.encoders.selfsupervised import build
+from benchmark.learning.encoders.selfsupervised import Start, build
 from benchmark.learning.training import seed_torch
 
 from .finetuning import ContrastiveNet
@@ -75,10 +76,20 @@ def frozen_round(number: int, weights: Mapping[str, Any], params: FinetuningPara
     )
 
 
+def trainable(params: FinetuningParams) -> Start:
+    """The network, with random weights, of which only the stages to be tuned get a gradient."""
+    start = build(params.encoder, side=params.input_side)
+    freeze_but_last(start.module, params.tuned_stages, name=params.encoder)
+    return start
+
+
 def contrastive_net(learnt: Mapping[str, Any], params: FinetuningParams, context: Context) -> ContrastiveNet:
-    """The net that goes on with what the round before learnt; after round 0 its projection head is new."""
+    """The net that goes on with what the round before learnt; after round 0 its projection head is new.
+
+    Raises `ConfigError` where the encoder has fewer stages than are to be tuned.
+    """
     seed_torch(context, "finetuning", "head")
-    net = ContrastiveNet(build(params.encoder, side=params.input_side), params.projection)
+    net = ContrastiveNet(trainable(params), params.projection)
     net.encoder.load_state_dict(dict(learnt["encoder"]))
     if learnt["head"] is not None:
         net.head.load_state_dict(dict(learnt["head"]))

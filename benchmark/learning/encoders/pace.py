@@ -8,6 +8,8 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from benchmark.errors import ConfigError
+
 
 def paced(net: nn.Module, head: Sequence[nn.Module], *, rate: float) -> Iterable[Any]:
     """What an optimiser takes: the parameters of `head` at the full learning rate, all others at `rate` times it.
@@ -33,3 +35,26 @@ def hold(net: nn.Module, head: Sequence[nn.Module], *, rate: float) -> None:
         for module in net.modules():
             if isinstance(module, _BatchNorm) and id(module) not in new:
                 module.eval()
+
+
+def freeze_but_last(net: nn.Module, count: int | None, *, name: str) -> None:
+    """Let the last `count` groups of an encoder's layers learn (None: all), as timm groups them: the stem, then stages.
+
+    The others get no gradient, and a backward pass ends where they do. Raises `ConfigError` where the encoder `name`
+    has no groups, or fewer.
+    """
+    from timm.models import group_parameters
+
+    if count is None:
+        return
+    timm_model: Any = next((part for part in net.modules() if hasattr(part, "group_matcher")), None)
+    groups: dict[int, list[str]] = {}
+    if timm_model is not None:
+        groups = group_parameters(timm_model, timm_model.group_matcher(coarse=True))
+    if count > len(groups):
+        problem = f"the encoder {name!r} has {len(groups)} groups of layers, and tuned_stages = {count} are to learn"
+        raise ConfigError(problem, fix="--set tuned_stages=null (all of it)")
+    weights = dict(timm_model.named_parameters())
+    for group in sorted(groups)[: len(groups) - count]:
+        for weight in groups[group]:
+            weights[weight].requires_grad_(False)
