@@ -50,3 +50,12 @@ def predicted(method, dataset, context, slide):
     """The prediction of a slide whose labels are sealed."""
     sealed = Labels(dataset, [slide], method.supervision, Ledger(), sealed=True)
     return method.predict(slide, sealed, context)
+
+
+def flat(value, name=""):
+    """Every leaf of a state, by its path."""
+    if isinstance(value, list | tuple):
+        value = dict(enumerate(value))
+    if isinstance(value, dict):
+        return {path: leaf for key, item in value.items() for path, leaf in flat(item, f"{name}/{key}").items()}
+    return {name: value.tolist() if hasattr(value, "tolist") else value}

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fitting import Reporter, predicted, some, trained
+from fitting import Reporter, flat, predicted, some, trained
 from pydantic import ValidationError
 
 from benchmark.annotations import Polygons
@@ -190,6 +190,26 @@ def test_another_v_reuses_round_0(camelyon, tmp_path):
     _, context, _ = trained(Hybrid, camelyon, tmp_path, reweight_constant=2.0)
     reused = {record.name for record in context.records if record.reused}
     assert reused == {"fine", "theta1_0", "scan_0", "theta2_0"}
+
+
+def test_round_0_is_that_of_the_baseline(camelyon, tmp_path):
+    alone, _, labels = trained(Hybrid, camelyon, tmp_path / "alone", rounds=1)
+    round0 = {"fine", "theta1_0", "scan_0", "theta2_0"}
+    for first, then, folder in ((Pixel, Hybrid, "pixel"), (Hybrid, Pixel, "hybrid")):
+        trained(first, camelyon, tmp_path / folder)
+        method, context, ledger = trained(then, camelyon, tmp_path / folder)
+        assert {record.name for record in context.records if record.reused} == round0
+        if then is Hybrid:
+            assert flat(method.state()) == flat(alone.state()) and ledger.totals() == labels.totals()
+    groups = {"composition": "iid"}
+    _, context, _ = trained(Hybrid, camelyon, tmp_path / "pixel", **groups)
+    assert {record.name for record in context.records if record.reused} == {"fine"}, "its batches are others"
+
+    class Further(Hybrid):
+        """A plug-in's."""
+
+    _, context, _ = trained(Further, camelyon, tmp_path / "pixel")
+    assert {record.name for record in context.records if record.reused} == {"fine"}, "it may do otherwise"
 
 
 def test_another_k_reuses_the_patch_model_and_its_scores(camelyon, tmp_path):

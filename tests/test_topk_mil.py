@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from fitting import Reporter, predicted, some, trained
+from fitting import Reporter, flat, predicted, some, trained
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -42,13 +42,6 @@ def camelyon(tmp_path_factory):
 @pytest.fixture(scope="module")
 def glas(tmp_path_factory):
     return shared_miniature(datasets().load("glas"), tmp_path_factory)
-
-
-def flat(value, name=""):
-    """Every leaf of a state, by its path."""
-    if isinstance(value, dict):
-        return {path: leaf for key, item in value.items() for path, leaf in flat(item, f"{name}/{key}").items()}
-    return {name: value.tolist() if hasattr(value, "tolist") else value}
 
 
 @pytest.mark.parametrize(("size", "expected"), [(1, [2, 3, 7]), (2, [1, 2, 4, 3, 5, 7]), (3, [0, 1, 2, 4, 3, 6, 5, 7])])

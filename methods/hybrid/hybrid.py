@@ -46,6 +46,9 @@ class Pixel(Rounds[PixelParams]):
     Params = PixelParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": PIXEL_QUICK, "smoke": PIXEL_SMOKE}
 
+    def _code(self, number: int) -> type:
+        return Rounds if type(self) is Pixel else type(self)
+
 
 class Hybrid(Rounds[HybridParams]):
     """Hybrid supervision: rounds of E-step and M-step around the patch model of the baseline."""
@@ -68,6 +71,11 @@ class Hybrid(Rounds[HybridParams]):
     def _round0_fields(self) -> tuple[str, ...]:
         return RELEASED_ROUND0_FIELDS if self._released else super()._round0_fields()
 
+    def _code(self, number: int) -> type:
+        """Round 0 is that of `pixel`, so that one finds it done by the other; with composition=iid it is its own."""
+        shared = type(self) is Hybrid and number == 0 and not self._released
+        return Rounds if shared else type(self)
+
     def _last_round(self) -> int:
         return self.params.rounds
 
@@ -83,6 +91,8 @@ class Hybrid(Rounds[HybridParams]):
         from .index_files import read_groups
         from .m_step import Batches, MixedBatches
 
+        if before is None and not self._released:
+            return super()._batches(number, fine, cohort, before, context)
         groups = None
         if self._released:
             slides = [lattice.slide.id for lattice in cohort.lattices]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -98,6 +99,10 @@ class Rounds(Method[Q]):
         """Rounds are numbered from 0."""
         return 0
 
+    def _code(self, number: int) -> type:
+        """The class whose code decides the stages of a round."""
+        return type(self)
+
     def _fine(self, train: View, cohort: Cohort, context: Context) -> list[FinePatch]:
         """The stage "fine": patches with masks, which an expert draws once for all rounds."""
         from .fine_masks import FinePatch, fine_patches
@@ -106,7 +111,7 @@ class Rounds(Method[Q]):
             return [vars(patch) for patch in fine_patches(train, cohort, self.params, context)]
 
         uses = (*PLACE_FIELDS, "fine_patches", "fine_choice", "fine_negatives", "crop_cache")
-        return [FinePatch(**patch) for patch in context.stage("fine", draw, uses=uses)]
+        return [FinePatch(**patch) for patch in context.stage("fine", draw, uses=uses, code=Rounds)]
 
     def _round(
         self,
@@ -140,9 +145,9 @@ class Rounds(Method[Q]):
             return dict(train_patch_model(batches, self.params, context, name=name, start=start, member=member))
 
         after = ("fine",) if number == 0 else (f"scan_{number - 1}", "fine")
-        uses = self._round0_fields() if number == 0 else ROUND_FIELDS
+        uses, code = self._round0_fields() if number == 0 else ROUND_FIELDS, self._code(number)
         return [
-            context.stage(stage_name(number, member), lambda chosen=member: train(chosen), uses=uses, after=after)  # type: ignore[misc]
+            context.stage(stage_name(number, member), partial(train, member), uses=uses, after=after, code=code)
             for member in range(members(self.params))
         ]
 
@@ -167,7 +172,8 @@ class Rounds(Method[Q]):
             return scan(PatchModel(self.params, theta1, context.device), cohort, self.params, context)
 
         after = tuple(stage_name(number, member) for member in range(len(theta1)))
-        return context.stage(f"scan_{number}", run, uses=(*SCORE_FIELDS, "crop_cache"), after=after)
+        uses = (*SCORE_FIELDS, "crop_cache")
+        return context.stage(f"scan_{number}", run, uses=uses, after=after, code=self._code(number))
 
     def _theta2(self, number: int, cohort: Cohort, scored: Scored, context: Context) -> tuple[Mapping[str, Any], float]:
         """The stages "theta2_r": the slide model of a round and its loss L2, starting anew every round."""
@@ -180,7 +186,8 @@ class Rounds(Method[Q]):
             scores = SlideModel(self.params, state, context.device).units(cohort, chosen, context)
             return {"state": dict(state), "loss": training_loss(scores, cohort)}
 
-        kept = context.stage(f"theta2_{number}", train, uses=THETA2_FIELDS, after=(f"scan_{number}",))
+        after = (f"scan_{number}",)
+        kept = context.stage(f"theta2_{number}", train, uses=THETA2_FIELDS, after=after, code=self._code(number))
         return kept["state"], kept["loss"]
 
     def _watch(
@@ -199,7 +206,8 @@ class Rounds(Method[Q]):
             return SlideModel(self.params, theta2, context.device).units(held_out, chosen, context)
 
         uses = (*SCORE_FIELDS, *(name for name in THETA2_FIELDS if name not in SCORE_FIELDS))
-        scores = context.stage(f"validation_{number}", score, uses=uses, after=(f"theta2_{number}",))
+        after = (f"theta2_{number}",)
+        scores = context.stage(f"validation_{number}", score, uses=uses, after=after, code=self._code(number))
         labels = np.array([unit.positive for unit in held_out.units], np.int8)
         area, point = auc(labels, scores), spec_at_sensitivity(labels, scores)
         if area is not None:
