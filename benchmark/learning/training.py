@@ -89,7 +89,7 @@ def place(model: nn.Module, device: str) -> None:
 
     It suits mixed precision on a GPU, and most convolutions of a CPU (measurements/memory_format.py).
     """
-    model.to(device=torch.device(device), memory_format=torch.channels_last)
+    model.to(torch.device(device)).to(memory_format=torch.channels_last)
 
 
 def _half(device: str) -> torch.dtype | None:
