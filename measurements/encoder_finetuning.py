@@ -1,6 +1,6 @@
-"""Seconds of an epoch of encoder fine-tuning by the share ρ of hard negatives, and peak memory.
+"""Seconds of an epoch of encoder fine-tuning by the share ρ of hard negatives, and peak memory. On a CPU CPU-seconds.
 
-python measurements/encoder_finetuning.py [--encoder imagenet-lite0] [--side 64] [--patches 2500] [--device cpu]
+python measurements/encoder_finetuning.py [--encoder imagenet-lite0] [--side 64] [--patches 2500] [--stages 2]
 
 One slide of patches at random places, two fifths of them of a positive bag; scores are random. An epoch has both
 steps of HNM and reads its patches from the slide, as the method does. Each ρ runs in a process of its own, whose peak
@@ -60,13 +60,13 @@ def epoch(path: Path, ratio: float, patches: int, device: str, settings: dict[st
         net = contrastive_net({"encoder": started(instances, params, context), "head": None}, params, context)
         mixes = (Mix.of(params.batch, share) for share in (params.positive_share, params.query_share))
         batches = Epoch.of(method.pools(0, scores, positive), *mixes, np.random.default_rng(0), both=True)
-        began = time.perf_counter()
+        began = time.process_time() if device == "cpu" else time.perf_counter()
 
         def train() -> dict[str, object]:
             return finetune(net, range(1), lambda _: batches, instances, params, context)
 
         context.stage("encoder_1", train, uses=tuple(HnmParams.model_fields))
-        seconds = time.perf_counter() - began
+        seconds = (time.process_time() if device == "cpu" else time.perf_counter()) - began
     return len(batches), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -77,9 +77,11 @@ def main() -> None:
     parser.add_argument("--patches", type=int, default=2500)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--stages", type=int, help="stages that are tuned, from the last on; default: all")
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.05, 0.2, 1.0])
     options = parser.parse_args()
     settings = {"encoder": options.encoder, "input_side": options.side, "batch": options.batch, "query_share": 0.1}
+    settings["tuned_stages"] = options.stages
     settings["encoder_pretrained"] = options.encoder != "simclr-resnet18"
     extent = -(-(int(np.ceil(options.patches**0.5)) + 1) * options.side // 512) * 512
     with tempfile.TemporaryDirectory() as folder:
