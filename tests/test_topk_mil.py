@@ -403,6 +403,7 @@ def test_a_frozen_encoder_sees_every_tile_once(camelyon, tmp_path, monkeypatch, 
     changes = {"encoder_rate": 0.0, "epochs": 3, "rnn": True, "scaling": scaling}
     slides = some(camelyon, Split.TRAIN, (0, 1))
     method, context, _ = trained(TopkMil, camelyon, tmp_path, slides=slides, **changes)
+    assert "encoder test_resnet: random weights, frozen" in context.reporter.said
     slide = camelyon.slides(Split.TEST)[0]
     found = predicted(method, camelyon, context, slide)
     side = method.state()["side"]

@@ -191,16 +191,8 @@ MIL_FIELDS = (
 RANK_FIELDS = ("rank_weight", "rank_k", "rank_margin", "rank_on")
 FINETUNING_FIELDS = (
     *BAG_FIELDS,
-    *(
-        "tuned_stages",
-        "projection",
-        "threshold",
-        "first_share",
-        "first_uncertain",
-        "last_share",
-        "ties",
-        "mask_uncertain",
-    ),
+    *("tuned_stages", "projection", "threshold", "first_share", "first_uncertain", "last_share"),
+    *("ties", "mask_uncertain"),
     *("update_labels", "ema", "encoder_slides", "epochs", "warmup", "retrain_every", "batch", "positive_share"),
     *("query_share", "temperature", "base_temperature", "lr", "weight_decay", "decay_from", "save_every"),
 )

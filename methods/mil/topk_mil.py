@@ -90,6 +90,9 @@ class TopkMil(Method[TopkParams]):
     def _load_encoder(self, context: Context) -> None:
         from .topk_tiles import frozen_encoder
 
+        params = self.params
+        if params.encoder_rate == 0 and not params.encoder_pretrained and params.encoder_weights is None:
+            context.reporter.say(f"encoder {params.encoder}: random weights, frozen")
         self._encoder = frozen_encoder(self.params, self._side, context.device)
 
     def _tiles_of(self, cohort: Cohort, room: float, context: Context) -> Tiles:
@@ -142,7 +145,7 @@ class TopkMil(Method[TopkParams]):
             members = lattice.members(row, col)
             empty += not members.size
             if members.size:
-                units[row, col] = self._unit(lattice, members, values[members], context)
+                units[row, col] = self._unit(lattice, members, values[members], features, context)
         notes = (f"no tissue patch in {empty} of {units.size} units: scored 0",) if empty else ()
         return Prediction(ScoreMap(lattice.grid, values.reshape(lattice.grid.shape)), units, notes=notes)
 
@@ -154,8 +157,15 @@ class TopkMil(Method[TopkParams]):
             return None
         return features_of(lattice, self._encoder, self.params.score_batch, context)
 
-    def _unit(self, lattice: Lattice, members: NDArray[np.int64], values: Floats, context: Context) -> float:
-        """The probability of one unit, from its tiles and their probabilities."""
+    def _unit(
+        self,
+        lattice: Lattice,
+        members: NDArray[np.int64],
+        values: Floats,
+        features: Floats | None,
+        context: Context,
+    ) -> float:
+        """The probability of one unit from its tiles and their probabilities; `features` are of the whole slide."""
         from benchmark.learning.mil.top import top_tiles
 
         from .topk_rnn import unit_probabilities
@@ -165,7 +175,6 @@ class TopkMil(Method[TopkParams]):
         if rnn is None:
             return float(values.max())
         top = members[top_tiles(np.zeros(members.size, np.int64), values, self.params.rnn_tiles)[::-1]]
-        features = self._features(lattice, context)
         if features is not None:
             tiles = features[np.searchsorted(lattice.numbers, top)]
         else:
