@@ -16,7 +16,8 @@ class DsmilPooling(Pooling):
     """The copy that ItS2CLR and HNM use; 592 002 parameters at 512 features.
 
     Instance logits c_i = w·h_i + b on raw features; the critical instance m has the highest. The bag stream sees
-    g = ReLU(L h): a_i = softmax(q_i·q_m / √128) with q = tanh(Q g), and the bag's logit is f·Σ a_i U g_i.
+    g = ReLU(L h): a_i = softmax(q_i·q_m / √128) with q = tanh(Q g), and the bag's logit is f·Σ a_i U g_i, computed as
+    f·U Σ a_i g_i: the a_i sum to 1, so that U meets one vector instead of n.
     """
 
     def __init__(self, dim: int, query: int = QUERY, dropout: float = 0.0) -> None:
@@ -34,7 +35,7 @@ class DsmilPooling(Pooling):
         hidden = torch.relu(self.projection(features))
         queries = torch.tanh(self.query(hidden))
         attention = _attention(queries, logits)
-        bag = self.bag(attention @ self.value(self.dropout(hidden))).squeeze()
+        bag = self.bag(self.value(attention @ self.dropout(hidden))).squeeze()
         return Pooled(bag, logits, attention)
 
 
