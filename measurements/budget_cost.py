@@ -3,9 +3,9 @@
     python measurements/budget_cost.py --method abmil --dataset pcam-bags --data ROOT [--preset quick]
         [--budget 5%,10%,20%,50%,100%] [--seeds 0] [--set NAME=VALUE …]
 
-Runs `bench run` with the last of the budgets, then with all of them, and prints CPU seconds (user + system, of the
-command and all its processes) and seconds of the clock, with their ratios. Features, stages whose labels are the same,
-digests and tissue are kept in the cache from one budget to the next, as they are for every user.
+Runs `bench run` with the last of the budgets, then with all of them, in the command's own process (`--jobs 0`), and
+prints CPU seconds (user + system) and seconds of the clock, with their ratios. Features, stages whose labels are the
+same, digests and tissue are kept in the cache from one budget to the next, as they are for every user.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def parsed() -> argparse.Namespace:
 def timed(options: argparse.Namespace, budget: str) -> tuple[float, float]:
     """CPU seconds and seconds of the clock of one command from an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
-        words = [str(Path(sys.executable).with_name("bench")), "run", "--budget", budget]
+        words = [str(Path(sys.executable).with_name("bench")), "run", "--jobs", "0", "--budget", budget]
         for name in ("method", "dataset", "data", "preset", "seeds"):
             words += [f"--{name}", getattr(options, name)]
         for setting in options.settings:
