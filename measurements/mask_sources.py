@@ -1,10 +1,12 @@
 """The first stage of a weakly supervised method alone: how good are its masks of the training slides?
 
-    python measurements/mask_sources.py --method sc-cam --data GLAS [--slides 20] [--preset quick] [--set NAME=VALUE …]
+    python measurements/mask_sources.py --method sc-cam --data GLAS [--slides 20] [--preset quick]
+        [--stages=-4,-3,-2] [--set NAME=VALUE …]
 
 Learns from the patch labels of every n-th training slide and prints the pooled mIoU of the pseudo-masks of those
 slides, the loss at the beginning and at the end of each training, and CPU seconds. No test slide is opened and nothing
-is stored: for finding out what a setting does before a whole run.
+is stored: for finding out what a setting does before a whole run. `--stages`: which three stages of the encoder the net
+looks at; by default the last three.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from benchmark.config import RunRequest
 from benchmark.context import SilentReporter
 from benchmark.dataset import Split
+from benchmark.learning.nets import backbones
 from benchmark.methods.wsss.cam_seg import CamPipeline
 from benchmark.running.appraise import Appraiser
 from benchmark.running.attempt import context_of
@@ -37,6 +40,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--data", required=True)
     parser.add_argument("--slides", type=int, default=20)
     parser.add_argument("--preset", default="quick")
+    parser.add_argument("--stages", default=",".join(map(str, backbones.OUT)))
     parser.add_argument("--set", action="append", default=[], dest="settings")
     return parser.parse_args()
 
@@ -44,6 +48,7 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     """Learn, make masks, print."""
     options = parsed()
+    backbones.OUT = tuple(int(stage) for stage in options.stages.split(","))  # type: ignore[assignment]
     request = RunRequest(
         method=options.method,
         dataset=options.dataset,
