@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.errors import BudgetError, DataError
 from benchmark.seeds import generator
+from benchmark.storage import append_line
 
 if TYPE_CHECKING:
     from benchmark.annotations import Annotation
@@ -175,14 +175,7 @@ class AnswerFile:
     def append(self, slide: str, item: str, answer: Answer, *, example: bool = False) -> None:
         """Keep an answer; it is on the disk when this returns."""
         text = answer_line(slide, item, self._classes[answer.label], answer, example=example)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("r+b" if self.path.exists() else "w+b") as stream:
-            stream.truncate(self._whole)
-            stream.seek(self._whole)
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        self._whole += len(text)
+        self._whole = append_line(self.path, self._whole, text)
         self._take(slide, item, answer, example)
 
     def _take(self, slide: str, item: str, answer: Answer, example: bool) -> None:

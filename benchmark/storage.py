@@ -52,6 +52,21 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def append_line(path: Path, whole: int, text: bytes) -> int:
+    """Put a line behind the first `whole` bytes of a file and write it through to the disk; returns the new length.
+
+    What lies beyond them is a line that a killed program left without its end, and is cut off.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("r+b" if path.exists() else "w+b") as stream:
+        stream.truncate(whole)
+        stream.seek(whole)
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return whole + len(text)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from benchmark.errors import ConfigError, DataError
+from benchmark.storage import append_line
 
 Kind = Literal["answer", "example", "start", "undo", "redo", "end", "reopen"]
 Cell = tuple[int, int]
@@ -110,15 +110,7 @@ class Journal:
         return max((event.tab_number for event in self.events if event.tab == tab), default=0)
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        text = (json.dumps(line) + "\n").encode()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("r+b" if self.path.exists() else "w+b") as stream:
-            stream.truncate(self._whole)
-            stream.seek(self._whole)
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        self._whole += len(text)
+        self._whole = append_line(self.path, self._whole, (json.dumps(line) + "\n").encode())
 
     def _object(self, line: bytes, number: int) -> dict[str, Any]:
         try:

@@ -73,31 +73,35 @@ def embedding(dim: int, width: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(dim, width), nn.ReLU(), nn.Dropout(dropout))
 
 
-class MeanPooling(Pooling):
-    """The mean of the embedded instances, classified; equal to the mean of the instances' logits."""
+class InstancePooling(Pooling):
+    """A classifier of embedded instances, whose logits a subclass pools."""
 
     def __init__(self, dim: int, width: int = 512, dropout: float = 0.25) -> None:
         super().__init__(dim)
         self.embedding = embedding(dim, width, dropout)
         self.classifier = nn.Linear(width, 1)
+
+    def instance_logits(self, features: Tensor) -> Tensor:
+        """One logit per instance."""
+        logits: Tensor = self.classifier(self.embedding(features)).squeeze(1)
+        return logits
+
+
+class MeanPooling(InstancePooling):
+    """The mean of the embedded instances, classified; equal to the mean of the instances' logits."""
 
     def pool(self, features: Tensor, numbers: Tensor | None) -> Pooled:
         """Σ h_i / n."""
-        logits = self.classifier(self.embedding(features)).squeeze(1)
+        logits = self.instance_logits(features)
         return Pooled(logits.mean(), logits)
 
 
-class MaxPooling(Pooling):
+class MaxPooling(InstancePooling):
     """A bag is as positive as its most positive instance."""
-
-    def __init__(self, dim: int, width: int = 512, dropout: float = 0.25) -> None:
-        super().__init__(dim)
-        self.embedding = embedding(dim, width, dropout)
-        self.classifier = nn.Linear(width, 1)
 
     def pool(self, features: Tensor, numbers: Tensor | None) -> Pooled:
         """The highest instance logit."""
-        logits = self.classifier(self.embedding(features)).squeeze(1)
+        logits = self.instance_logits(features)
         return Pooled(logits.max(), logits)
 
 
