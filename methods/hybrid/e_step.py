@@ -43,15 +43,15 @@ def look(model: PatchModel, lattice: Lattice, batch: int) -> Iterator[tuple[Numb
 
 
 def scan(
-    model: PatchModel, cohort: Cohort, params: PixelParams, context: Context
+    model: PatchModel, cohort: Cohort, params: PixelParams, context: Context, *, part: str = "training"
 ) -> dict[str, dict[str, NDArray[Any]]]:
-    """m(x) of every tissue patch of every training slide: serves stage 2 and the next E-step alike.
+    """m(x) of every tissue patch of every slide of a part: serves stage 2 and the next E-step alike.
 
     Only the largest logit of a patch is kept. Finished slides survive a kill.
     """
     done: dict[str, dict[str, NDArray[Any]]] = context.checkpoint.load() or {}
     saved = time.monotonic()
-    for lattice in context.track(cohort.lattices, "scanning training slides", len(cohort.lattices)):
+    for lattice in context.track(cohort.lattices, f"scanning {part} slides", len(cohort.lattices)):
         if lattice.slide.id in done:
             continue
         parts = [(numbers, logits.max(axis=(1, 2))) for numbers, logits in look(model, lattice, params.score_batch)]

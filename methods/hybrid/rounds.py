@@ -201,7 +201,8 @@ class Rounds(Method[Q]):
         from .slide_model import SlideModel, top_patches
 
         def score() -> NDArray[np.float32]:
-            scored = scan(PatchModel(self.params, theta1, context.device), held_out, self.params, context)
+            model = PatchModel(self.params, theta1, context.device)
+            scored = scan(model, held_out, self.params, context, part="validation")
             chosen = top_patches(held_out, scored, self.params.top_patches)
             return SlideModel(self.params, theta2, context.device).units(held_out, chosen, context)
 
