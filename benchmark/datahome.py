@@ -1,4 +1,4 @@
-"""Where data is searched: `--data`, then `BENCH_DATA`, then `./data`; and where the cache is."""
+"""Where data is searched: `--data`, then `BENCH_DATA`, then `./data`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from benchmark.errors import DataError
 from benchmark.registry import datasets
 
 DATA_VARIABLE = "BENCH_DATA"
-CACHE_VARIABLE = "BENCH_CACHE"
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,6 @@ def find_root(name: str, explicit: str | None = None) -> Path:
         f"the data of {name!r} was not found; searched:{lines}",
         fix=f"how to obtain it: bench data info {name}; a miniature instead: --data synthetic, or {synth}",
     )
-
-
-def cache_home() -> Path:
-    """The folder for features, stages and miniatures: `BENCH_CACHE`, else the user's cache folder."""
-    if variable := os.environ.get(CACHE_VARIABLE):
-        return Path(variable).expanduser()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("histobench")
 
 
 def _parent_or_itself(name: str, base: Path, why: str) -> list[Place]:

@@ -35,10 +35,6 @@ class EncoderField:
     """Marks a parameter that names an encoder; an entry of the catalogue counts in identities with its code."""
 
 
-class FeatureField:
-    """Marks a parameter that names a folder of features made elsewhere; it counts in identities by their contents."""
-
-
 class Encoder(ABC):
     """Base of all catalogue entries. An entry is a class that is never instantiated; its values are constants.
 

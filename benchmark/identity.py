@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from benchmark.digest import content_digest
 from benchmark.discovery import find
-from benchmark.encoder import EncoderField, FeatureField
+from benchmark.encoder import EncoderField
 from benchmark.provenance import modules_digest
 
 
@@ -25,8 +25,7 @@ def digest_of(facts: Any) -> str:
 def facts_of(model: BaseModel) -> dict[str, Any]:
     """The fields of a model as JSON values.
 
-    A file or folder counts by its content, not by where it lies (features made elsewhere, which are large, by the quick
-    digest, as data do); an encoder of the catalogue by its name and its code.
+    A file or folder counts by its content, not by where it lies; an encoder of the catalogue by its name and its code.
     """
     facts: dict[str, Any] = model.model_dump(mode="json")
     fields = type(model).model_fields
@@ -42,8 +41,7 @@ def facts_of(model: BaseModel) -> dict[str, Any]:
                 facts[name] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
         elif isinstance(value, Path) and value.is_dir():
             inside = [path for path in value.rglob("*") if path.is_file()]
-            full = not _marked(fields[name], FeatureField)
-            facts[name] = f"content:{content_digest(value, inside, full=full)}"
+            facts[name] = f"content:{content_digest(value, inside, full=True, remember=True)}"
     return facts
 
 

@@ -108,7 +108,7 @@ def refined(plan: RefinePlan, console: PlainConsole, *, store: str | None, track
 
 
 def _started(plan: RefinePlan, store: str | None) -> LiveRun:
-    from benchmark.datahome import cache_home
+    from benchmark.cachehome import cache_home
     from benchmark.provenance import code_version
     from benchmark.tracking.offline_store import open_store
     from benchmark.tracking.store import DatasetInput

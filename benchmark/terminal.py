@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,9 +31,16 @@ class PlainConsole(Console):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"markup": False, "highlight": False, "emoji": False, **settings})
+        self._printed = time.monotonic()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since anything was printed."""
+        return time.monotonic() - self._printed
 
     def print(self, *objects: Any, **settings: Any) -> None:
         """Print, with control characters written out before anything is measured: no cell is cut for them."""
+        self._printed = time.monotonic()
         super().print(*map(_written_out, objects), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from benchmark.cachehome import cache_home
 from benchmark.config import RunRequest
 from benchmark.context import SilentReporter
-from benchmark.datahome import cache_home
 from benchmark.dataset import Split
 from benchmark.effort import Curve, area, logged_curves, mean_over_slides, reviews_to
 from benchmark.running.appraise import Appraiser

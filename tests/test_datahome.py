@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import datahome
+from benchmark import cachehome, datahome
 from benchmark.errors import DataError
 
 
@@ -64,6 +64,6 @@ def test_an_explicit_root_is_never_replaced_by_another():
 
 
 def test_cache_home(tmp_path, monkeypatch):
-    assert datahome.cache_home() == tmp_path / "cache"
+    assert cachehome.cache_home() == tmp_path / "cache"
     monkeypatch.delenv("BENCH_CACHE")
-    assert datahome.cache_home().name == "histobench"
+    assert cachehome.cache_home().name == "histobench"

@@ -16,7 +16,12 @@ from benchmark.learning.encoders.frozen import create_encoder
 from benchmark.learning.encoders.needed import absent, encoders_of
 from benchmark.learning.encoders.timm_nets import create_net, encoder_of, transform_of
 from benchmark.registry import methods
-from benchmark.running.default_preset import default_preset_note, random_weights_notes, weights_needed
+from benchmark.running.default_preset import (
+    absent_weights_notes,
+    default_preset_note,
+    random_weights_notes,
+    weights_needed,
+)
 from benchmark.running.matrix import run_all
 from benchmark.running.plan import plan
 
@@ -139,3 +144,13 @@ def test_a_chosen_encoder_that_gets_random_weights_is_said():
     assert "encoder=uni starts from random weights: encoder_pretrained is false in preset smoke of dknn" in note
     assert not notes() and not notes("encoder=uni", preset="quick")
     assert not notes("encoder=uni", "encoder_pretrained=true")
+
+
+def test_weights_that_are_not_here_are_said_before_the_runs_start(tmp_path):
+    def notes(*settings, preset="quick"):
+        return absent_weights_notes(plan(RunRequest("dknn", "paip2019", preset=preset, settings=settings)))
+
+    (note,) = notes("encoder=uni")
+    assert "weights of uni are not on this machine" in note and "huggingface.co/MahmoodLab/UNI" in note
+    assert not notes() and not notes("encoder=uni", "encoder_pretrained=false")
+    assert notes(preset="paper") and not notes(f"features={tmp_path}", preset="paper")

@@ -114,6 +114,13 @@ def test_without_a_network_it_is_said_at_once(monkeypatch, tmp_path):
     assert time.perf_counter() - began < 20
 
 
+def test_a_file_of_another_network_is_answered_with_its_architecture(tmp_path):
+    torch.save(timm.create_model("resnet18").state_dict(), tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match=r"other.pth holds 120 tensors") as refused:
+        entry_encoder(ImagenetLite0, weights=tmp_path / "other.pth")
+    assert "these weights fit resnet18" in refused.value.fix
+
+
 def test_an_encoder_behind_a_gate_says_where_access_is_asked_for(monkeypatch):
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError
@@ -126,7 +133,7 @@ def test_an_encoder_behind_a_gate_says_where_access_is_asked_for(monkeypatch):
     def refuse(*args, **options):
         raise GatedRepoError("gated", response=Response())
 
-    monkeypatch.setattr(sources, "require_hub", lambda name, page: None)
+    monkeypatch.setattr(sources, "require_hub", lambda name, page, fix: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     with pytest.raises(WeightsError, match="access is not granted") as refused:
         entry_encoder(Uni)

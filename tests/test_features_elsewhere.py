@@ -320,6 +320,14 @@ def test_slides_without_a_file_and_files_without_a_slide(folder, slides):
     assert refused.value.fix == f"--features {folder}"
 
 
+def test_an_edit_that_keeps_the_size_is_another_folder(folder):
+    """A NaN written over one row: the runs of the sound folder must not count for it."""
+    before, file = FeatureFolder(folder).digest, folder / "s0.h5"
+    with h5py.File(file, "r+") as edited:
+        edited["features"][1, 2] = np.nan
+    assert FeatureFolder(folder).digest != before
+
+
 def test_the_source_is_told_to_the_audit(folder, grid):
     """TRIDENT names the encoder in the folder's name only; ours in an attribute."""
     seen = FeatureFolder(folder).seen()

@@ -19,9 +19,10 @@ from benchmark.discovery import card_title
 from benchmark.errors import BenchError, ConfigError, DataError
 from benchmark.learning.encoders.encoder_names import check_encoder
 from benchmark.registry import datasets, methods
-from benchmark.running.doing import doing
+from benchmark.running.doing import at_work, doing
 from benchmark.running.matrix import run_all
 from benchmark.running.refusals import ENCODERS, OWN, refuse_early
+from benchmark.terminal import PlainConsole
 from benchmark.tracking.store import Tracker
 
 
@@ -88,6 +89,13 @@ def test_a_long_step_says_how_far_it_is():
         tell("opening glas")
         tell_progress(3, 24)
         assert said("opening glas: made 3 of 24 slides of its miniature (")
+    console = PlainConsole(file=out, width=200)
+    with at_work(console, "hamil seed 0", quiet=0.02):
+        assert said("at work for 0 s: hamil seed 0")
+    out.truncate(0)
+    with at_work(console, "hamil seed 0", quiet=60):
+        time.sleep(0.05)
+    assert not out.getvalue()
 
 
 def test_a_listing_shows_titles():

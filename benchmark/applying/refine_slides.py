@@ -18,9 +18,9 @@ from benchmark.applying.refine_plan import Ready, RefinePlan, made_ready
 from benchmark.applying.refined_page import write_page
 from benchmark.applying.refined_slide import Refined, picture_of, summed_up
 from benchmark.applying.score_tiff import write_score_tiff
+from benchmark.cachehome import cache_home
 from benchmark.context import Context, Reporter, SilentReporter
 from benchmark.csv_text import csv_text
-from benchmark.datahome import cache_home
 from benchmark.digest import content_digest
 from benchmark.errors import BlankSlideError, DataError
 from benchmark.file_names import file_name

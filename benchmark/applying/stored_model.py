@@ -13,8 +13,8 @@ from benchmark import config, storage
 from benchmark.applying.given_slides import Given
 from benchmark.applying.model_card import CARD, CONFIG, WEIGHTS, ModelCard
 from benchmark.applying.own_layout import open_slide
+from benchmark.cachehome import cache_home
 from benchmark.context import Context, Reporter
-from benchmark.datahome import cache_home
 from benchmark.dataset import Dataset
 from benchmark.digest import content_digest
 from benchmark.errors import BlankSlideError, ConfigError, RegistryError

@@ -99,8 +99,8 @@ def _page(
 
     from benchmark.annotating.opening import opened
     from benchmark.annotating.serving import listen, serve
+    from benchmark.cachehome import cache_home
     from benchmark.commands.printing import console
-    from benchmark.datahome import cache_home
     from benchmark.running.matrix import writable
 
     terminal = console()

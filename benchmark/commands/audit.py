@@ -71,8 +71,8 @@ def audit(
     """Check for leaks between splits, missing slides, and encoders that have seen the data."""
     from benchmark.audit import audit as examine
     from benchmark.audit import declared_encoders
+    from benchmark.cachehome import cache_home
     from benchmark.commands.printing import aside
-    from benchmark.datahome import cache_home
 
     kind = datasets().load(name)
     owner = methods().load(method) if method is not None else None
@@ -117,8 +117,9 @@ def _resolve(
 
 
 def _open(kind: type[Dataset], options: BaseModel, data: str | None) -> Dataset:
+    from benchmark.cachehome import cache_home
     from benchmark.config import SYNTHETIC, SYNTHETIC_SLIDES
-    from benchmark.datahome import cache_home, find_root
+    from benchmark.datahome import find_root
     from benchmark.running.plan import SYNTHETIC_SEED
     from benchmark.running.synthetic import synthetic_root
 

@@ -182,7 +182,7 @@ def size_of(number: float) -> str:
 
 
 def _root(cache: Path | None) -> Path:
-    from benchmark.datahome import cache_home
+    from benchmark.cachehome import cache_home
 
     return cache or cache_home()
 

@@ -91,7 +91,7 @@ def compare(
 
 def _opened(found: Difference, artifacts: Artifacts, data: str | None) -> tuple[list[Dataset], str]:
     """The data as the two runs read them, as `draw` takes them, or none and the reason why."""
-    from benchmark.datahome import cache_home
+    from benchmark.cachehome import cache_home
     from benchmark.errors import BenchError, ConfigError
     from benchmark.running.reopen import reopen
 

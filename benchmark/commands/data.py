@@ -60,7 +60,7 @@ def where() -> None:
 
     from rich.text import Text
 
-    from benchmark import datahome
+    from benchmark import cachehome, datahome
     from benchmark.commands.printing import console, table
 
     shown = table("dataset", "from", "folder", "state")
@@ -71,7 +71,7 @@ def where() -> None:
     out = console()
     out.print(shown)
     out.print(Text(f"{datahome.DATA_VARIABLE:12} {os.environ.get(datahome.DATA_VARIABLE) or 'not set'}"))
-    out.print(Text(f"{datahome.CACHE_VARIABLE:12} {datahome.cache_home()}"))
+    out.print(Text(f"{cachehome.CACHE_VARIABLE:12} {cachehome.cache_home()}"))
 
 
 @app.command("list")

@@ -91,7 +91,7 @@ def cancel(
 
 
 def _book(cache: Path | None) -> JobBook:
-    from benchmark.datahome import cache_home
+    from benchmark.cachehome import cache_home
     from benchmark.running.executors.job_book import JobBook
 
     return JobBook(cache or cache_home())

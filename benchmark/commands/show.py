@@ -83,7 +83,7 @@ def _drawn_before(artifacts: Artifacts, run: StoredRun, name: str) -> NDArray[np
 
 
 def _picture(artifacts: Artifacts, run: StoredRun, name: str, side: int, data: str | None) -> NDArray[np.uint8]:
-    from benchmark.datahome import cache_home
+    from benchmark.cachehome import cache_home
     from benchmark.errors import ConfigError
     from benchmark.near_names import near_names
     from benchmark.running.reopen import reopen

@@ -30,8 +30,8 @@ def sync(
     cache: Cache = None,
 ) -> None:
     """Deliver the runs of an offline folder to the store, with curves, artifacts and model."""
+    from benchmark.cachehome import cache_home
     from benchmark.commands.printing import console
-    from benchmark.datahome import cache_home
     from benchmark.tracking.offline_store import open_store
     from benchmark.tracking.offline_sync import sync as deliver
 

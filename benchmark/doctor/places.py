@@ -38,7 +38,7 @@ def check_store(store: str | None = None) -> Check:
 
 def check_cache() -> Check:
     """Whether the cache can be written, and how much disk space is free."""
-    from benchmark.datahome import CACHE_VARIABLE, cache_home
+    from benchmark.cachehome import CACHE_VARIABLE, cache_home
 
     folder = cache_home()
     try:

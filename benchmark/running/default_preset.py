@@ -50,3 +50,15 @@ def random_weights_notes(specs: Iterable[RunSpec]) -> list[str]:
                     f" of {spec.method} (--set {pretrained}=true)"
                 ] = None
     return list(notes)
+
+
+def absent_weights_notes(specs: Iterable[RunSpec]) -> list[str]:
+    """A line for each encoder whose weights the runs start from and this machine does not have."""
+    names: dict[str, None] = {}
+    for spec in specs:
+        if getattr(spec.params, "features", None) is not None:
+            continue
+        asked = methods().load(spec.method)(spec.params).starts_from()
+        names |= dict.fromkeys(encoders_of(spec.params) if asked is None else asked)
+    reasons = {name: absent(name) for name in names}
+    return [f"note: weights of {name} are not on this machine: {reason}" for name, reason in reasons.items() if reason]

@@ -279,7 +279,7 @@ def _open_one(spec: RunSpec, cache: Path, seed: int) -> OpenData:
     dataset = dataset_class(root, spec.options)
     if spec.slide is None:  # slides are opened here, so that data that cannot be used are refused while planning
         dataset.slides(Split.TRAIN)
-    content = content_digest(dataset.root, dataset.files())
+    content = content_digest(dataset.root, dataset.files(), remember=True)
     code = code_digest(dataset_class)
     facts = [spec.dataset, facts_of(spec.options), content, code]
     if spec.slides is None:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmark.cachehome import cache_home
 from benchmark.config import RunRequest, RunSpec, read_file
-from benchmark.datahome import cache_home
 from benchmark.errors import BenchError, ConfigError, TrackingError
 from benchmark.reporting.command import show
 from benchmark.running.attempt import Way, run_one
 from benchmark.running.closing_table import closing_table, plan_table
 from benchmark.running.comparisons import comparisons, refinement_tables
-from benchmark.running.default_preset import default_preset_note, random_weights_notes
-from benchmark.running.doing import doing
+from benchmark.running.default_preset import absent_weights_notes, default_preset_note, random_weights_notes
+from benchmark.running.doing import at_work, doing
 from benchmark.running.executors.executor import Ended, Engine, Executor, no_curve
 from benchmark.running.executors.local import LOCAL
 from benchmark.running.executors.node_check import check_nodes
@@ -59,7 +59,7 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
     with doing(console, "reading the methods"):
         specs = plan(request)
     _say_preset(request, specs, console)
-    for note in random_weights_notes(specs):
+    for note in [*random_weights_notes(specs), *absent_weights_notes(specs)]:
         console.print(note, style="yellow", soft_wrap=True)
     cache = writable(request.cache or cache_home())
     tracker = open_store(request.store, cache=cache / "tracking")
@@ -89,7 +89,7 @@ def _say_preset(request: RunRequest, specs: Sequence[RunSpec], console: Console)
 
 
 def run_specs(
-    specs: Sequence[RunSpec], request: RunRequest, cache: Path, tracker: Tracker, console: Console, engine: Engine
+    specs: Sequence[RunSpec], request: RunRequest, cache: Path, tracker: Tracker, console: PlainConsole, engine: Engine
 ) -> list[Outcome]:
     """How each of these runs ended, now or before, in their order. Raises `KeyboardInterrupt` when interrupted."""
     limits = chosen_limits(request.timeout, request.memory, 1 if engine.remote else request.jobs)
@@ -135,14 +135,13 @@ class _Matrix:
         prospects: Sequence[Prospect],
         cache: Path,
         tracker: Tracker,
-        console: Console,
+        console: PlainConsole,
         limits: Limits,
     ) -> None:
         self._request, self._engine, self._prospects = request, engine, prospects
         self._tracker, self._console, self._limits = tracker, console, limits
         self._outcomes: dict[int, Outcome] = {}
         self._waits: dict[int, float] = {}
-        self._said = time.monotonic()
         self._began: dict[int, float] = {}
         self._end = ""
         terminal = request.jobs == 1 and console.is_terminal and not engine.remote
@@ -191,10 +190,11 @@ class _Matrix:
         """Every run in this process, one after another, without limits."""
         for number, prospect in self._waiting():
             self._announce(number)
+            assert prospect.job is not None
+            way = Way(force=self._request.force, surveyed=True)
             try:
-                assert prospect.job is not None
-                way = Way(force=self._request.force, surveyed=True)
-                self._outcomes[number] = run_one(prospect.job, self._tracker, self._console, way)
+                with at_work(self._console, prospect.spec.title):
+                    self._outcomes[number] = run_one(prospect.job, self._tracker, self._console, way)
             except Exception as error:
                 self._note(number, Outcome(prospect.spec, state_of(error), reason_of(error), error=error))
 
@@ -232,16 +232,10 @@ class _Matrix:
     def _still(self, executor: Executor) -> None:
         """In a pipe, say now and then that runs are at work; on a terminal their bars do."""
         at_work = [number for number in self._began if number not in self._outcomes]
-        if at_work and executor.busy and not self._console.is_terminal and self._quiet > QUIET_SECONDS:
+        if at_work and executor.busy and not self._console.is_terminal and self._console.silence > QUIET_SECONDS:
             seconds = time.monotonic() - self._began[at_work[0]]
             names = ", ".join(self._prospects[number].spec.title for number in at_work[:3])
-            self._said = time.monotonic()
             self._console.print(f"  at work for {seconds:.0f} s: {names}", soft_wrap=True)
-
-    @property
-    def _quiet(self) -> float:
-        """Seconds since anything was printed of the runs."""
-        return time.monotonic() - self._said
 
     def _feed(self, executor: Executor, queue: deque[tuple[int, float]]) -> None:
         while queue and executor.free and not self._end:
@@ -301,12 +295,10 @@ class _Matrix:
         spec = self._prospects[number].spec
         title = spec.title.replace(spec.method, f"{spec.method} on {spec.dataset}", 1)
         self._console.print(f"[{number + 1}/{len(self._prospects)}] {title}", style="bold")
-        self._said = time.monotonic()
 
     def _say(self, number: int, text: str) -> None:
         several = self._request.jobs > 1 and len(self._prospects) > 1
         line = f"[{number + 1}] {text.strip()}" if several else text
-        self._said = time.monotonic()
         self._console.print(line, soft_wrap=True)
 
     def _close(self, interrupted: bool) -> int:

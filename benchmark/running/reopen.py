@@ -40,7 +40,7 @@ def reopen(config: Path, digest: str, cache: Path, data: str | None = None) -> D
     else:
         root = find_root(file.dataset, wanted)
     dataset = dataset_class(root, options)
-    found = content_digest(dataset.root, dataset.files())
+    found = content_digest(dataset.root, dataset.files(), remember=True)
     if file.test is not None:
         target = file.test
         kind = datasets().load(target.dataset)
@@ -50,7 +50,7 @@ def reopen(config: Path, digest: str, cache: Path, data: str | None = None) -> D
             synthetic_root(kind, cache, slides=slides, seed=TARGET_SEED) if made else find_root(kind.name, target.data)
         )
         other = kind(root, validated(kind.Options, target.options, target.dataset))
-        found = digest_of([found, content_digest(other.root, other.files())])
+        found = digest_of([found, content_digest(other.root, other.files(), remember=True)])
         dataset = elsewhere(dataset, other, target.classes, as_is=target.scale == AS_IS)
     if found != digest:
         msg = f"the data at {dataset.root} are not those of the run: digest {found[:16]}, expected {digest[:16]}"

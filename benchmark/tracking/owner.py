@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmark.datahome import cache_home
+from benchmark.cachehome import cache_home
 
 _FIRST_NAMESPACE = "4026531836"
 JOB = "BENCH_JOB"

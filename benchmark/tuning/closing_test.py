@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from rich.console import Console
 
 from benchmark.config import RunRequest, RunSpec
 from benchmark.registry import methods
@@ -14,6 +13,7 @@ from benchmark.running.executors.executor import Engine
 from benchmark.running.job import Job
 from benchmark.running.matrix import run_specs
 from benchmark.running.outcome import Outcome
+from benchmark.terminal import PlainConsole
 from benchmark.tracking.store import Tracker
 from benchmark.tuning.request import Sweep
 from benchmark.tuning.stored_study import Trial, no_feasible
@@ -65,7 +65,7 @@ def run_closing_test(
     sweep: Sweep,
     job: Job,
     tracker: Tracker,
-    console: Console,
+    console: PlainConsole,
     request: RunRequest,
     engine: Engine,
 ) -> list[Setting]:

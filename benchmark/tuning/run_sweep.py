@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from rich.console import Console
 
-from benchmark.datahome import cache_home
+from benchmark.cachehome import cache_home
 from benchmark.dataset import Split
 from benchmark.errors import ConfigError, DataError, StudyError, TrackingError
 from benchmark.identity import digest_of
@@ -179,7 +179,7 @@ def _close(
     study: Study,
     job: Job,
     tracker: Tracker,
-    console: Console,
+    console: PlainConsole,
     live: LiveRun,
     slides: int,
 ) -> int:

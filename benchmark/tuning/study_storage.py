@@ -16,8 +16,8 @@ import optuna.storages.journal
 from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
+from benchmark.cachehome import cache_home
 from benchmark.database_lock import DatabaseLock, is_postgresql
-from benchmark.datahome import cache_home
 from benchmark.errors import StudyError
 from benchmark.identity import digest_of
 from benchmark.tracking.address import shown, sqlite_path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.digest import content_digest
+from benchmark.digest import file_digests
 from benchmark.errors import FeaturesError
 from benchmark.identity import digest_of
 from benchmark.learning.encoders.feature_files import FeatureFile, read_feature_file
@@ -24,7 +24,6 @@ TOLERANCE = 1
 MAGNIFICATION_AT_1_MPP = 10.0
 SAME_SCAN = 1.5
 """Factor within which a stated magnification is that of a slide's microns per pixel: 40 × is 0.22 to 0.27 µm."""
-WHOLE = 16_000_000
 SHOWN = 3
 PLACES = (("", ".h5"), ("h5_files", ".h5"), ("", ".pt"), ("pt_files", ".pt"))
 """Where tools put the files of features, best first: those of TRIDENT and ours, then CLAM's two folders."""
@@ -94,9 +93,13 @@ class FeatureFolder:
 
     @cached_property
     def digest(self) -> str:
-        """Of the contents (quick) and how they are read."""
-        content = content_digest(self.folder, [path for path in self.folder.rglob("*") if path.is_file()])
-        return digest_of([content, self._patch, self.drop])[:16]
+        """Of the names and bytes of its files, and how they are read."""
+        contents = {path.relative_to(self.folder).as_posix(): digest for path, digest in self._digests.items()}
+        return digest_of([contents, self._patch, self.drop])[:16]
+
+    @cached_property
+    def _digests(self) -> dict[Path, str]:
+        return file_digests(self.folder)
 
     @cached_property
     def _first(self) -> FeatureFile:
@@ -149,8 +152,7 @@ class FeatureFolder:
             what = f"{path} says its patches have {side:g} px at level 0, features_patch says {self._patch}"
             raise FeaturesError(what, fix="drop features_patch")
         _check_slide(file, slide, side)
-        content = content_digest(path.parent, [path], full=path.stat().st_size <= WHOLE)
-        digest = digest_of([content, side])[:16]
+        digest = digest_of([self._digests[path], side])[:16]
         return SlideFeatures(slide, file, side, f"{self.name}:elsewhere", digest, self._setting)
 
     def covered(self, slide: Slide, grid: Grid, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:

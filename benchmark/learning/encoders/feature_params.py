@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, DirectoryPath
 
-from benchmark.encoder import FeatureField
 from benchmark.method import Params, param
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def _absolute(folder: Path | None) -> Path | None:
 class FeatureParams(Params):
     """Base of the parameters of methods on frozen features; `bench run --features FOLDER` sets the first."""
 
-    features: Annotated[DirectoryPath | None, AfterValidator(_absolute), FeatureField()] = param(
+    features: Annotated[DirectoryPath | None, AfterValidator(_absolute)] = param(
         None,
         "folder of features made elsewhere (TRIDENT, CLAM, or .pt with CSV: docs/encoders.md) instead of an encoder's",
         given=True,

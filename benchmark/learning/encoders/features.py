@@ -38,8 +38,6 @@ VERSION = 1
 """Raise it whenever the same key would hold something else."""
 ROWS = 1024
 """Rows of a file that are copied at once."""
-WHOLE = 16_000_000
-"""Slides of up to so many bytes are read whole for their digest: plain images of one size differ in little."""
 
 Track = Callable[[Iterable[Any], str, int | None], Iterator[Any]]
 
@@ -152,11 +150,9 @@ def _content(slide: Slide) -> str:
     if more:
         return _set_content(slide)
     try:
-        small = path.stat().st_size <= WHOLE
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"slide {slide.id!r}: {path} cannot be read: {reason}", fix=f"ls {path.parent}") from error
-    return content_digest(path.parent, [path], full=small)
+        return content_digest(path.parent, [path])
+    except DataError as error:
+        raise DataError(f"slide {slide.id!r}: {error.what}", fix=f"ls {path.parent}") from error
 
 
 def _set_content(slide: Slide) -> str:
@@ -169,7 +165,9 @@ def _set_content(slide: Slide) -> str:
     names = [path.relative_to(slide.path).as_posix() for path in slide.files]
     key = digest_of([str(slide.path), names, stamps, slide.arrangement])
     if key not in _known_sets:
-        _known_sets[key] = digest_of([names, content_digest(slide.path, slide.files), slide.arrangement])[:32]
+        _known_sets[key] = digest_of(
+            [names, content_digest(slide.path, slide.files, remember=True), slide.arrangement]
+        )[:32]
     return _known_sets[key]
 
 

