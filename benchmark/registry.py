@@ -111,10 +111,10 @@ class Registry(Generic[T]):
             raise RegistryError(f"{broken} lacks the class attributes: {', '.join(lacking)}")
 
 
-def unknown_name(kind: str, name: str, known: list[str]) -> RegistryError:
+def unknown_name(kind: str, name: str, known: list[str], *, fix: str = "bench list") -> RegistryError:
     """The error for an unknown name, with the nearest known ones."""
     hint = did_you_mean(near_names(name, known)) or f"there are: {', '.join(known) or 'none'}"
-    return RegistryError(f"there is no {kind} {name!r}; {hint}", fix="bench list")
+    return RegistryError(f"there is no {kind} {name!r}; {hint}", fix=fix)
 
 
 @cache

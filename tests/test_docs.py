@@ -167,8 +167,9 @@ def test_the_notebook_runs_on_a_store_of_two_methods(miniatures, tmp_path, monke
 
 def test_the_encoder_is_one():
     names = {}
-    (block,) = python_of("docs/encoders.md")
-    exec(compile(block, "docs/encoders.md", "exec"), names)
+    for block in python_of("docs/encoders.md"):
+        exec(compile(block, "docs/encoders.md", "exec"), names)
+    assert names["TestMine"].name == "mine"
     mine = names["Mine"]
     assert issubclass(mine, Encoder) and not inspect.isabstract(mine) and mine.way() == "a download"
     assert {"card", "side", "mean", "std", "width"} <= set(dir(mine))

@@ -204,6 +204,7 @@ def test_a_real_store_on_every_way_of_showing_it(filled):
     assert not board.published, "published numbers say nothing about synthetic data"
     text = show.as_markdown(found, Filters(), pairs=True)
     assert "(synthetic)" in text and "| none | " in text and "paired tests" in text
+    assert text.endswith("numbers of papers are not shown beside them.\n")
     lines = list(csv.DictReader(io.StringIO(as_csv(found, Filters(metrics=("pixel/miou",))))))
     assert {line["metric"] for line in lines} == {"pixel/miou"} and len(lines) == 3
     content = json.loads(show.as_json(found))

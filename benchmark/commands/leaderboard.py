@@ -164,7 +164,7 @@ def leaderboard(
     if curve and form in (Format.table, Format.markdown):
         _curves(found, form, out)
     elif form is Format.table and out is None:
-        _print(show.as_tables(found, filters, pairs=pairs, rows=rows, published=everything), show.NOTES)
+        _print(show.as_tables(found, filters, pairs=pairs, rows=rows, published=everything), show.remarks_of(found))
     elif form is Format.csv:
         _write(as_csv(found, filters), out)
     elif form is Format.json:

@@ -15,7 +15,7 @@ from benchmark.registry import Registry, datasets, encoders, methods, unknown_na
 Row = tuple[str, str, str, str]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-listing = typer.Typer(rich_markup_mode=None, invoke_without_command=True, help="List methods, datasets and encoders.")
+listing = typer.Typer(rich_markup_mode=None, invoke_without_command=True, help="List methods, datasets, encoders.")
 
 
 @listing.callback()
@@ -70,7 +70,7 @@ def info(
         network = timm_facts(name)
         if network is None:
             known = [each for registry in registries for each in registry.names()]
-            raise unknown_name("method, dataset or encoder", name, known)
+            raise unknown_name("method, dataset or encoder", name, known, fix="bench list, bench list encoders")
         if json:
             typer.echo(json_format.dumps({"name": name, "kind": "encoder"} | network, indent=2, ensure_ascii=False))
         else:

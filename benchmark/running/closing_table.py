@@ -111,11 +111,13 @@ def _coloured(state: str) -> Text:
 
 
 def _reasons(outcomes: Sequence[Outcome]) -> list[Text]:
-    """Every reason once, with the number of runs where there are several."""
+    """Every reason once, with the number of runs where there are several and, where there is one, the remedy."""
     told: dict[tuple[str, str, str], int] = {}
     for outcome in outcomes:
         if outcome.reason:
-            key = (outcome.spec.method, outcome.spec.place, outcome.reason)
+            fix = getattr(outcome.error, "fix", None)
+            reason = f"{outcome.reason}\n  → {fix}" if fix else outcome.reason
+            key = (outcome.spec.method, outcome.spec.place, reason)
             told[key] = told.get(key, 0) + 1
     merged: dict[tuple[str, str], list[str]] = {}
     for (method, place, reason), count in told.items():
@@ -126,7 +128,7 @@ def _reasons(outcomes: Sequence[Outcome]) -> list[Text]:
 def _hints(outcomes: Sequence[Outcome], request: RunRequest | None) -> list[Text]:
     hints = []
     if any(outcome.state == "finished before" for outcome in outcomes):
-        hints.append(Text("finished: done by an earlier command; --force runs it again."))
+        hints.append(Text("finished: these settings and data were run before; --force runs them again."))
     failed = [outcome for outcome in outcomes if outcome.state in FAILURES]
     if failed:
         commands = rerun_commands([outcome.spec for outcome in failed], request)

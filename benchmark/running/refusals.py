@@ -42,7 +42,7 @@ def refuse_early(request: RunRequest) -> None:
         try:
             check_encoder(encoder)
         except ValueError as error:
-            raise ConfigError(f"{name}: {key} = {encoder!r} is not legal: {error}", fix=f"bench info {name}") from None
+            raise ConfigError(f"{name}: {key} = {encoder!r} is not legal: {error}", fix="bench list encoders") from None
     data = request.data or file.data
     if len(places) == 1 and request.dataset != "all" and data != SYNTHETIC:
         find_root(places[0].name, data)

@@ -126,7 +126,7 @@ class SegmentationParams(PrecisionParams):
     )
     seg_backbone: EncoderName = param(
         "resnet38",
-        "backbone of the segmentation net: 'resnet38', an encoder with stages (bench list encoders), or a timm model",
+        "backbone of the segmentation net: 'resnet38', a convolutional encoder (imagenet-lite0, …), or a timm model",
         source="paper §3.1",
     )
     seg_weights: FilePath | None = param(
@@ -309,4 +309,4 @@ def _net_fits(params: SegmentationParams) -> None:
 def _at_most(params: SegmentationParams, small: str, large: str, otherwise: str) -> None:
     low, high = getattr(params, small), getattr(params, large)
     if low > high:
-        raise ValueError(f"{small} {low} is larger than {large} {high}: {otherwise}")
+        raise ValueError(f"{small} {low} is larger than {large} {high}: {otherwise}; give {small} at most {high} too")

@@ -217,7 +217,13 @@ def as_markdown(
     leaderboard: Leaderboard, filters: Filters, *, pairs: bool, rows: int = MOST_ROWS, published: bool = True
 ) -> str:
     """GitHub's tables."""
-    return markdown(sheets(leaderboard, filters, pairs=pairs, rows=rows, published=published))
+    return markdown(sheets(leaderboard, filters, pairs=pairs, rows=rows, published=published), remarks_of(leaderboard))
+
+
+def remarks_of(leaderboard: Leaderboard) -> tuple[str, ...]:
+    """What stands under the tables of the terminal and of Markdown."""
+    painted = "(synthetic): painted or composed slides; numbers of papers are not shown beside them."
+    return (*NOTES, *([painted] if any(board.synthetic for board in leaderboard.boards) else []))
 
 
 def markdown(found: Iterable[Sheet], remarks: Sequence[str] = NOTES) -> str:

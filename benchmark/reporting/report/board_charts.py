@@ -86,7 +86,7 @@ def _roc(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
         curves.append((look(index), labels, scores))
         positive = scores[labels == 1]
         bound = f"score ≥ {positive.min():.4g}; found {proportion(positive.size, positive.size)}"
-        said = f"{each.name}: specificity {specificity_at_100(labels, scores):.1%} at 100 % sensitivity ({bound})"
+        said = f"{each.name}: specificity {specificity_at_100(labels, scores):.3f} at full sensitivity ({bound})"
         legend.append((look(index), said))
     if curves or notes:
         title = "ROC of the units, lowest seed, with the point of 100 % sensitivity"
@@ -99,10 +99,10 @@ def _thresholds(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
     rows = [(look(index), each.name, spreads(each.row)) for index, each in enumerate(evidence)]
     rows = [row for row in rows if row[2]]
     if rows:
-        title = "Threshold at 100 % sensitivity, per seed, and chosen again on fewer patients"
+        title = "Threshold at 100 % sensitivity of each seed, with its range over resampled patients"
         with drawing():
             picture = inline(threshold_chart([(each, seeds) for each, _, seeds in rows]), prefix, title)
-        note = "Marks: the lowest positive score of a seed. Bars: middle 95 % of what resamples of patients choose."
+        note = "Mark: the lowest positive score of a seed. Bar: middle 95 % of the thresholds of resampled patients."
         yield Chart(title, picture, tuple((each, words(name, seeds)) for each, name, seeds in rows), (note,))
 
 
