@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import re
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -134,7 +135,10 @@ def _remembered(home: Path | None) -> dict[str, list[int | str]]:
         kept = json.loads(home.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # not there, or damaged: only the time to read again is lost
         return {}
-    sound = isinstance(kept, dict) and all(isinstance(entry, list) and len(entry) == 4 for entry in kept.values())
+    sound = isinstance(kept, dict) and all(
+        isinstance(entry, list) and len(entry) == 4 and re.fullmatch("[0-9a-f]{64}", str(entry[3]))
+        for entry in kept.values()
+    )
     return kept if sound else {}
 
 

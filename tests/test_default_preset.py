@@ -151,6 +151,6 @@ def test_weights_that_are_not_here_are_said_before_the_runs_start(tmp_path):
         return absent_weights_notes(plan(RunRequest("dknn", "paip2019", preset=preset, settings=settings)))
 
     (note,) = notes("encoder=uni")
-    assert "weights of uni are not on this machine" in note and "huggingface.co/MahmoodLab/UNI" in note
+    assert "uni is not on this machine: its weights" in note and "huggingface.co/MahmoodLab/UNI" in note
     assert not notes() and not notes("encoder=uni", "encoder_pretrained=false")
     assert notes(preset="paper") and not notes(f"features={tmp_path}", preset="paper")

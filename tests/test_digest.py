@@ -118,8 +118,10 @@ def test_what_was_read_is_remembered_until_size_or_time_change(
     assert content_digest(folder, files(folder), remember=True) != first
     assert read[4:] == [large]
     for home in (tmp_path / "cache" / "digests").iterdir():
-        home.write_text('{"a": 1}')
-    assert content_digest(folder, files(folder), remember=True) == content_digest(folder, files(folder))
+        text = home.read_text()
+        for damaged in ('{"a": 1}', text[:-9], text.replace('"]', 'z"]')):
+            home.write_text(damaged)
+            assert content_digest(folder, files(folder), remember=True) == content_digest(folder, files(folder))
 
 
 def test_a_file_written_just_now_is_not_remembered(

@@ -169,6 +169,7 @@ PARTS = {
     "runs": "runs in progress",
     "synthetic": "miniatures of --data synthetic",
     "tracking": "empty store databases, copied for new stores",
+    "digests": "digests of data files, until size or time change",
 }
 
 

@@ -15,7 +15,7 @@ from benchmark.registry import Registry, datasets, encoders, methods, unknown_na
 Row = tuple[str, str, str, str]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-listing = typer.Typer(rich_markup_mode=None, invoke_without_command=True, help="List methods, datasets, encoders.")
+listing = typer.Typer(rich_markup_mode=None, invoke_without_command=True, help="List methods, datasets and encoders.")
 
 
 @listing.callback()

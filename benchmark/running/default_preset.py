@@ -61,4 +61,4 @@ def absent_weights_notes(specs: Iterable[RunSpec]) -> list[str]:
         asked = methods().load(spec.method)(spec.params).starts_from()
         names |= dict.fromkeys(encoders_of(spec.params) if asked is None else asked)
     reasons = {name: absent(name) for name in names}
-    return [f"note: weights of {name} are not on this machine: {reason}" for name, reason in reasons.items() if reason]
+    return [f"note: {name} is not on this machine: {reason}" for name, reason in reasons.items() if reason]

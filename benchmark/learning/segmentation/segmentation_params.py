@@ -309,4 +309,4 @@ def _net_fits(params: SegmentationParams) -> None:
 def _at_most(params: SegmentationParams, small: str, large: str, otherwise: str) -> None:
     low, high = getattr(params, small), getattr(params, large)
     if low > high:
-        raise ValueError(f"{small} {low} is larger than {large} {high}: {otherwise}; give {small} at most {high} too")
+        raise ValueError(f"{small} {low} is larger than {large} {high}: {otherwise}; set {small} to {high} or less")

@@ -86,7 +86,7 @@ def _roc(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
         curves.append((look(index), labels, scores))
         positive = scores[labels == 1]
         bound = f"score ≥ {positive.min():.4g}; found {proportion(positive.size, positive.size)}"
-        said = f"{each.name}: specificity {specificity_at_100(labels, scores):.3f} at full sensitivity ({bound})"
+        said = f"{each.name}: specificity {specificity_at_100(labels, scores):.3f} at 100 % sensitivity ({bound})"
         legend.append((look(index), said))
     if curves or notes:
         title = "ROC of the units, lowest seed, with the point of 100 % sensitivity"
