@@ -130,6 +130,7 @@ def test_the_command_for_the_failed_ones_does_exactly_them():
         "bench run --method oeem --dataset glas --preset quick --seeds 1,2 --set method.weighting=none "
         "--set dataset.target=malignant --data synthetic --synthetic-slides 6 --timeout 2h"
     )
+    assert rerun_commands(specs, RunRequest(timeout="2h", jobs=0)) == [f"{command} --jobs 0"]
 
 
 def test_a_refit_is_a_field_that_names_show_and_commands_repeat():

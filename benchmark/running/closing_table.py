@@ -158,6 +158,7 @@ def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) 
         for option in ("store", "cache", "timeout", "memory"):
             value = getattr(request, option, None)
             extra += [f"--{option}", str(value)] if value else []
+        extra += ["--jobs", "0"] if request is not None and request.jobs == 0 else []
         commands.append(
             run_command(
                 method=method,
