@@ -1,6 +1,5 @@
 """The pages: every command parses, every link and path leads somewhere, every other example runs."""
 
-import inspect
 import re
 import shlex
 from pathlib import Path
@@ -13,7 +12,6 @@ from typed import typed
 
 from benchmark.cli import app
 from benchmark.config import RunRequest
-from benchmark.encoder import Encoder
 from benchmark.errors import BenchError
 from benchmark.reporting.label_cost import read_cost_model
 from benchmark.reporting.references import references
@@ -163,16 +161,6 @@ def test_the_notebook_runs_on_a_store_of_two_methods(miniatures, tmp_path, monke
         exec(compile(block, "docs/notebook.md", "exec"), names)
     said = capsys.readouterr().out
     assert len(names["finished"]) == 2 and "coarse" in said and "pixel/miou" in said
-
-
-def test_the_encoder_is_one():
-    names = {}
-    for block in python_of("docs/encoders.md"):
-        exec(compile(block, "docs/encoders.md", "exec"), names)
-    assert names["TestMine"].name == "mine"
-    mine = names["Mine"]
-    assert issubclass(mine, Encoder) and not inspect.isabstract(mine) and mine.way() == "a download"
-    assert {"card", "side", "mean", "std", "width"} <= set(dir(mine))
 
 
 def check_yaml(text, folder):

@@ -8,11 +8,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import timm
+import torch
 from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.errors import BenchError
-from benchmark.scaffold.packages import package_files
+from benchmark.scaffold.packages import encoder_files, package_files
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,6 +56,17 @@ def test_a_new_package_passes_its_contract(kind, name, least, tmp_path, monkeypa
     assert passes(tmp_path / name, tmp_path / "site") >= least
 
 
+def test_a_new_encoder_passes_its_contract(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    kept = tmp_path / "cache" / "weights" / "our-net.pth"
+    assert str(kept) in new("encoder", "our-net", "--architecture", "resnet10t")
+    installed(tmp_path / "our-net", tmp_path / "site")
+    kept.parent.mkdir(parents=True)
+    torch.save(timm.create_model("resnet10t", num_classes=3).state_dict(), kept)
+    assert passes(tmp_path / "our-net", tmp_path / "site") >= 8
+
+
 @pytest.mark.parametrize(("method", "more"), [("oeem", ()), ("hybrid", ("--dataset", "camelyon16"))])
 def test_a_new_sweep_passes_its_test(method, more, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -63,12 +76,21 @@ def test_a_new_sweep_passes_its_test(method, more, tmp_path, monkeypatch):
     assert planned.exit_code == 0, planned.output
 
 
+def shown(page):
+    """The Python and TOML of a page."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"^```(?:python|toml)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
 def test_the_docs_show_what_is_written():
-    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(?:python|toml)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    blocks = shown("plugins.md")
     method, dataset = package_files("method", "colour"), package_files("dataset", "my-tiles")
     written = [method[name] for name in ("bench_colour.py", "pyproject.toml", "test_bench_colour.py")]
     assert blocks == [*written, dataset["bench_my_tiles.py"], dataset["test_bench_my_tiles.py"]]
+    encoder = encoder_files("our-vit", "vit_small_patch16_224")
+    module, line, test = shown("encoders.md")
+    assert [module, test] == [encoder["bench_our_vit.py"], encoder["test_bench_our_vit.py"]]
+    assert line in encoder["pyproject.toml"]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +99,9 @@ def test_the_docs_show_what_is_written():
         (["method", "oeem"], "registered already"),
         (["method", "My_Method"], "cannot be a name"),
         (["dataset", "../etc"], "cannot be a name"),
+        (["encoder", "resnet18"], "a network's name already"),
+        (["encoder", "imagenet-lite0"], "registered already"),
+        (["encoder", "mine", "--architecture", "resnt18"], "timm has no such model"),
         (["sweep", "oem"], "'oeem'"),
         (["sweep", "oeem", "--metric", "pixel/mio"], "no metric of that name"),
         (["method", "mine", "--out", "there"], "is there already"),

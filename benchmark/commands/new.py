@@ -1,4 +1,4 @@
-"""`bench new`: the beginning of a method, a dataset or a sweep of one's own."""
+"""`bench new`: the beginning of a method, a dataset, an encoder or a sweep of one's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.commands import complete
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Write a package with a method, dataset or sweep of your own, and its test.",
+    help="Write a package with a method, dataset, encoder or sweep of your own, and its test.",
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is to be called: a-z, 0-9 and hyphens.")]
@@ -39,6 +39,25 @@ def dataset(name: Name, out: Out = None) -> None:
     _write(folder, package_files("dataset", name))
     run = f"bench run --method constant --dataset {name} --data synthetic"
     _next(f"pip install -e {folder}", f"pytest {folder}", run)
+
+
+@app.command()
+def encoder(
+    name: Name,
+    architecture: Annotated[
+        str, typer.Option(metavar="MODEL", help="The model of timm that your weights fit.")
+    ] = "resnet18",
+    out: Out = None,
+) -> None:
+    """Write a package with an encoder, a network of timm with your own weights, and its test."""
+    from benchmark.learning.encoders.sources import kept_path
+    from benchmark.scaffold.packages import encoder_files
+
+    folder = out or Path(name)
+    _write(folder, encoder_files(name, architecture))
+    run = f"bench run --method mean-mil --dataset camelyon16 --data synthetic --set encoder={name}"
+    kept = kept_path(name)
+    _next(f"mkdir -p {kept.parent} && cp WEIGHTS.pth {kept}", f"pip install -e {folder}", f"pytest {folder}", run)
 
 
 @app.command()

@@ -10,16 +10,35 @@ from typing import Literal
 
 from benchmark.errors import ConfigError
 
-Kind = Literal["method", "dataset", "sweep"]
+Kind = Literal["method", "dataset", "encoder", "sweep"]
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 def package_files(kind: Literal["method", "dataset"], name: str) -> dict[str, str]:
     """File name → text of a package that registers a method or a dataset. Raises `ConfigError` for a bad name."""
+    return _package(kind, name, {})
+
+
+def encoder_files(name: str, architecture: str) -> dict[str, str]:
+    """File name → text of a package that registers an encoder, a network of timm with weights of one's own.
+
+    Width and transform are those that timm states for the architecture. Raises `ConfigError` for a bad name, an
+    architecture that timm does not know, or one without features of a patch.
+    """
+    from benchmark.learning.encoders.architecture import stated_by_timm
+    from benchmark.learning.encoders.encoder_names import OWN, timm_names
+
+    if name in OWN or name in timm_names():
+        raise ConfigError(f"{name!r} is a network's name already", fix="choose a name of your own, such as our-" + name)
+    return _package("encoder", name, {"architecture": architecture, **stated_by_timm(architecture)})
+
+
+def _package(kind: Kind, name: str, more: Mapping[str, object]) -> dict[str, str]:
     require_name(name)
     module = f"bench_{name.replace('-', '_')}"
     class_name = "".join(part.capitalize() for part in name.split("-"))
-    values = {"name": name, "module": module, "class_name": class_name, "title": name.replace("-", " ").capitalize()}
+    title = name.replace("-", " ").capitalize()
+    values = {"name": name, "module": module, "class_name": class_name, "title": title, **more}
     return {
         "pyproject.toml": _rendered(kind, "pyproject.toml", values),
         f"{module}.py": _rendered(kind, "module.py", values),
@@ -57,11 +76,11 @@ def sweep_files(method: str, dataset: str, metric: str, folder: str) -> dict[str
 
 def require_name(name: str) -> None:
     """Raise `ConfigError` unless a component may be called so, and none is yet."""
-    from benchmark.registry import datasets, methods
+    from benchmark.registry import datasets, encoders, methods
 
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r} cannot be a name: expected a-z, 0-9 and single hyphens, as in my-method")
-    if name in methods() or name in datasets():
+    if name in methods() or name in datasets() or name in encoders():
         raise ConfigError(f"{name!r} is registered already", fix="bench list")
 
 

@@ -53,9 +53,14 @@ def kept_file(name: str) -> Path | None:
     return next((folder / f"{name}{suffix}" for suffix in SUFFIXES if (folder / f"{name}{suffix}").is_file()), None)
 
 
+def kept_path(name: str) -> Path:
+    """Where a weight file of the encoder `name` goes that was fetched by hand."""
+    return cache_home() / "weights" / f"{name}.pth"
+
+
 def local_fix(name: str) -> str:
-    """Where a file that was fetched by hand goes."""
-    return f"--set encoder_weights=FILE, or put it at {cache_home() / 'weights' / name}.pth"
+    """What to do with a file that was fetched by hand."""
+    return f"--set encoder_weights=FILE, or put it at {kept_path(name)}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,40 @@
+"""What timm states about an architecture: width, side and transform of its input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmark.errors import ConfigError
+from benchmark.learning.encoders.encoder_names import timm_names
+from benchmark.near_names import did_you_mean, near_names
+
+
+def stated_by_timm(architecture: str) -> dict[str, object]:
+    """`side`, `width`, `mean`, `std` and `interpolation` of one of timm's models; the network is built without memory.
+
+    Raises `ConfigError` for a name that timm does not know, and for a network whose input is no square of three
+    channels.
+    """
+    if architecture not in timm_names():
+        hint = did_you_mean(near_names(architecture, timm_names(), cutoff=0.6))
+        raise ConfigError(
+            f"--architecture {architecture}: timm has no such model", fix=hint or "--architecture resnet18"
+        )
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        network: Any = timm.create_model(architecture, num_classes=0)
+    stated = network.pretrained_cfg
+    channels, height, width = stated["input_size"]
+    if channels != 3 or height != width:
+        what = f"--architecture {architecture}: its input is {channels} × {height} × {width}, expected 3 × N × N"
+        raise ConfigError(what, fix="a class of your own: docs/encoders.md, Adding an encoder")
+    interpolation = "bilinear" if stated["interpolation"] == "bilinear" else "bicubic"
+    return {
+        "side": height,
+        "width": int(network.num_features),
+        "mean": tuple(stated["mean"]),
+        "std": tuple(stated["std"]),
+        "interpolation": interpolation,
+    }
