@@ -113,6 +113,39 @@ class SilentReporter:
         """Say nothing."""
 
 
+class Grids:
+    """A data set's `Geometry` and nothing else of it, so that a method finds no truth there."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.__geometry = geometry
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """See `Geometry`."""
+        return self.__geometry.classes
+
+    @property
+    def positive(self) -> frozenset[int]:
+        """See `Geometry`."""
+        return self.__geometry.positive
+
+    def unit_grid(self, slide: Slide) -> Grid:
+        """See `Geometry`."""
+        return self.__geometry.unit_grid(slide)
+
+    def patch_grid(self, slide: Slide) -> Grid:
+        """See `Geometry`."""
+        return self.__geometry.patch_grid(slide)
+
+    def evaluation_grid(self, slide: Slide) -> Grid:
+        """See `Geometry`."""
+        return self.__geometry.evaluation_grid(slide)
+
+    def tissue(self, slide: Slide, grid: Grid) -> NDArray[np.bool_] | None:
+        """See `Geometry`."""
+        return self.__geometry.tissue(slide, grid)
+
+
 class Context:
     """One run's surroundings, handed to `Method.fit` and `Method.predict`."""
 
@@ -131,7 +164,7 @@ class Context:
         appraiser: Appraises | None = None,
     ) -> None:
         self._features = features or folder / "features"
-        self.geometry = geometry
+        self.geometry: Geometry = Grids(geometry)
         self.device = device
         self.seed = seed
         self.reporter: Reporter = reporter or SilentReporter()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -94,13 +94,19 @@ class Checkpoint:
         """The state of an interrupted attempt, or None. Its logged numbers are shown again."""
         if not self._path.is_file():
             return None
-        kept: dict[str, Any] = storage.load(self._path)
-        self._before = float(kept["seconds"])
-        for name, value, step in kept["logs"]:
+        try:
+            kept: dict[str, Any] = storage.load(self._path)
+            self._before, logs = float(kept["seconds"]), [(name, value, step) for name, value, step in kept["logs"]]
+            state: dict[str, Any] = kept["state"]
+        except storage.UNREADABLE as error:
+            self._sink.say(
+                f"stage {self._record.name}: its checkpoint cannot be read ({type(error).__name__}), begun anew"
+            )
+            return None
+        for name, value, step in logs:
             self._record.logs.append((name, value, step))
             self._sink.log(name, value, step)
         self._sink.say(f"stage {self._record.name}: resumed from its checkpoint")
-        state: dict[str, Any] = kept["state"]
         return state
 
     def save(self, state: dict[str, Any]) -> None:
@@ -174,14 +180,21 @@ class StageStore:
             lock.acquire()
         try:
             if (home / "result.pt").is_file():
-                kept: T = self._reuse(home, record, reporter)
-                return kept
+                try:
+                    result, kept = storage.load(home / "result.pt"), json.loads((home / "record.json").read_text())
+                except (*storage.UNREADABLE, FileNotFoundError) as error:
+                    reporter.say(
+                        f"stage {name}: its kept result cannot be read ({type(error).__name__}), computed again"
+                    )
+                else:
+                    self._reuse(kept, record, reporter)
+                    reused: T = result
+                    return reused
             return self._compute(home, record, function, uses, reporter)
         finally:
             lock.release()
 
-    def _reuse(self, home: Path, record: StageRecord, reporter: Sink) -> Any:
-        kept = json.loads((home / "record.json").read_text())
+    def _reuse(self, kept: Mapping[str, Any], record: StageRecord, reporter: Sink) -> None:
         record.seconds, record.peak_mib, record.peak_gpu_mib = kept["seconds"], kept["peak_mib"], kept["peak_gpu_mib"]
         record.reused = True
         answers = {(kind, slide, item): Answer(*answer) for kind, slide, item, *answer in kept["answers"]}
@@ -191,7 +204,6 @@ class StageStore:
             reporter.log(name, value, step)
         self.records.append(record)
         reporter.say(f"stage {record.name}: reused, {record.seconds:.0f} s saved")
-        return storage.load(home / "result.pt")
 
     def _compute(
         self, home: Path, record: StageRecord, function: Callable[[], T], uses: tuple[str, ...], reporter: Sink
@@ -211,7 +223,7 @@ class StageStore:
         known = self._ledger.answers
         record.answers = [(*key, *astuple(known[key])) for key in labels if key in known]
         self.records.append(record)
-        with storage.whole_file(home / "record.json") as temporary:
+        with storage.whole_file(home / "record.json", synced=True) as temporary:
             temporary.write_text(json.dumps(record.__dict__))
         storage.save(result, home / "result.pt")
         (home / "checkpoint.pt").unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,14 +39,20 @@ def require_folder(out: Path) -> None:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that replaces it when the block ends without an error."""
+def whole_file(path: Path, *, synced: bool = False) -> Iterator[Path]:
+    """A temporary file beside `path` that replaces it when the block ends without an error.
+
+    `synced`: written through to the disk first, so that a power cut leaves no empty file under the name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
+        if synced:
+            with temporary.open("rb+") as stream:
+                os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_umask())  # mkstemp lets only the owner read
         temporary.replace(path)
     finally:
@@ -112,12 +119,16 @@ def save(value: Any, path: Path) -> None:
     """Write tensors, arrays and plain values to one file."""
     import torch
 
-    with whole_file(path) as temporary:
+    with whole_file(path, synced=True) as temporary:
         torch.save(pack(value), temporary)
 
 
+UNREADABLE = (EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError)
+"""What `load` and `json.loads` raise for a file that a failing disk or a power cut emptied or cut off."""
+
+
 def load(path: Path) -> Any:
-    """Read what `save` wrote, tensors on the CPU; no code is unpickled."""
+    """Read what `save` wrote, tensors on the CPU; no code is unpickled. Raises one of `UNREADABLE`."""
     import torch
 
     return unpack(torch.load(path, map_location="cpu", weights_only=True))

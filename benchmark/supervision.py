@@ -103,12 +103,16 @@ class Labels:
     def patch(self, slide: Slide, grid: Grid, minimum: float = 0.05) -> NDArray[np.bool_]:
         """Classes present in each patch of `grid`, rows × cols × classes.
 
-        A class is present when it covers more than `minimum` of the patch (strictly, as in OEEM).
+        A class is present when it covers more than `minimum` of the patch (strictly, as in OEEM). A patch whose centre
+        lies in an area to ignore has no class: nobody knows it.
         """
         self.__check(Supervision.PATCH, slide)
-        fractions = self.__source.truth(slide).fractions(grid, len(self.__source.classes))
-        self.__record(Supervision.PATCH, slide, grid.digest, grid.rows * grid.cols)
-        present: NDArray[np.bool_] = fractions > minimum
+        truth = self.__source.truth(slide)
+        fractions = truth.fractions(grid, len(self.__source.classes))
+        # An expert who is asked again with another share answers again: many shares would measure the area.
+        asked = grid.digest if minimum == PRESENCE else f"{grid.digest}>{minimum!r}"
+        self.__record(Supervision.PATCH, slide, asked, grid.rows * grid.cols)
+        present: NDArray[np.bool_] = (fractions > minimum) & ~truth.ignored(grid)[..., None]
         return present
 
     def pixel(self, slide: Slide, x: int, y: int, width: int, height: int) -> NDArray[np.int8]:
@@ -144,8 +148,9 @@ class Labels:
         Each counts as one PIXEL label; where there is no such patch, nothing is returned or counted.
         """
         self.__check(Supervision.PIXEL, slide)
-        share = self.__source.truth(slide).fractions(grid, len(self.__source.classes))[..., 1:].sum(axis=-1)
-        allowed = np.ones(grid.shape, np.bool_) if where is None else where
+        truth = self.__source.truth(slide)
+        share = truth.fractions(grid, len(self.__source.classes))[..., 1:].sum(axis=-1)
+        allowed = ~truth.ignored(grid) if where is None else where & ~truth.ignored(grid)
         candidates = allowed & (share > PRESENCE if lesion else share <= 0)
         if lesion and not candidates.any():
             candidates = allowed & (share > 0)
@@ -154,7 +159,16 @@ class Labels:
         return [(row, col, self.pixel(slide, x[col], y[row], grid.width, grid.height)) for row, col in cells.tolist()]
 
     def drawn(self, slide: Slide) -> bool:
-        """Whether a slide has a fine annotation; tells nothing of its content and is not counted."""
+        """Whether a training slide has a fine annotation; tells nothing of its content and is not counted.
+
+        Of test slides only those who may see coarse annotations or reviews there may ask: where negative slides need no
+        outline, the answer would be the label.
+        """
+        if self.__sealed and not self.__declared & TRANSDUCTIVE:
+            what = f"{self.__owner} asked whether test slide {slide.id!r} is drawn"
+            raise SupervisionError(f"{what}: test truth is sealed")
+        if slide.id not in self.__known:
+            raise SupervisionError(f"{self.__owner} asked about slide {slide.id!r}, which is not in this view")
         return self.__source.annotated(slide)
 
     def reviewable(self, slide: Slide) -> bool:
@@ -233,7 +247,8 @@ class Labels:
         if self.__spending is not None and slide.id in self.__spending.withheld:
             what = f"{self.__owner} asked for {kind} labels of slide {slide.id!r}, which its budget of "
             raise SupervisionError(f"{what}{self.__spending.text} does not pay: {self.__spending.paid}; none is left")
-        if slide.id not in self.__known:
+        known = self.__known.get(slide.id)
+        if known is None or (known is not slide and known.path != slide.path):
             raise SupervisionError(f"{self.__owner} asked for labels of slide {slide.id!r}, which is not in this view")
         if self.__sealed and kind not in TRANSDUCTIVE:
             msg = f"{self.__owner} asked for {kind} labels of test slide {slide.id!r}: test truth is sealed"

@@ -309,6 +309,20 @@ def test_a_job_that_slurm_killed_is_told_why(said, state, reason, tmp_path, monk
     assert ended[0].outcome.state == state and reason in ended[0].outcome.reason and not ended[0].stored
 
 
+def test_a_controller_that_is_silent_for_a_while_loses_no_job(tmp_path, monkeypatch):
+    monkeypatch.setattr(submitted, "LATE_SECONDS", 0.0)
+    monkeypatch.setattr(submitted, "ASK_SECONDS", 0.0)
+    silence = "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1"
+    commands(tmp_path, monkeypatch, sbatch="echo Submitted batch job 7", squeue=silence, srun="", scancel="")
+    engine = engine_at(tmp_path, cluster="slurm")
+    with engine.executor(1, ROOMY, lambda *_: None, no_curve) as executor:
+        executor.start(0, make_task("go_well", tmp_path))
+        assert not [ended for _ in range(5) for ended in executor.ended()] and executor.busy
+        commands(tmp_path, monkeypatch, squeue="echo '7|FAILED'")
+        ended = [ended for _ in range(50) if executor.busy for ended in executor.ended()]
+    assert "FAILED" in ended[0].outcome.reason
+
+
 # --- what is wrong around the engine, said before the first job
 
 

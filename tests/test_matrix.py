@@ -105,6 +105,18 @@ class Idle(Good):
         return "it is not in the mood"
 
 
+class Doubts(Good):
+    @classmethod
+    def not_applicable(cls, dataset):
+        raise ValueError("it cannot tell")
+
+
+class Holes(Good):
+    def predict(self, slide, labels, context):
+        units = np.full(context.geometry.unit_grid(slide).shape, np.nan, np.float32)
+        return Prediction(super().predict(slide, labels, context).scores, units=units)
+
+
 class Full(Good):
     def fit(self, train, validation, context):
         raise OSError(28, "No space left on device", "/somewhere")
@@ -149,7 +161,7 @@ def reasons(store, experiment="glas-synthetic"):
 
 
 def test_every_way_to_go_wrong_is_told_apart_and_the_rest_goes_on(asked, store, capsys, tmp_path):
-    wrong = "raises,hangs,eats,gaps,shapes,outside,dies,leaves,idle,good"
+    wrong = "raises,hangs,eats,gaps,shapes,outside,dies,leaves,idle,doubts,holes,good"
     code = matrix.run_all(asked(wrong, jobs=2, timeout="15s", memory="1.5GB"))
     assert code == 1, "an error that nobody foresaw is among them"
     assert states(store) == {
@@ -162,14 +174,17 @@ def test_every_way_to_go_wrong_is_told_apart_and_the_rest_goes_on(asked, store, 
         "dies": "failed",
         "leaves": "failed",
         "idle": "not applicable",
+        "holes": "failed",
         "good": "ok",
     }
     why = reasons(store)
     assert "out of luck" in why["raises"] and "15 s" in why["hangs"] and "--memory" in why["eats"]
     assert "(3, 3)" in why["shapes"] and "1.5" in why["outside"] and "SIGKILL" in why["dies"]
     assert "all are NaN" in why["gaps"] and "exit code 3" in why["leaves"] and "mood" in why["idle"]
+    assert "though cells there are scored" in why["holes"]
     assert not [run for run in Tracker(store).runs("glas-synthetic") if run.status == "RUNNING"]
     said = capsys.readouterr().out
+    assert "doubts on glas: ValueError: it cannot tell" in said, "what fails before it begins is no run of the store"
     assert "--method raises" in said and "--method hangs" in said and "--method good" not in said
     child = int((tmp_path / "child").read_text())
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE

@@ -237,6 +237,11 @@ def test_it_finds_the_marked_instance(context):
     assert scores.instances.argmax() == 0 and scores.probability > 0.5
 
 
+def test_the_last_epoch_is_the_last_that_was_asked_for(context):
+    fit = train_mil(DsmilPooling(5, 8), some_bags(4), [], replace(SETTINGS, select="last", patience=2), context)
+    assert len(fit.history) == SETTINGS.epochs
+
+
 def test_a_killed_training_ends_with_the_same_bits(tmp_path):
     class Kept:
         state = None

@@ -4,6 +4,7 @@ import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -131,6 +132,8 @@ def test_the_command_for_the_failed_ones_does_exactly_them():
         "--set dataset.target=malignant --data synthetic --synthetic-slides 6 --timeout 2h"
     )
     assert rerun_commands(specs, RunRequest(timeout="2h", jobs=0)) == [f"{command} --jobs 0"]
+    priced = rerun_commands(specs, RunRequest(timeout="2h", cost_model=Path("prices.yaml")))
+    assert priced == [command.replace("--timeout", "--cost-model prices.yaml --timeout")]
 
 
 def test_a_refit_is_a_field_that_names_show_and_commands_repeat():

@@ -126,6 +126,46 @@ def test_a_killed_stage_goes_on_from_its_checkpoint(tmp_path):
     assert not list(tmp_path.rglob("checkpoint.pt"))
 
 
+def test_what_a_power_cut_emptied_is_computed_again(tmp_path):
+    said = []
+
+    class Telling(SilentReporter):
+        def say(self, text):
+            said.append(text)
+
+    def probe():
+        surroundings = context(tmp_path, reporter=Telling())
+        method = Probe(Knobs())
+        method.fit(None, None, surroundings.bind(method))
+        return method.ran
+
+    assert probe() == ["first", "second"]
+    for file in ("result.pt", "record.json"):
+        for kept in tmp_path.rglob(file):
+            kept.write_bytes(b"")
+        said.clear()
+        assert probe() == ["first", "second"] and len([text for text in said if "cannot be read" in text]) == 2
+    assert probe() == []
+
+
+def test_an_empty_checkpoint_begins_the_stage_anew(tmp_path):
+    def work(surroundings, broken):
+        saved = surroundings.checkpoint.load()
+        surroundings.checkpoint.save({"step": 1})
+        if broken:
+            raise KeyboardInterrupt
+        return {"saved": saved}
+
+    method = Probe(Knobs())
+    broken = context(tmp_path).bind(method)
+    with pytest.raises(KeyboardInterrupt):
+        broken.stage("sum", lambda: work(broken, broken=True))
+    (checkpoint,) = tmp_path.rglob("checkpoint.pt")
+    checkpoint.write_bytes(b"")
+    again = context(tmp_path, reporter=SilentReporter()).bind(method)
+    assert again.stage("sum", lambda: work(again, broken=False)) == {"saved": None}
+
+
 def test_storage_round_trip(tmp_path):
     value = {"a": np.arange(6, dtype=np.int8).reshape(2, 3), "b": (1, [2.5, None, "x"]), "c": np.float32(1.5), 3: True}
     storage.save(value, tmp_path / "x.pt")

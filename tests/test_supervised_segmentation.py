@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
+from benchmark.annotations import LabelImage
 from benchmark.config import resolve
 from benchmark.context import Context
-from benchmark.errors import WeightsError
+from benchmark.errors import ConfigError, WeightsError
 from benchmark.learning.augment import Augmentation, resized_whole, warped
 from benchmark.learning.encoders import weights
 from benchmark.learning.losses import balanced_cross_entropy, dice_loss, mean_cross_entropy
@@ -364,8 +365,25 @@ def test_parameters_reach_the_process_of_a_run(kind):
     assert kind.Params.model_fields["whole_side"].json_schema_extra["source"] != "paper §3.1"
 
 
+def test_pixels_in_an_area_to_ignore_are_not_learnt():
+    pixels = np.zeros((8, 8), np.uint8)
+    pixels[:4], pixels[4:, 4:] = 1, 255
+    annotation = LabelImage(pixels, classes={0: 0, 1: 1}, ignore=[255])
+    slide = SimpleNamespace(id="a", size=(8, 8))
+    view = View([slide], SimpleNamespace(full=lambda _: annotation))
+    masks = resolved(Unet).mask_source(view, View([], None), None).masks()["a"]
+    assert (masks[:4] == 1).all() and (masks[4:, :4] == 0).all() and (masks[4:, 4:] == -1).all()
+
+
+@pytest.mark.parametrize(("net", "side"), [("unet", 16), ("res-unet", 16), ("uctransnet", 16), ("encoder-unet", 32)])
+def test_a_batch_of_one_on_a_map_of_one_position_is_refused(net, side):
+    with pytest.raises(ValidationError, match="seg_batch 1"):
+        SupervisedParams(seg_net=net, whole_side=side, seg_batch=1)
+
+
 def test_the_epoch_is_chosen_by_validation_slides_only_where_asked():
     slides = View([SimpleNamespace(id="a")], None)
-    assert resolved(Unet).selection(View([], None)) is None
+    with pytest.raises(ConfigError, match="seg_select=best chooses an epoch by validation slides"):
+        resolved(Unet).selection(View([], None))
     assert resolved(Unet, "quick").selection(slides) is None
     assert resolved(Unet, "quick").refits() and not resolved(Unet).refits()

@@ -27,6 +27,9 @@ class Source:
 
     coarse = truth
 
+    def annotated(self, slide):
+        return True
+
     def unit_labels(self, slide):
         return np.array([[0, 1]], np.int8)
 
@@ -98,6 +101,40 @@ def test_test_slides_answer_only_transductive_kinds():
     ):
         with pytest.raises(SupervisionError, match="test truth is sealed"):
             ask()
+
+
+def test_whether_a_test_slide_is_drawn_is_sealed_too():
+    assert labels(Supervision.IMAGE).drawn(A) and labels(Supervision.COARSE, sealed=True).drawn(A)
+    with pytest.raises(SupervisionError, match="test truth is sealed"):
+        labels(Supervision.IMAGE, sealed=True).drawn(A)
+    with pytest.raises(SupervisionError, match="'b', which is not in this view"):
+        labels(Supervision.IMAGE).drawn(B)
+
+
+def test_another_slide_of_the_same_id_is_refused():
+    A.path, other = "here/a.png", FakeSlide("a")
+    other.path = "elsewhere/a.png"
+    with pytest.raises(SupervisionError, match="'a', which is not in this view"):
+        labels(Supervision.IMAGE).image(other)
+
+
+def test_a_patch_label_of_another_share_is_another_label():
+    ledger = Ledger()
+    for _ in range(2):
+        for share in (0.05, 0.5):
+            labels(Supervision.PATCH, ledger=ledger).patch(A, GRID, share)
+    assert ledger.totals()["patch_labels"] == 4
+
+
+def test_patches_in_an_area_to_ignore_have_no_class_and_are_not_drawn():
+    source = Source()
+    pixels = np.zeros((20, 40), np.uint8)
+    pixels[:, 20:] = 255
+    source.annotation = LabelImage(pixels, classes={0: 0}, ignore=[255])
+    view = Labels(source, [A], Supervision, Ledger())
+    np.testing.assert_array_equal(view.patch(A, GRID), [[[True, False], [False, False]]])
+    drawn = view.chosen(A, GRID, 5, np.random.default_rng(0), lesion=False)
+    assert [(row, col) for row, col, _ in drawn] == [(0, 0)]
 
 
 @pytest.mark.parametrize("kind", [Supervision.PIXEL, Supervision.REVIEW])

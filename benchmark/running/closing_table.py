@@ -149,15 +149,16 @@ def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) 
     for spec in specs:
         made = miniature_words(spec.synthetic_slides if spec.data == SYNTHETIC else None)
         data = tuple(made) if made else ("--data", spec.data) if spec.data else ()
+        data += ("--test-data", spec.target.data) if spec.target is not None and spec.target.data else ()
         key = (spec.method, spec.variant, spec.refit, spec.dataset, spec.settings, spec.preset, data, spec.device)
         groups.setdefault(key, []).append(spec.seed)
     commands = []
     for (method, variant, refit, dataset, settings, preset, data, device), seeds in groups.items():
         extra = list(data)
         extra += ["--device", device] if device != "auto" else []
-        for option in ("store", "cache", "timeout", "memory"):
+        for option in ("cost_model", "store", "cache", "timeout", "memory"):
             value = getattr(request, option, None)
-            extra += [f"--{option}", str(value)] if value else []
+            extra += [f"--{option.replace('_', '-')}", str(value)] if value else []
         extra += ["--jobs", "0"] if request is not None and request.jobs == 0 else []
         commands.append(
             run_command(

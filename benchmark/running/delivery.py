@@ -35,17 +35,20 @@ def keep(folder: Path, delivery: Delivery, home: Path) -> Delivery:
         shutil.rmtree(home)
     home.mkdir(parents=True)
     folder.rename(home / "artifacts")
-    with whole_file(home / _NOTE) as temporary:
+    with whole_file(home / _NOTE, synced=True) as temporary:
         temporary.write_text(json.dumps(asdict(delivery)), encoding="utf-8")
     return delivery
 
 
 def kept(home: Path) -> Delivery | None:
-    """The result that an earlier attempt kept at `home` but could not store, or None."""
+    """The result that an earlier attempt kept at `home` but could not store; None without one that can be read."""
     note = home / _NOTE
     if not note.is_file() or not (home / "artifacts").is_dir():
         return None
-    content = json.loads(note.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError:  # emptied by a power cut
+        return None
     content["history"] = [(name, value, step) for name, value, step in content["history"]]
     return Delivery(**content)
 
@@ -72,4 +75,4 @@ def deliver(live: LiveRun, delivery: Delivery, home: Path, *, logged: bool) -> N
         reason = error.what if isinstance(error, TrackingError) else str(error)
         what = f"the result was computed but not stored: {reason}"
         raise NotStoredError(what, fix="run the same command to store it (it is kept in the cache)") from error
-    shutil.rmtree(home)
+    shutil.rmtree(home, ignore_errors=True)  # it is stored; what is left of it is replaced by the next result

@@ -212,6 +212,14 @@ def _evidence(
     if unit_scores.shape != units.shape:
         msg = f"unit scores of slide {slide.id!r} have shape {unit_scores.shape}, expected {units.shape}"
         raise PredictionError(msg)
+    lost = np.isnan(unit_scores)
+    if prediction.units is not None and lost.any():
+        lost &= ~np.isnan(prediction.scores.units(units, dataset.unit_top(slide)))
+        if lost.any():
+            msg = (
+                f"{lost.sum()} of {lost.size} unit scores of slide {slide.id!r} are NaN, though cells there are scored"
+            )
+            raise PredictionError(msg)
     tissue, labelled = _tissue(dataset, slide, grid), dataset.labelled(slide)
     known: dict[str, Any] = {
         "scores": scores.values,
@@ -255,12 +263,13 @@ class Examination:
 
     def __call__(self, name: str, slide: Slide, classes: NDArray[np.int8]) -> None:
         """Add one slide's map, height × width in level-0 pixels."""
-        truth = self._dataset.truth(slide).labels(Grid.pixels(slide.size))
+        annotation, grid = self._dataset.truth(slide), Grid.pixels(slide.size)
+        truth, known = annotation.labels(grid), ~annotation.ignored(grid)
         if classes.shape != truth.shape:
             msg = f"the {name} map of slide {slide.id!r} has shape {classes.shape}, expected {truth.shape}"
             raise PredictionError(msg)
         positive = self._dataset.positive
-        counts = Confusion.of(positive_cells(truth, positive), positive_cells(classes, positive))
+        counts = Confusion.of(positive_cells(truth[known], positive), positive_cells(classes[known], positive))
         self._counts[name] = self._counts[name] + counts if name in self._counts else counts
 
     def results(self) -> dict[str, float]:

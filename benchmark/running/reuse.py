@@ -59,5 +59,6 @@ def _ours(task: Task) -> bool:
     """Whether all code that the task may have run is this distribution's: others' has a process to itself, always."""
     from benchmark.registry import datasets, encoders, methods
 
-    used = (methods().entry(task.spec.method), datasets().entry(task.spec.dataset), *encoders().entries())
+    sets = [task.spec.dataset, *([] if task.spec.target is None else [task.spec.target.dataset])]
+    used = [methods().entry(task.spec.method), *map(datasets().entry, sets), *encoders().entries()]
     return len({entry.distribution for entry in used}) == 1 and used[0].target.startswith("benchmark.")

@@ -15,6 +15,7 @@ from benchmark.running.budgeted import budget_facts, budget_tags
 from benchmark.running.delivery import kept
 from benchmark.running.job import Job, OpenData, experiment_note, open_data, open_job
 from benchmark.running.outcome import Outcome
+from benchmark.running.states import reason_of
 from benchmark.stored import StoredRun
 from benchmark.supervision import Supervision
 from benchmark.tracking.artifacts import slide_rows, whole_run
@@ -54,7 +55,7 @@ class Survey:
     lenient: bool
     tell: Callable[[str], None] = lambda text: None
     """Hears which data are being opened."""
-    _data: dict[str, OpenData | BenchError] = field(default_factory=dict)
+    _data: dict[str, OpenData | Exception] = field(default_factory=dict)
 
     def of(self, specs: Sequence[RunSpec]) -> list[Prospect]:
         """One prospect per spec, in their order. Raises `TrackingError` when the store cannot be read."""
@@ -69,19 +70,20 @@ class Survey:
             self.tell(f"opening {spec.place}")
             try:
                 self._data[key] = open_data(spec, self.cache)
-            except BenchError as error:
+            except Exception as error:
                 self._data[key] = error
         data = self._data[key]
         try:
-            if isinstance(data, BenchError):
+            if isinstance(data, Exception):
                 raise data
             job = open_job(spec, self.cache, data)
-        except BenchError as error:
+            reason = not_applicable(job.method, job.dataset) if not job.too_little else None
+        except Exception as error:  # a plug-in may raise anything, and a slide may be damaged: the others go on
             facts = [spec.method, facts_of(spec.params), key, spec.seed, *budget_facts(spec).values()]
-            absent = self.lenient and error is data
-            ended = Outcome(spec, "skipped", error.what) if absent else Outcome(spec, "failed", error.what, error=error)
+            told = reason_of(error)
+            absent = self.lenient and error is data and isinstance(error, BenchError)
+            ended = Outcome(spec, "skipped", told) if absent else Outcome(spec, "failed", told, error=error)
             return Prospect(spec, digest_of(facts), spec.dataset, outcome=ended)
-        reason = not_applicable(job.method, job.dataset) if not job.too_little else None
         outcome = None if reason is None else Outcome(spec, "not applicable", reason)
         outcome = Outcome(spec, "skipped", job.too_little) if job.too_little else outcome
         return Prospect(spec, job.identity, job.experiment, job, outcome)

@@ -56,6 +56,7 @@ class LiveRun:
         self.id, self.url = run_id, url
         self._sink, self._process = sink, os.getpid()
         self._waiting: list[Number] = []
+        self._finished = False
         self._adding, self._sending = threading.Lock(), threading.Lock()
         self._wake, self._over = threading.Event(), threading.Event()
         threading.Thread(target=self._send_on, name=f"tracking {run_id[:8]}", daemon=True).start()
@@ -109,6 +110,7 @@ class LiveRun:
         """Send the rest and mark the run FINISHED."""
         self.flush()
         self._sink.close("FINISHED")
+        self._finished = True
         self._stop()
 
     def abandon(self) -> None:
@@ -118,8 +120,11 @@ class LiveRun:
     def end(self, status: Literal["FAILED", "KILLED"], reason: str, state: str = "") -> None:
         """Mark the run as ended before its time. Only warns when that fails: the cause matters more.
 
-        `state` goes into the tag `bench.state`; by default it is `failed`, or `interrupted` for KILLED.
+        `state` goes into the tag `bench.state`; by default it is `failed`, or `interrupted` for KILLED. A run that is
+        FINISHED stays so, whatever happens while its process tidies up.
         """
+        if self._finished:
+            return
         self._stop()
         told = {"bench.reason": reason, "bench.state": state or ("failed" if status == "FAILED" else "interrupted")}
         for step in (self.flush, partial(self.set_tags, told), partial(self._sink.close, status)):

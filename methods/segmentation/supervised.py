@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import create_model, model_validator
 
+from benchmark.errors import ConfigError
 from benchmark.learning.segmentation.segmentation_params import UCTRANSNET, SegmentationParams
 from benchmark.learning.segmentation.segmenter import Masks, MaskSource, Segmenter
 from benchmark.method import param, with_default
@@ -79,11 +82,14 @@ class Supervised(Segmenter[SupervisedParams]):
         return MaskSource(lambda: _masks(train))
 
     def selection(self, validation: View) -> Selection | None:
-        """The validation slides, where there are any and `seg_select` asks for them."""
+        """The validation slides, where `seg_select` asks for them. Raises `ConfigError` when there are none."""
         from benchmark.learning.segmentation.mask_training import Selection, read_images
 
-        if self.params.seg_select == "last" or not len(validation):
+        if self.params.seg_select == "last":
             return None
+        if not len(validation):
+            what = f"{self.name}: seg_select=best chooses an epoch by validation slides, and there are none"
+            raise ConfigError(what, fix="--set seg_select=last")
         return Selection(read_images(validation.slides), _masks(validation), self.params.seg_patience)
 
     def loss(self) -> PixelLoss:
@@ -104,4 +110,8 @@ class Supervised(Segmenter[SupervisedParams]):
 
 
 def _masks(view: View) -> Masks:
-    return {slide.id: view.labels.full(slide).labels(Grid.pixels(slide.size)) for slide in view}
+    masks: dict[str, NDArray[np.int8]] = {}
+    for slide in view:
+        annotation, grid = view.labels.full(slide), Grid.pixels(slide.size)
+        masks[slide.id] = np.where(annotation.ignored(grid), np.int8(-1), annotation.labels(grid))
+    return masks

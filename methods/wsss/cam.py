@@ -21,7 +21,7 @@ from .cam_source import CamSource
 from .classifier import create_classifier, train_classifier
 from .classifier_params import CAM_FIELDS, CLASSIFIER_FIELDS, PatchNetParams, TrainedParams
 from .merging import Merger, Place, refined
-from .patches import Pixels, cut, patch_grid, read_whole, resized, standardised
+from .patches import Pixels, cut, patch_grid, patch_labels, read_whole, resized, standardised
 
 if TYPE_CHECKING:
     from benchmark.context import Context
@@ -152,6 +152,6 @@ def stacked(patches: Sequence[Patch]) -> Tensor:
 
 def _patches(slide: Slide, labelled: View | None, params: PatchNetParams) -> Iterator[Patch]:
     grid = patch_grid(slide, params)
-    present = None if labelled is None else labelled.labels.patch(slide, grid, params.presence)
-    for (row, col, x, y), pixels in zip(grid.patches(), cut(read_whole(slide, params), grid), strict=True):
-        yield Patch(slide.id, x, y, None if present is None else present[row, col], pixels)
+    labels = patch_labels(slide, grid, labelled, params.presence)
+    for (_, _, x, y), own, pixels in zip(grid.patches(), labels, cut(read_whole(slide, params), grid), strict=True):
+        yield Patch(slide.id, x, y, own, pixels)

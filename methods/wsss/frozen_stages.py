@@ -28,7 +28,7 @@ from benchmark.slides import Grid, Slide
 from .cam_source import CamSource
 from .classifier_params import FROZEN_FIELDS, ClassifierParams
 from .merging import Merger, Place, refined
-from .patches import Pixels, patch_grid, read_whole
+from .patches import Pixels, patch_grid, patch_labels, read_whole
 
 if TYPE_CHECKING:
     from benchmark.context import Context
@@ -64,12 +64,13 @@ class FrozenStages(CamSource):
         for slide in context.track(train, "patch features", len(train)):
             grid = patch_grid(slide, self._params)
             maps = encoder(read_whole(slide, self._params))
-            means.append(patch_means(maps, grid, _size(slide, self._params)))
+            labels = train.labels.patch(slide, grid, self._params.presence)
+            known = labels.any(axis=-1).ravel()
+            means.append(patch_means(maps, grid, _size(slide, self._params))[known])
+            present.append(labels.reshape(-1, labels.shape[-1])[known])
             room -= maps.nbytes
             if room >= 0:
                 kept[slide.id] = maps
-            labels = train.labels.patch(slide, grid, self._params.presence)
-            present.append(labels.reshape(-1, labels.shape[-1]))
         weight, bias = fit_linear(
             np.concatenate(means), np.concatenate(present), self._params.frozen_c, context.classes
         )
@@ -198,8 +199,8 @@ def _size(slide: Slide, params: ClassifierParams) -> tuple[int, int]:
 
 def _places(slide: Slide, labelled: View | None, params: ClassifierParams) -> list[Place]:
     grid = patch_grid(slide, params)
-    present = None if labelled is None else labelled.labels.patch(slide, grid, params.presence)
-    return [Place(slide.id, x, y, None if present is None else present[row, col]) for row, col, x, y in grid.patches()]
+    labels = patch_labels(slide, grid, labelled, params.presence)
+    return [Place(slide.id, x, y, own) for (_, _, x, y), own in zip(grid.patches(), labels, strict=True)]
 
 
 def _cut(scores: Tensor, places: Sequence[Place], side: int) -> Tensor:

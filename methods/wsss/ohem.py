@@ -45,7 +45,7 @@ class Ohem(ClassifierPipeline[OhemParams]):
     Params = OhemParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {**QUICK, "ohem_kept": 4096},  # a quarter of its 128-px crop
+        "quick": {**QUICK, "ohem_kept": 4096},  # a sixth of its 160-px crop
         "smoke": {**SMOKE, "ohem_kept": 576},  # a quarter of its 48-px crop
     }
     loss_fields = ("ohem_threshold", "ohem_kept")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import torch
@@ -32,15 +33,25 @@ class PatchSet:
 
     @classmethod
     def of(cls, view: View, params: PatchNetParams) -> PatchSet:
-        """Cut every slide and ask for the patch labels."""
+        """Cut every slide and ask for the patch labels; patches without any class, in areas to ignore, are left out."""
         pixels: list[Pixels] = []
         present: list[NDArray[np.bool_]] = [np.zeros((0, 0), np.bool_)]
         for slide in view:
             grid = patch_grid(slide, params)
-            pixels.extend(cut(read_whole(slide, params), grid))
             labels = view.labels.patch(slide, grid, params.presence)
-            present.append(labels.reshape(-1, labels.shape[-1]))
+            labels = labels.reshape(-1, labels.shape[-1])
+            known = np.any(labels, axis=1)
+            pixels.extend(compress(cut(read_whole(slide, params), grid), known.tolist()))
+            present.append(labels[known])
         return cls(pixels, np.concatenate(present[1:] or present))
+
+
+def patch_labels(slide: Slide, grid: Grid, labelled: View | None, presence: float) -> list[NDArray[np.bool_] | None]:
+    """Classes present in each patch, row by row; None for a patch in an area to ignore, and without `labelled`."""
+    if labelled is None:
+        return [None] * (grid.rows * grid.cols)
+    labels = labelled.labels.patch(slide, grid, presence)
+    return [own if own.any() else None for own in labels.reshape(-1, labels.shape[-1])]
 
 
 def patch_grid(slide: Slide, params: PatchNetParams) -> Grid:

@@ -351,9 +351,11 @@ def _require_width(bags: Sequence[Bag], pooling: Pooling) -> None:
 
 
 def _selectable(bags: Sequence[Bag], settings: MilSettings, context: Context) -> MilSettings:
-    """The settings, without selection where validation bags cannot tell a better epoch from a worse one."""
+    """The settings, without patience for the last epoch, which is also kept where validation bags tell none apart."""
+    if settings.select == "last":
+        return replace(settings, patience=None)
     labels = {bag.label for bag in bags}
-    if settings.select == "last" or len(labels) == 2 or (bags and settings.select == "loss"):
+    if len(labels) == 2 or (bags and settings.select == "loss"):
         return settings
     held = f"all {len(bags)} validation bags are {'positive' if 1 in labels else 'negative'}"
     why = held if bags else "there are no validation bags"

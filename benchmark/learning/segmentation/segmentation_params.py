@@ -29,6 +29,8 @@ NET_STRIDES: Mapping[str, int] = {
     "medt": 32,
 }
 """Net → what the sides of its input are multiples of."""
+DEEPEST: Mapping[str, int] = {"fpn": 32, "encoder-unet": 32, "unet": 16, "res-unet": 16, "uctransnet": 16}
+"""Net → the side of an input whose deepest map, behind BatchNorm, has one position."""
 ONE_SIDE = ("uctransnet", "medt")
 """Nets that are built for one side of the input, to which their learned positions belong."""
 WITH_BACKBONE = ("pspnet", "fpn", "encoder-unet", "deeplab")
@@ -296,6 +298,8 @@ def _net_fits(params: SegmentationParams) -> None:
         raise ValueError(f"seg_net {net!r} takes images of one side: window {params.window} must equal crop {side}")
     if net == "deeplab" and params.seg_batch < 2:
         raise ValueError("seg_batch 1: deeplab needs 2")
+    if net in DEEPEST and params.seg_batch < 2 and side == DEEPEST[net]:
+        raise ValueError(f"seg_batch 1: {net} needs 2 for BatchNorm of a deepest map of one position ({name} {side})")
     if net != "pspnet":
         return
     positions, finest = side // STRIDE, max(params.pool_scales)

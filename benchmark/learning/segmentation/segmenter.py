@@ -60,7 +60,13 @@ class Segmenter(Method[S]):
 
     @classmethod
     def not_applicable(cls, dataset: Dataset) -> str | None:
-        """Training slides are held in memory as pixels and masks, so they have to be small."""
+        """Training slides are held in memory as pixels and masks, so they have to be small and drawn."""
+        slides = dataset.slides(Split.TRAIN)
+        undrawn = [slide.id for slide in slides if not dataset.annotated(slide)]
+        if undrawn:
+            kinds = ", ".join(sorted(cls.supervision))
+            few = f"{len(undrawn)} of {len(slides)} have no outlines, the first is {undrawn[0]!r}"
+            return f"it learns from {kinds} labels of every train slide, and {few}"
         for slide in dataset.slides(Split.TRAIN):
             width, height = slide.size
             if width * height > LARGEST:

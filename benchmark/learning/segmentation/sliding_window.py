@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.errors import ConfigError
+from benchmark.errors import DataError
 from benchmark.learning.augment import normalised, recompressed, resized_whole
 from benchmark.learning.nets.heads import resize
 from benchmark.learning.segmentation.mask_training import pixel_transform
@@ -55,7 +55,7 @@ def _score_whole(net: nn.Module, slide: Slide, side: int, params: SegmentationPa
     width, height = slide.size
     if width * height > LARGEST:
         problem = f"slide {slide.id!r} has {width} × {height} px, too large to be scored in one piece"
-        raise ConfigError(problem, fix="--set whole_side=none")
+        raise DataError(problem, fix="--set whole_side=none")
     mean, std = pixel_transform(params)
     image = resized_whole(recompressed(slide.read(0, 0, width, height), params.jpeg_quality), side)
     positive = tile_probabilities(net, normalised(image[None], mean, std).to(context.device), params)

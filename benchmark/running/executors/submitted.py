@@ -88,6 +88,8 @@ class SubmititExecutor(RemoteExecutor):
         self._engine, self._options = engine, options
         self._states: dict[str, str] = {}
         self._asked = 0.0
+        self._answered = 0.0
+        """When SLURM's controller last said which jobs it knows."""
 
     def leave(self) -> list[str]:
         """Let all jobs go on without this process; returns their ids. `bench jobs` knows them."""
@@ -145,6 +147,7 @@ class SubmititExecutor(RemoteExecutor):
             self._asked = time.monotonic()
             with suppress(EngineError):  # a controller that is busy or starts again is asked again
                 self._states = states_of([held.job for held in self._held.values()])
+                self._answered = time.monotonic()
 
     def _hear(self, held: Held) -> None:
         for kind, content in held.handle.tail.messages():
@@ -171,7 +174,7 @@ class SubmititExecutor(RemoteExecutor):
             return self._lost(held, "was cancelled before it began", "interrupted")
         if local:
             return self._lost(held, f"ended without a word{_log(job)}") if over else None
-        state = self._states.get(held.job, "FORGOTTEN") if self._asked else "PENDING"
+        state = self._states.get(held.job, "FORGOTTEN" if self._answered > held.began else "PENDING")
         if state.split()[0] in AT_WORK:
             held.handle.gone = None
             return None
