@@ -91,6 +91,9 @@ def test_the_docs_show_what_is_written():
     module, line, test = shown("encoders.md")
     assert [module, test] == [encoder["bench_our_vit.py"], encoder["test_bench_our_vit.py"]]
     assert line in encoder["pyproject.toml"]
+    names = {}
+    exec(compile(module, "docs/encoders.md", "exec"), names)
+    assert names["OurVit"].network(96)(torch.zeros(1, 3, 96, 96)).shape == (1, 384), "quick takes patches of 96 px"
 
 
 @pytest.mark.parametrize(

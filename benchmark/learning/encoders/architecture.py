@@ -12,6 +12,8 @@ from benchmark.near_names import did_you_mean, near_names
 def stated_by_timm(architecture: str) -> dict[str, object]:
     """`side`, `width`, `mean`, `std` and `interpolation` of one of timm's models; the network is built without memory.
 
+    `any_side`: whether it is a transformer of one side that takes others where its positions are interpolated.
+
     Raises `ConfigError` for a name that timm does not know, and for a network whose input is no square of three
     channels.
     """
@@ -32,9 +34,22 @@ def stated_by_timm(architecture: str) -> dict[str, object]:
         raise ConfigError(what, fix="a class of your own: docs/encoders.md, Adding an encoder")
     interpolation = "bilinear" if stated["interpolation"] == "bilinear" else "bicubic"
     return {
+        "any_side": _interpolates(architecture, height),
         "side": height,
         "width": int(network.num_features),
         "mean": tuple(stated["mean"]),
         "std": tuple(stated["std"]),
         "interpolation": interpolation,
     }
+
+
+def _interpolates(architecture: str, side: int) -> bool:
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        try:
+            timm.create_model(architecture, num_classes=0, img_size=side, dynamic_img_size=True)
+        except TypeError:
+            return False
+    return True
