@@ -3,6 +3,7 @@
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from benchmark.config import RunRequest, RunSpec, read_grid
 from benchmark.errors import PredictionError, TrackingError
 from benchmark.method import Prediction
 from benchmark.reporting.run_names import split_settings
+from benchmark.run_target import Target
 from benchmark.running.closing_table import rerun_commands
 from benchmark.running.comparisons import comparisons, refinement_tables
 from benchmark.running.completeness import Completeness
@@ -132,6 +134,9 @@ def test_the_command_for_the_failed_ones_does_exactly_them():
         "--set dataset.target=malignant --data synthetic --synthetic-slides 6 --timeout 2h"
     )
     assert rerun_commands(specs, RunRequest(timeout="2h", jobs=0)) == [f"{command} --jobs 0"]
+    target = Target("slides", SimpleNamespace(), "/theirs", label="slides")
+    (moved,) = rerun_commands([replace(specs[0], settings="test=slides", target=target)])
+    assert "--test slides" in moved and "--test-data /theirs" in moved
     priced = rerun_commands(specs, RunRequest(timeout="2h", cost_model=Path("prices.yaml")))
     assert priced == [command.replace("--timeout", "--cost-model prices.yaml --timeout")]
 

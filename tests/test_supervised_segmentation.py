@@ -14,11 +14,12 @@ from torch import nn
 from benchmark.annotations import LabelImage
 from benchmark.config import resolve
 from benchmark.context import Context
-from benchmark.errors import ConfigError, WeightsError
+from benchmark.errors import ConfigError, DataError, WeightsError
 from benchmark.learning.augment import Augmentation, resized_whole, warped
 from benchmark.learning.encoders import weights
 from benchmark.learning.losses import balanced_cross_entropy, dice_loss, mean_cross_entropy
 from benchmark.learning.nets.heads import FcnHead, initialise_released
+from benchmark.learning.segmentation import sliding_window
 from benchmark.learning.segmentation.build_net import PlainNet, create_net
 from benchmark.learning.segmentation.mask_training import Selection, Tiles, train_segmentation
 from benchmark.learning.segmentation.segmentation_params import SegmentationParams
@@ -363,6 +364,20 @@ def test_parameters_reach_the_process_of_a_run(kind):
     params = small(kind)
     assert pickle.loads(pickle.dumps(params)) == params
     assert kind.Params.model_fields["whole_side"].json_schema_extra["source"] != "paper §3.1"
+
+
+def test_a_slide_too_large_for_one_piece_costs_itself_alone(tmp_path, context, monkeypatch):
+    monkeypatch.setattr(sliding_window, "LARGEST", 50 * 40 - 1)
+    slide = on_disk(tmp_path, np.zeros((40, 50, 3), np.uint8))
+    with pytest.raises(DataError, match="too large to be scored in one piece"):
+        score_slide(nn.Identity(), slide, small(Unet, whole_side=64), context)
+
+
+def test_a_method_finds_no_truth_in_the_geometry(context):
+    assert context.geometry.classes == Surroundings.classes and not hasattr(context.geometry, "truth")
+    assert {name for name in dir(context.geometry) if not name.startswith("_")} == {
+        "classes", "positive", "unit_grid", "patch_grid", "evaluation_grid", "tissue"
+    }  # fmt: skip
 
 
 def test_pixels_in_an_area_to_ignore_are_not_learnt():

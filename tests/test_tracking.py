@@ -467,6 +467,14 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Away, LiveRun]]:
     run.end("KILLED", "the test is over")
 
 
+def test_a_finished_run_stays_finished(away: tuple[Away, LiveRun]) -> None:
+    sink, run = away
+    sink.back = True
+    run.finish()
+    run.end("FAILED", "its folder could not be removed")
+    assert sink.status == "FINISHED"
+
+
 def test_numbers_wait_for_a_store_that_is_away_and_keep_their_order(away: tuple[Away, LiveRun]) -> None:
     sink, run = away
     for step in range(5):
