@@ -244,11 +244,16 @@ def test_parameters_that_do_not_agree_are_refused(changes, message):
 class Paper:
     """A dataset that is nothing but one training slide."""
 
+    outlined = True
+
     def __init__(self, *size):
         self.slide = SimpleNamespace(id="big", size=size)
 
     def slides(self, split):
         return [self.slide]
+
+    def annotated(self, slide):
+        return self.outlined
 
 
 def test_slides_too_large_to_hold_are_refused_with_the_reason():
@@ -256,6 +261,12 @@ def test_slides_too_large_to_hold_are_refused_with_the_reason():
     reason = Pspnet.not_applicable(Paper(20_000, 10_000))
     assert "'big' has 20000 × 10000 px" in reason
     assert "100 Mpx" in reason
+
+
+def test_training_slides_without_outlines_are_refused_while_planning():
+    paper = Paper(775, 522)
+    paper.outlined = False
+    assert "full labels of every train slide, and 1 of 1 have no outlines" in Pspnet.not_applicable(paper)
 
 
 def test_methods_of_the_family_share_classifier_and_masks(tmp_path, monkeypatch, slide):
