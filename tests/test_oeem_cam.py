@@ -34,7 +34,15 @@ from benchmark.methods.wsss.classifier_params import (
     ClassifierParams,
 )
 from benchmark.methods.wsss.merging import Merger, Place
-from benchmark.methods.wsss.patches import PatchSet, augmented, crop_box, patch_grid, resized, standardised
+from benchmark.methods.wsss.patches import (
+    PatchSet,
+    augmented,
+    crop_box,
+    patch_grid,
+    patch_labels,
+    resized,
+    standardised,
+)
 from benchmark.slides import Grid, Slide
 from benchmark.supervision import Labels, Ledger, Supervision, View
 
@@ -124,6 +132,19 @@ def test_patches_of_the_published_sizes(height, width, shape):
 def test_windows_of_the_enlarged_patch(side, origins):
     assert side in {int(112 * scale) for scale in ClassifierParams().cam_scales}
     assert Grid.windows((side, side), 112, 56).x.tolist() == origins
+
+
+def test_patches_without_a_class_teach_nothing(tmp_path, masks):
+    training = view(tmp_path, masks)
+    unknown = np.zeros((*patch_grid(training.slides[0], params()).shape, 2), np.bool_)
+    asked = {slide.id: training.labels.patch for slide in training}
+    asked[training.slides[0].id] = lambda *_: unknown
+    labelled = View(training.slides, SimpleNamespace(patch=lambda slide, *more: asked[slide.id](slide, *more)))
+    patches, lost = PatchSet.of(labelled, params()), unknown[..., 0].size
+    assert len(patches.pixels) == len(patches.present) == len(PatchSet.of(training, params())) - lost
+    assert patches.present.any(axis=1).all()
+    places = patch_labels(training.slides[0], patch_grid(training.slides[0], params()), labelled, 0.05)
+    assert places == [None] * lost
 
 
 def test_patches_are_views_and_lie_where_the_grid_says(tmp_path, masks):

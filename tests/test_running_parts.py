@@ -20,6 +20,7 @@ from benchmark.run_target import Target
 from benchmark.running.closing_table import rerun_commands
 from benchmark.running.comparisons import comparisons, refinement_tables
 from benchmark.running.completeness import Completeness
+from benchmark.running.delivery import kept
 from benchmark.running.device import assigned_device
 from benchmark.running.evaluate import AHEAD, Measuring, decision
 from benchmark.running.outcome import Outcome
@@ -139,6 +140,12 @@ def test_the_command_for_the_failed_ones_does_exactly_them():
     assert "--test slides" in moved and "--test-data /theirs" in moved
     priced = rerun_commands(specs, RunRequest(timeout="2h", cost_model=Path("prices.yaml")))
     assert priced == [command.replace("--timeout", "--cost-model prices.yaml --timeout")]
+
+
+def test_a_kept_result_that_a_power_cut_emptied_is_none(tmp_path):
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "delivery.json").write_text("")
+    assert kept(tmp_path) is None
 
 
 def test_a_refit_is_a_field_that_names_show_and_commands_repeat():
