@@ -82,6 +82,11 @@ def shown(page):
     return re.findall(r"^```(?:python|toml)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.parametrize(("architecture", "width"), [("vgg11", 4096), ("resnet18", 512)])
+def test_the_width_of_a_new_encoder_is_what_comes_out(architecture, width):
+    assert f"side, width = 224, {width}\n" in encoder_files("mine", architecture)["bench_mine.py"]
+
+
 def test_the_docs_show_what_is_written():
     blocks = shown("plugins.md")
     method, dataset = package_files("method", "colour"), package_files("dataset", "my-tiles")

@@ -26,17 +26,19 @@ def stated_by_timm(architecture: str) -> dict[str, object]:
     import torch
 
     with torch.device("meta"):
-        network: Any = timm.create_model(architecture, num_classes=0)
+        network: Any = timm.create_model(architecture, num_classes=0).eval()
     stated = network.pretrained_cfg
     channels, height, width = stated["input_size"]
     if channels != 3 or height != width:
         what = f"--architecture {architecture}: its input is {channels} × {height} × {width}, expected 3 × N × N"
         raise ConfigError(what, fix="a class of your own: docs/encoders.md, Adding an encoder")
+    with torch.device("meta"):
+        features = network(torch.zeros(1, channels, height, width))  # `num_features` is not always what comes out
     interpolation = "bilinear" if stated["interpolation"] == "bilinear" else "bicubic"
     return {
         "any_side": _interpolates(architecture, height),
         "side": height,
-        "width": int(network.num_features),
+        "width": int(features.shape[1]),
         "mean": tuple(stated["mean"]),
         "std": tuple(stated["std"]),
         "interpolation": interpolation,
