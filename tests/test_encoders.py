@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import timm
 import torch
 
 from benchmark.errors import ConfigError, WeightsError
-from benchmark.learning.encoders.frozen import create_encoder, pretrained_on, vgg16_head, wrap_encoder
+from benchmark.learning.encoders.frozen import create_encoder, entry_encoder, pretrained_on, vgg16_head, wrap_encoder
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,19 @@ def test_digest_covers_weights_side_and_precision():
         create_encoder("test_resnet", side=32, precision="float16", **options).digest,
     }
     assert len(digests) == 3
+
+
+def test_a_side_that_a_network_does_not_take_is_refused_with_the_option():
+    class Fixed:
+        name = "fixed"
+
+        @staticmethod
+        def build(*, side, weights=None):
+            return timm.create_model("vit_tiny_patch16_224", num_classes=0)
+
+    with pytest.raises(ConfigError, match=r"the encoder fixed takes no patches of 96 px: Input height") as refused:
+        entry_encoder(Fixed, side=96)
+    assert "--set input_side=224" in refused.value.fix
 
 
 def test_bad_input_is_named(tmp_path, vgg_file):

@@ -143,7 +143,7 @@ def create_encoder(
         if weights is not None:
             fit_state(model, load_state(weights), origin=weights)
         module = nn.Sequential(model)
-    dim = _dim(module, side)
+    dim = _dim(module, side, name)
     transform: Mapping[str, Any] = getattr(model, "pretrained_cfg", {}) or {}
     return FrozenEncoder(
         module,
@@ -175,7 +175,7 @@ def entry_encoder(
     if not isinstance(module, nn.Module):
         what = f"the encoder {entry.name} built a {type(module).__name__}, expected a torch.nn.Module"
         raise ConfigError(what, fix="report it to its author; benchmark.testing.EncoderContract shows it")
-    width = _dim(module, side)
+    width = _dim(module, side, entry.name)
     if width != entry.width:
         raise ConfigError(f"the encoder {entry.name} says it gives {entry.width} features per patch and gives {width}")
     return FrozenEncoder(
@@ -269,7 +269,13 @@ def _cut(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
 
 
-def _dim(module: nn.Module, side: int) -> int:
+def _dim(module: nn.Module, side: int, name: str) -> int:
+    """Numbers per patch. Raises `ConfigError` for a side that the network does not take."""
     module.eval()
-    with torch.inference_mode():
-        return int(module(torch.zeros(1, 3, side, side)).shape[1])
+    try:
+        with torch.inference_mode():
+            return int(module(torch.zeros(1, 3, side, side)).shape[1])
+    except (AssertionError, RuntimeError, ValueError) as error:
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        what = f"the encoder {name} takes no patches of {side} px: {told}"
+        raise ConfigError(what, fix="--set input_side=224, or another side that it was trained at") from error
