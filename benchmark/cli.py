@@ -97,7 +97,7 @@ def bench(
     context.ensure_object(Session).debug = debug
 
 
-# Words that belong to no option are refused by the verb, which knows the names of methods and data sets.
+# Words that belong to no option are refused by the verb, which knows the names of methods and datasets.
 app.command(epilog=run.EXAMPLES, context_settings={"allow_extra_args": True})(run.run)
 app.command(epilog=sync.EXAMPLES)(sync.sync)
 app.add_typer(jobs.app, name="jobs")

@@ -66,7 +66,7 @@ class RunRequest:
     detach: bool = False
     """Leave the runs on a cluster and return."""
     test: str | None = None
-    """Another data set, on which every run is tested besides."""
+    """Another dataset, on which every run is tested besides."""
     test_data: str | None = None
     class_map: str | None = None
     as_is: bool = False
@@ -127,7 +127,7 @@ class RunSpec:
     label_minutes: tuple[tuple[str, float], ...] = ()
     """Counter of the ledger and minutes of an expert, for a budget in minutes."""
     target: run_target.Target | None = None
-    """Tested on the test part of another data set, see `benchmark.two_sets`."""
+    """Tested on the test part of another dataset, see `benchmark.two_sets`."""
 
     @property
     def title(self) -> str:

@@ -114,7 +114,7 @@ class SilentReporter:
 
 
 class Grids:
-    """A data set's `Geometry` and nothing else of it, so that a method finds no truth there."""
+    """A dataset's `Geometry` and nothing else of it, so that a method finds no truth there."""
 
     def __init__(self, geometry: Geometry) -> None:
         self.__geometry = geometry

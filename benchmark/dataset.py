@@ -172,7 +172,7 @@ class Dataset(ABC):
 
     @classmethod
     def unrooted(cls, options: BaseModel) -> Self:
-        """This data set without data: its grids, units and tissue, for slides that are not its own.
+        """This dataset without data: its grids, units and tissue, for slides that are not its own.
 
         Raises `DataError` where these are known of its own slides alone.
         """

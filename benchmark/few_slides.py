@@ -1,4 +1,4 @@
-"""A data set of which a few slides of each split are left, for a first look at data that are large."""
+"""A dataset of which a few slides of each split are left, for a first look at data that are large."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _FewSlides(Dataset):
-    """Put before a data set's own class, so that everything else is as it is there."""
+    """Put before a dataset's own class, so that everything else is as it is there."""
 
     _few: Mapping[Split, Sequence[Slide]]
 
@@ -37,7 +37,7 @@ def few_slides(dataset: Dataset, number: int) -> Dataset:
     """The same data with at most `number` slides of each split.
 
     The order of the draw is that of a digest of the slides' ids, positive and negative slides in turn, so a smaller
-    number gives a subset of a larger one, on every machine. The slides keep the data set's order.
+    number gives a subset of a larger one, on every machine. The slides keep the dataset's order.
     """
     kind = type(dataset)
     few: Dataset = object.__new__(type(kind.__name__, (_FewSlides, kind), {"__module__": kind.__module__}))

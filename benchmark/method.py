@@ -154,7 +154,7 @@ class Method(ABC, Generic[P]):
     Params: ClassVar[type[Params]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     multiclass: ClassVar[bool] = False
-    """True where it tells all classes of a data set apart; others see the positive classes and the rest."""
+    """True where it tells all classes of a dataset apart; others see the positive classes and the rest."""
     suggested: ClassVar[bool] = False
     """True for the method to take where several of its supervision would do and nobody chose."""
 

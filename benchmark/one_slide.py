@@ -1,4 +1,4 @@
-"""A data set of which one slide is left: what a person annotated, scored like any test slide."""
+"""A dataset of which one slide is left: what a person annotated, scored like any test slide."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _OneSlide(Dataset):
-    """Put before a data set's own class, so that everything else is as it is there."""
+    """Put before a dataset's own class, so that everything else is as it is there."""
 
     _only: Slide
 

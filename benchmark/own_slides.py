@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from benchmark.tracking.store import LiveRun, Tracker
 
 EXPERIMENT = "own-slides"
-"""The experiment of runs on slides that belong to no data set."""
+"""The experiment of runs on slides that belong to no dataset."""
 Paths = str | Path | Sequence[str | Path]
 
 
@@ -128,7 +128,7 @@ def _started(plan: RefinePlan, store: str | None) -> LiveRun:
     slides = {"slides": {one.id: str(one.path) for one in plan.slides}, "annotation": str(request.annotation)}
     return open_store(store, cache=cache / "tracking").start(
         experiment=EXPERIMENT,
-        description="Slides that belong to no data set: annotations refined by `bench refine`. No truth, no metrics.",
+        description="Slides that belong to no dataset: annotations refined by `bench refine`. No truth, no metrics.",
         name=f"{name} {request.preset} on {_slides_in_words(plan)}",
         params={**params, "seed": request.seed},
         tags=tags,
@@ -159,7 +159,7 @@ def _deliver(live: LiveRun, done: Refinement, seconds: float) -> None:
 
 @contextmanager
 def stored_model(run: str | None, best: str | None, store: str | None) -> Iterator[tuple[StoredModel, str]]:
-    """The model of a run, or of the leaderboard's first on a data set, and the run's id; copies are deleted after.
+    """The model of a run, or of the leaderboard's first on a dataset, and the run's id; copies are deleted after.
 
     Raises `ConfigError` unless one of the two is named, or the run has no model.
     """
@@ -167,7 +167,7 @@ def stored_model(run: str | None, best: str | None, store: str | None) -> Iterat
     from benchmark.tracking.offline_store import open_store
 
     if (run is None) == (best is None):
-        raise ConfigError("whose model? expected one of a run and a data set", fix="--run RUN, or --best DATASET")
+        raise ConfigError("whose model? expected one of a run and a dataset", fix="--run RUN, or --best DATASET")
     tracker = open_store(store)
     chosen = tracker.find(run if run is not None else _best(tracker, best or ""))
     with StoreArtifacts(tracker) as artifacts:
@@ -221,7 +221,7 @@ def predict(
         slides: files, folders of slides, or a table with the columns `slide` and maybe `mpp`.
         out: folder for score maps, outlines and `predictions.csv`; empty, or of the same prediction, which goes on.
         run: the run's id, or its beginning.
-        best: instead of it, a data set: the leaderboard's first.
+        best: instead of it, a dataset: the leaderboard's first.
         format: of the outlines: geojson (default), asap, imagescope or label-image.
         mpp: microns per pixel of slides that do not state it.
         classes: refuse a model of other classes; the negative one first.

@@ -51,7 +51,7 @@ Find = Callable[[str], Path | None]
 def code_digest(component: type) -> str:
     """Digest of the code that decides a component's numbers: the import closure of its class and of its bases.
 
-    Covered is every module that these import, directly or not, inside `benchmark` (methods and data sets are
+    Covered is every module that these import, directly or not, inside `benchmark` (methods and datasets are
     `benchmark.methods` and `benchmark.datasets`) or inside the component's own top-level package. Imports are read
     from the syntax: those inside functions count, those under `if TYPE_CHECKING:` do not run and do not count, and an
     import runs the `__init__` of every package on its way. What the syntax does not name (`importlib`, entry points)

@@ -1,4 +1,4 @@
-"""Another data set that a run is tested on: as a run file has it, and resolved."""
+"""Another dataset that a run is tested on: as a run file has it, and resolved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SYNTHETIC = "synthetic"
 
 
 class RunTarget(BaseModel):
-    """The part of a run file that says on which other data set the run is tested."""
+    """The part of a run file that says on which other dataset the run is tested."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,10 +28,10 @@ class RunTarget(BaseModel):
 
 @dataclass(frozen=True)
 class Target:
-    """Another data set, whose test part a run is tested on; see `benchmark.two_sets`.
+    """Another dataset, whose test part a run is tested on; see `benchmark.two_sets`.
 
     `classes`: name of a class there and of its counterpart here. `as_is`: its slides are not rescaled. `label`: the
-    data set with the options that were set, as typed after `--test`.
+    dataset with the options that were set, as typed after `--test`.
     """
 
     dataset: str

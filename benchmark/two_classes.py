@@ -1,4 +1,4 @@
-"""What a method that tells only two classes apart sees of a data set with more: the positive classes and the rest."""
+"""What a method that tells only two classes apart sees of a dataset with more: the positive classes and the rest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TwoClassView:
-    """A data set whose class 1 are its `positive` classes and whose class 0 is the rest; all else as it is."""
+    """A dataset whose class 1 are its `positive` classes and whose class 0 is the rest; all else as it is."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
@@ -74,5 +74,5 @@ class TwoClassView:
 
 
 def seen_by(method: Method | type[Method], dataset: Dataset) -> Dataset | TwoClassView:
-    """The data set as a method sees it: as it is where the method tells all classes apart, or there are only two."""
+    """The dataset as a method sees it: as it is where the method tells all classes apart, or there are only two."""
     return dataset if method.multiclass or len(dataset.classes) == 2 else TwoClassView(dataset)

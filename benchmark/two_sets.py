@@ -1,4 +1,4 @@
-"""A data set whose train and validation slides are of one set, and whose test slides are of another."""
+"""A dataset whose train and validation slides are of one set, and whose test slides are of another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AS_IS = "as-is"
 
 @dataclass(frozen=True)
 class _Carried:
-    """A test slide: as the method reads it, as its own data set knows it, and what was done to it."""
+    """A test slide: as the method reads it, as its own dataset knows it, and what was done to it."""
 
     slide: Slide
     original: Slide
@@ -42,7 +42,7 @@ class Elsewhere(Dataset):
     """What a method learns from is `trained`, what it is tested on is the test part of `tested`.
 
     Test slides are read at the resolution of the train slides, in patches as those of `trained`. Their cells, units,
-    tissue and labels are those of `tested`, in the classes of `trained`. `cohorts`: both data sets.
+    tissue and labels are those of `tested`, in the classes of `trained`. `cohorts`: both datasets.
     """
 
     def __init__(self, trained: Dataset, tested: Dataset, classes: ClassMap, carried: Sequence[_Carried]) -> None:
@@ -120,7 +120,7 @@ class Elsewhere(Dataset):
     @classmethod
     def synthesize(cls, root: Path, **settings: object) -> None:
         """Never: it has no files of its own."""
-        raise DataError("two data sets together have no miniature of their own", fix="bench data synth NAME --out DIR")
+        raise DataError("two datasets together have no miniature of their own", fix="bench data synth NAME --out DIR")
 
     def missing(self, split: Split) -> Mapping[str, str]:
         """See `Dataset`."""
@@ -211,7 +211,7 @@ class Elsewhere(Dataset):
         return CarriedAnnotation(annotation, self._map.table, carried.times, partial(self._theirs, carried))
 
     def _theirs(self, carried: _Carried, grid: Grid) -> Grid:
-        """A grid over a test slide in the pixels of its file; of its cells, exactly those of its own data set."""
+        """A grid over a test slide in the pixels of its file; of its cells, exactly those of its own dataset."""
         cells = self._cells(carried)
         return cells[0] if cells is not None and cells[1].digest == grid.digest else rescaled_grid(grid, carried.times)
 
@@ -224,7 +224,7 @@ class Elsewhere(Dataset):
 
 
 def elsewhere(trained: Dataset, tested: Dataset, classes: Mapping[str, str], *, as_is: bool = False) -> Elsewhere:
-    """Two data sets as one, see `Elsewhere`.
+    """Two datasets as one, see `Elsewhere`.
 
     Args:
         trained: gives train and validation slides, classes and grids.

@@ -32,7 +32,7 @@ from benchmark.supervision import Ledger
 
 
 class Nowhere:
-    """Knows no data set: nothing here asks for one."""
+    """Knows no dataset: nothing here asks for one."""
 
     classes = ("negative", "positive")
 

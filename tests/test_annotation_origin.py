@@ -150,7 +150,7 @@ def test_label_images_of_the_scan_or_of_the_canvas(
 def test_slides_whose_scan_does_not_begin_at_the_corner(
     miniatures: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The option, and what is found without it, reach the data set's truth and its notes."""
+    """The option, and what is found without it, reach the dataset's truth and its notes."""
     root = tmp_path / "mine"
     shutil.copytree(miniatures["slides"], root)
     (root / SYNTHETIC_MARK).unlink()

@@ -1,4 +1,4 @@
-"""Trained on one data set, tested on another: classes, magnifications, what is reused, refused and lost."""
+"""Trained on one dataset, tested on another: classes, magnifications, what is reused, refused and lost."""
 
 import csv
 import json
@@ -288,7 +288,7 @@ def test_train_and_test_are_not_the_same_data(home, away, tmp_path):
         (["--dataset", "slides", "--scale", "as-is"], "--scale is given without --test"),
         (["--train", "slides"], "--train is given without --test"),
         (["--train", "slides", "--dataset", "slides", "--test", "glas"], "they mean the same"),
-        (["--train", "slides", "--test", "glas,crc", "--data", "synthetic"], "names 2 data sets"),
+        (["--train", "slides", "--test", "glas,crc", "--data", "synthetic"], "names 2 datasets"),
         (["--train", "slides", "--test", "gals", "--data", "synthetic"], "gals"),
         (["--train", "slides", "--test", "slides:nonsense=1", "--data", "synthetic"], "nonsense"),
     ],

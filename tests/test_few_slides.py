@@ -31,7 +31,7 @@ def test_a_draw_has_both_kinds_and_a_larger_one_contains_it(dataset):
     _, three = drawn(dataset, 3)
     for split in Split:
         assert len(two[split]) == min(2, len(whole[split])) and set(two[split]) <= set(three[split])
-        assert two[split] == [name for name in whole[split] if name in two[split]], "in the data set's order"
+        assert two[split] == [name for name in whole[split] if name in two[split]], "in the dataset's order"
     kinds = [bool(few.unit_labels(slide).any()) for slide in few.slides(Split.TRAIN)]
     assert sorted(kinds) == [False, True]
     assert drawn(dataset, 1000)[1] == whole and dataset.slides(Split.TRAIN)[0].id in whole[Split.TRAIN]

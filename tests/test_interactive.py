@@ -36,7 +36,7 @@ def world(tmp_path_factory):
 
 
 class Trial:
-    """A method fitted on a data set with its own expert, watched on the test slides."""
+    """A method fitted on a dataset with its own expert, watched on the test slides."""
 
     def __init__(self, dataset, folder, name="cnfp", *, fit=True, **changes):
         kind = methods().load(name)

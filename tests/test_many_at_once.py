@@ -41,7 +41,7 @@ def contend(address, barrier, results):
         tracker.connect()
         live = tracker.start(
             experiment="glas",
-            description="a data set",
+            description="a dataset",
             name="run",
             params={"value": 1},
             tags={"bench.identity": "e" * 32},

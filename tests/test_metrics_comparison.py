@@ -206,7 +206,7 @@ def test_critical_difference_is_that_of_the_published_table():
     for alpha, table in ((0.05, Q_005), (0.10, Q_010)):
         for k, q in table.items():
             assert critical_difference(k, 7, alpha) / sqrt(k * (k + 1) / 42) == pytest.approx(q, abs=1e-3)
-    # Demšar's example: 4 classifiers on 14 data sets, 2.569 · √(4·5 / (6·14)) = 1.25
+    # Demšar's example: 4 classifiers on 14 datasets, 2.569 · √(4·5 / (6·14)) = 1.25
     assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
     for methods, datasets in ((1, 5), (3, 0)):
         with pytest.raises(ValueError, match="two methods and a dataset"):

@@ -62,7 +62,7 @@ def folder(tmp_path):
 def begin(store, number):
     return store.start(
         experiment="glas",
-        description="a data set",
+        description="a dataset",
         name=f"run {number}",
         params={"value": number},
         tags={"bench.method": "constant", "bench.identity": f"{number:032x}"},

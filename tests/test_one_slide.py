@@ -1,4 +1,4 @@
-"""A run on one slide of a data set: which slides it sees, what its file repeats, and who may have one."""
+"""A run on one slide of a dataset: which slides it sees, what its file repeats, and who may have one."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_one_slide_is_left_and_all_else_stays(dataset):
     assert only.missing(Split.TEST) == only.subsets() == {}
     assert (only.name, only.classes, only.card) == (dataset.name, dataset.classes, dataset.card)
     assert (only.truth(train).labels(only.evaluation_grid(train)) >= 0).all()
-    assert len(dataset.slides(Split.TRAIN)) > 1, "the data set itself is as it was"
+    assert len(dataset.slides(Split.TRAIN)) > 1, "the dataset itself is as it was"
     with pytest.raises(DataError, match="no slide 'test_99'.*test_0"):
         one_slide(dataset, "test_99")
 

@@ -67,7 +67,7 @@ def tree(root):
 
 
 def registered():
-    """Name → module of every built-in method and data set."""
+    """Name → module of every built-in method and dataset."""
     from benchmark.registry import datasets, methods
 
     entries = [*methods().entries(), *datasets().entries()]

@@ -95,7 +95,7 @@ def test_the_usual_resolution_is_the_last_resort_and_said(tmp_path):
     slide = dataset.slides(Split.TEST)[0]
     assert slide.mpp == 0.25
     assert dataset.reading_notes(slide) == (
-        "no resolution stated: 0.25 µm/px supposed (usual in this data set; --set dataset.mpp=… gives another)",
+        "no resolution stated: 0.25 µm/px supposed (usual in this dataset; --set dataset.mpp=… gives another)",
     )
 
 

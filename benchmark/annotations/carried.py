@@ -1,4 +1,4 @@
-"""An annotation of one data set in the classes, and at the magnification, of another."""
+"""An annotation of one dataset in the classes, and at the magnification, of another."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def is_other_tissue(name: str) -> bool:
 
 @dataclass(frozen=True)
 class ClassNames:
-    """The names of one data set: what its option maps, its own class names, then the known words.
+    """The names of one dataset: what its option maps, its own class names, then the known words.
 
     `classes`: names of the classes, the negative one first. `given`: name → meaning, as the option `classes` has it; it
     wins. The known words of a lesion apply where there are two classes, a lesion and what surrounds it.

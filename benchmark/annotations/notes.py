@@ -21,7 +21,7 @@ class Note:
     """One thing to know of an annotation.
 
     `text` says it in full, `kind` is what to filter by, `place` the first of the outlines that it concerns, `file` the
-    annotation's path. `slide` is filled in by the data set, for a reader knows only its file.
+    annotation's path. `slide` is filled in by the dataset, for a reader knows only its file.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Cells, patches and tissue of slides that belong to no data set."""
+"""Cells, patches and tissue of slides that belong to no dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a budget comes to for a method on a data set."""
+"""What a budget comes to for a method on a dataset."""
 
 from __future__ import annotations
 

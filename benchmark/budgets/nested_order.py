@@ -31,7 +31,7 @@ _counted: WeakKeyDictionary[Dataset, dict[Split, tuple[Counted, ...]]] = WeakKey
 
 
 def counted(dataset: Dataset, split: Split) -> tuple[Counted, ...]:
-    """The slides of a split with their units, read once per data set."""
+    """The slides of a split with their units, read once per dataset."""
     known = _counted.setdefault(dataset, {})
     if split not in known:
         known[split] = tuple(_count(dataset, slide) for slide in dataset.slides(split))

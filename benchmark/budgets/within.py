@@ -1,4 +1,4 @@
-"""A data set as far as a budget pays it: some training and validation slides, a part of each coarse annotation."""
+"""A dataset as far as a budget pays it: some training and validation slides, a part of each coarse annotation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _WithinBudget(Dataset):
-    """Put before a data set's own class, so that everything else is as it is there."""
+    """Put before a dataset's own class, so that everything else is as it is there."""
 
     _whole: Dataset
     _allotment: Allotment

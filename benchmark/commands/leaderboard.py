@@ -121,7 +121,7 @@ def leaderboard(
         Path | None, typer.Option(metavar="FILE", help="Draw the curves into a .png, .svg or .pdf.")
     ] = None,
     transfers: Annotated[
-        bool, typer.Option("--transfers", help="What methods lose on other data sets (bench run --test).")
+        bool, typer.Option("--transfers", help="What methods lose on other datasets (bench run --test).")
     ] = False,
     store: Store = None,
 ) -> None:
@@ -248,7 +248,7 @@ def _transfers(found: Leaderboard, filters: Filters, rows: int, form: Format, ou
 
     pairs = transfers(found, filters)
     if not pairs:
-        msg = f"no run in {found.store} was tested on another data set and on its own"
+        msg = f"no run in {found.store} was tested on another dataset and on its own"
         raise ConfigError(msg, fix="bench run --method NAME --train NAME --test NAME")
     if form is Format.table and out is None:
         _print(rich_tables(show.transfer_sheets(pairs, rows)), show.NOTES)

@@ -27,7 +27,7 @@ Examples:
   bench leaderboard --from ours/ --no-store      # the folder alone
 
 The folder holds figures per slide, scores of units, settings and digests (docs/published-boards.md), no pixels and no
-model. Names of slides and patients are in it as the data set has them.
+model. Names of slides and patients are in it as the dataset has them.
 """
 
 
@@ -85,7 +85,7 @@ def told(done: Published, *, others: int) -> list[str]:
     """What a user has to know of the folder."""
     lines = [
         f"{done.runs} runs: {done.folder.absolute()}",
-        f"It names {done.slides} slides and {done.patients} patients as the data sets do: look before you send it.",
+        f"It names {done.slides} slides and {done.patients} patients as the datasets do: look before you send it.",
     ]
     if done.places:
         lines.append(f"Settings name places on this machine: {', '.join(done.places[:3])}")

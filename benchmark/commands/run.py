@@ -209,7 +209,7 @@ def run(
 
 
 def chosen_dataset(dataset: str | None, train: str | None, test: str | None) -> str | None:
-    """The data sets of `--dataset` or `--train`. Raises `ConfigError` for both, and for `--train` alone."""
+    """The datasets of `--dataset` or `--train`. Raises `ConfigError` for both, and for `--train` alone."""
     if train is None:
         return dataset
     if dataset is not None:

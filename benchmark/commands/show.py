@@ -62,7 +62,7 @@ def show(
 
 
 def _drawn_before(artifacts: Artifacts, run: StoredRun, name: str) -> NDArray[np.uint8] | None:
-    """The picture that `bench refine` made of a slide, which no data set could draw anew. None for other runs."""
+    """The picture that `bench refine` made of a slide, which no dataset could draw anew. None for other runs."""
     import numpy as np
     from PIL import Image
 

@@ -17,7 +17,7 @@ PERIOD = 8.0
 
 @contextmanager
 def progress_of(out: Console, slides: int, period: float = PERIOD) -> Iterator[None]:
-    """Show how many of `slides` a data set has made within the block."""
+    """Show how many of `slides` a dataset has made within the block."""
     from benchmark.dataset import watched
 
     with _bar(out, slides) if out.is_terminal else _lines(out, slides, period) as tell, watched(tell):

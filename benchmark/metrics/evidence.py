@@ -74,7 +74,7 @@ def uncounted(
 ) -> SlideEvidence:
     """The evidence of a slide whose truth has known gaps: its units, how much of it is scored, and no cell or object.
 
-    `objects`: the data set numbers objects. Arguments and errors are those of `gather`.
+    `objects`: the dataset numbers objects. Arguments and errors are those of `gather`.
     """
     evidence = gather(
         slide,

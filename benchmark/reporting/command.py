@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BUDGET = "budget"
 SLIDES = {"slide": "--slide", "slides-drawn": "--slides", BUDGET: "--budget"}
 TARGET = {"test": "--test", "map": "--map", "scale": "--scale"}
-"""Settings of the data that are options of `bench run`, not of a data set."""
+"""Settings of the data that are options of `bench run`, not of a dataset."""
 
 
 CALIBRATED = "calibrated=temperature"

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def not_applicable(method: Method | type[Method], dataset: Dataset) -> str | None:
     """Why not: the method's own reason, or that the labels it learns from are not there. None when it can.
 
-    Answers on record (`Method.expert`) need no labels of the data set.
+    Answers on record (`Method.expert`) need no labels of the dataset.
     """
     kind = method if isinstance(method, type) else type(method)
     if isinstance(dataset, Elsewhere) and kind.supervision & TRANSDUCTIVE:
-        return "labels of the slides that it scores are asked for, so nothing is carried over to another data set"
+        return "labels of the slides that it scores are asked for, so nothing is carried over to another dataset"
     if (reason := kind.not_applicable(dataset)) is not None:
         return reason
     if not isinstance(method, type) and method.expert().answers is not None:

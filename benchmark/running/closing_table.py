@@ -55,7 +55,7 @@ def plan_table(prospects: Sequence[Prospect], *, whole: bool) -> Group:
 
 
 def _name_columns(table: Table, specs: Sequence[RunSpec]) -> None:
-    """The columns that say which run it is; two data sets with a map of classes do not fit into one line."""
+    """The columns that say which run it is; two datasets with a map of classes do not fit into one line."""
     table.add_column("run", overflow="fold", min_width=16)
     table.add_column("dataset", overflow="fold", min_width=12, no_wrap=all(spec.target is None for spec in specs))
     table.add_column("state", no_wrap=True)

@@ -68,7 +68,7 @@ def evaluate(
     `temperatures`: of cells and units, by which their scores are scaled before anything reads them; decisions stay.
     Score maps go into `keep`/scores as they come, a method's own decisions into `keep`/masks; `scored` is given each
     slide's place among `slides` and its evidence. A slide whose pixels or annotation cannot be read is named and left
-    out, the others go on. The method and the data set are asked in this thread alone; a second one measures the maps
+    out, the others go on. The method and the dataset are asked in this thread alone; a second one measures the maps
     meanwhile. Raises `DataError` when none is left of
     slides that are kept (those of the test split), and `PredictionError` when not one of their cells has a score.
     """

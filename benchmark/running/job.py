@@ -50,7 +50,7 @@ class Job:
     identity: str
     cache: Path
     allotment: Allotment | None = None
-    """What the run's budget comes to; the data set is then as far as it pays."""
+    """What the run's budget comes to; the dataset is then as far as it pays."""
     trained_on: str = ""
     """Of the data that the method learns from, where it is tested on others: a run on their own test part has it as
     `data_identity`, so the stages of one serve the other."""
@@ -80,7 +80,7 @@ class Job:
 
     @property
     def tested_at(self) -> Path | None:
-        """The folder of the other data set that a run is tested on."""
+        """The folder of the other dataset that a run is tested on."""
         return self.dataset.cohorts[1].root if isinstance(self.dataset, Elsewhere) else None
 
     @property
@@ -259,7 +259,7 @@ def open_data(spec: RunSpec, cache: Path) -> OpenData:
 
 
 def _open_both(spec: RunSpec, target: Target, cache: Path) -> OpenData:
-    """The data set of a run with the test part of its target. Both are opened as they would be alone."""
+    """The dataset of a run with the test part of its target. Both are opened as they would be alone."""
     own = replace(spec, target=None)
     other = replace(own, dataset=target.dataset, options=target.options, data=target.data)
     # Miniatures of one seed are painted alike, and a model would be tested on the tissue that it learnt from.

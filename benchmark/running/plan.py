@@ -62,7 +62,7 @@ def plan(request: RunRequest) -> list[RunSpec]:
 
 
 def _target(request: RunRequest, file: RunFile) -> Target | None:
-    """The other data set to test on, resolved; None for none. Raises `ConfigError`."""
+    """The other dataset to test on, resolved; None for none. Raises `ConfigError`."""
     require_target(request.test, data=request.test_data, classes=request.class_map, as_is=request.as_is)
     if request.test is None:
         if file.test is None:
@@ -73,7 +73,7 @@ def _target(request: RunRequest, file: RunFile) -> Target | None:
         return Target(file.test.dataset, chosen, file.test.data, classes, as_is, _typed(file.test.dataset, chosen))
     variants = config.read_variants(request.test, datasets().names())
     if len(variants) != 1:
-        raise ConfigError(f"--test {request.test} names {len(variants)} data sets", fix="one --test for each command")
+        raise ConfigError(f"--test {request.test} names {len(variants)} datasets", fix="one --test for each command")
     (variant,) = variants
     chosen = config.validated(datasets().load(variant.name).Options, variant.settings, variant.name)
     data = target_data(variant.name, request.test_data, request.data or file.data)
@@ -82,7 +82,7 @@ def _target(request: RunRequest, file: RunFile) -> Target | None:
 
 
 def _typed(name: str, options: BaseModel) -> str:
-    """A data set with the options that were set, as it is typed: `slides:mpp=0.25`."""
+    """A dataset with the options that were set, as it is typed: `slides:mpp=0.25`."""
     usual = _defaults(type(options))
     return ":".join([name, *(f"{key}={_word(value)}" for key, value in options if value != usual[key])])
 

@@ -1,1 +1,1 @@
-"""Data sets of small images."""
+"""Datasets of small images."""

@@ -204,7 +204,7 @@ class WsiDataset(Dataset):
 
     @property
     def _supposed(self) -> str:
-        return "--set dataset.mpp" if self.settings.mpp else "usual in this data set; --set dataset.mpp=… gives another"
+        return "--set dataset.mpp" if self.settings.mpp else "usual in this dataset; --set dataset.mpp=… gives another"
 
     def slide(self, name: str) -> Slide:
         """A usable slide by its id."""

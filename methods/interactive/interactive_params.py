@@ -74,7 +74,7 @@ class InteractiveParams(Params):
         None, "file of answers (JSON lines) to replay instead of the truth", source=DOCS, given=True
     )
     cell: int | None = param(
-        None, "side of a cell; by default the data set's evaluation grid, or 32", unit="px", source=DOCS, ge=1
+        None, "side of a cell; by default the dataset's evaluation grid, or 32", unit="px", source=DOCS, ge=1
     )
     patch: int | None = param(
         None, "side of the patch around a cell; by default the cell's own", unit="px", source=DOCS, ge=1

@@ -45,7 +45,7 @@ class LinearProbe(Method[LinearProbeParams]):
     """Multinomial logistic regression on the frozen features of all training patches.
 
     Full supervision on the features that interactive methods start from: what they could reach at most without
-    training the encoder. The class of a patch is what lies under its centre, as the data set's annotation has it.
+    training the encoder. The class of a patch is what lies under its centre, as the dataset's annotation has it.
     """
 
     name = "linear-probe"
@@ -55,7 +55,7 @@ class LinearProbe(Method[LinearProbeParams]):
         citation="Interactive Learning for Assisting Whole Slide Image Annotation, ACPR 2021 (the reference 'full "
         "supervision', there on trained features)",
         paper="ACPR 2021, LNCS 13189",
-        notes="Patches are those of the data set's patch grid; its scores are the probability of the positive classes.",
+        notes="Patches are those of the dataset's patch grid; its scores are the probability of the positive classes.",
     )
     Params = LinearProbeParams
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmark.slides import Slide
 
 FINE, DEFAULT_CELL = 16, 32
-"""A data set whose evaluation grid is finer than `FINE` px gets cells of `DEFAULT_CELL` px."""
+"""A dataset whose evaluation grid is finer than `FINE` px gets cells of `DEFAULT_CELL` px."""
 
 Numbers = NDArray[np.int64]
 T = TypeVar("T", bound=np.generic)

@@ -1,4 +1,4 @@
-"""From the boards of one data set at several budgets to curves, crossings and sentences."""
+"""From the boards of one dataset at several budgets to curves, crossings and sentences."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def curve_sets(
     metrics: Sequence[str] = (),
     goal: float | None = None,
 ) -> list[CurveSet]:
-    """One per data set with budgets and metric: those asked for, else the first of each task.
+    """One per dataset with budgets and metric: those asked for, else the first of each task.
 
     Args:
         boards: of any budgets, see `Board.budget`.

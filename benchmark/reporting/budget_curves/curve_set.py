@@ -1,4 +1,4 @@
-"""All that is said of the curves of one metric on one data set."""
+"""All that is said of the curves of one metric on one dataset."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmark.reporting.label_cost import CostModel
 
 @dataclass(frozen=True)
 class CurveSet:
-    """The curves of one metric on one data set. `board`: key of its first board. `title`: data and metric.
+    """The curves of one metric on one dataset. `board`: key of its first board. `title`: data and metric.
 
     `levels`: rows without a label time (they learn from none), name → mean. `goal`: the quality of `reaches`.
     """

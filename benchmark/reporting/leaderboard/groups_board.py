@@ -104,7 +104,7 @@ def _nothing(column: str, seen: _Seen) -> ConfigError:
             f"--by {column}: no such column; {' '.join(filter(None, (hint, known)))}", fix=_other(column, seen)
         )
     msg = f"--by {column}: the data of these runs have no columns to group by (runs of earlier versions keep none)"
-    return ConfigError(msg, fix="docs/calibration.md says which data sets have columns; slides: any of the manifest")
+    return ConfigError(msg, fix="docs/calibration.md says which datasets have columns; slides: any of the manifest")
 
 
 def _other(column: str, seen: _Seen) -> str:

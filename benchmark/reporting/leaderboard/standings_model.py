@@ -235,7 +235,7 @@ class Board:
 
     @property
     def elsewhere(self) -> bool:
-        """True when its test slides are of another data set than its train slides (`--test`)."""
+        """True when its test slides are of another dataset than its train slides (`--test`)."""
         return any(run.tag("target") for row in self.rows for run in row.runs)
 
     @property
@@ -289,4 +289,4 @@ class Leaderboard:
     options: tuple[str, ...] = ()
     """What a command that repeats a run has to say besides: `--store URI`."""
     curves: tuple[CurveSet, ...] = ()
-    """Of the data sets on which runs had budgets."""
+    """Of the datasets on which runs had budgets."""

@@ -14,7 +14,7 @@ from benchmark.reporting.leaderboard.standings_model import Figure
 from benchmark.reporting.leaderboard.transfers import Drop, Transfer
 
 NOTES = (
-    "drop: by how much a method is worse on the other data set than on its own test part; both figures are of one fit.",
+    "drop: by how much a method is worse on the other dataset than on its own test part; both figures are of one fit.",
     "[ ] of a method: 95 % interval over the test patients of both, for this fit; none where a figure has none "
     "(its run's page says why). [ ] of the mean: 95 % over methods (Student), as if they were drawn from many.",
     "tau: Kendall's, of the order of the methods on the two: 1 where it is the same, -1 where it is reversed.",
@@ -22,7 +22,7 @@ NOTES = (
 
 
 def transfer_sheets(found: Sequence[Transfer], rows: int | None = None) -> Iterator[Sheet]:
-    """A table per pair of data sets and metric, with the mean over methods below. `rows`: at most; None for all."""
+    """A table per pair of datasets and metric, with the mean over methods below. `rows`: at most; None for all."""
     for transfer in found:
         title = METRICS[transfer.metric.partition("@")[0]].title
         kind = " (synthetic)" if transfer.synthetic else ""
@@ -43,7 +43,7 @@ def as_json(found: Sequence[Transfer]) -> str:
 
 
 def as_csv(found: Sequence[Transfer]) -> str:
-    """A line per pair of data sets, metric and method; nothing rounded."""
+    """A line per pair of datasets, metric and method; nothing rounded."""
     from pandas import DataFrame
 
     columns = ["trained", "tested", "data", "metric", "method", "supervision", "seeds", "own", "elsewhere"]

@@ -1,6 +1,6 @@
 """What a method loses on data of another place: its figure on its own test part, minus that on another's.
 
-Both are of one fit: the run on the other data set used the stages of the run on its own.
+Both are of one fit: the run on the other dataset used the stages of the run on its own.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Transfer:
-    """All methods from one data set to another, by one metric; those with the smallest drop first.
+    """All methods from one dataset to another, by one metric; those with the smallest drop first.
 
     `methods`: how many the rest is about, which are those that learn from labels (all, where none does). `mean`, `low`,
     `high`: the mean drop, paired over methods, and Student's 95 % interval (None for one method). `p`: Wilcoxon's
@@ -67,7 +67,7 @@ class Transfer:
 
 
 def transfers(leaderboard: Leaderboard, filters: Filters) -> list[Transfer]:
-    """Every board of another data set's test slides beside that of the own, by the metrics asked for, or that rank."""
+    """Every board of another dataset's test slides beside that of the own, by the metrics asked for, or that rank."""
     own = {run.tags["bench.board"]: board for board in leaderboard.boards for run in _runs(board) if run.tag("board")}
     found = []
     for board in (board for board in leaderboard.boards if board.elsewhere):

@@ -38,7 +38,7 @@ def curve_charts(found: CurveSet, prefix: str) -> Iterator[Chart]:
 
 
 def write_plot(sets: Sequence[CurveSet], out: Path) -> None:
-    """The curves against minutes of one data set and metric as a picture.
+    """The curves against minutes of one dataset and metric as a picture.
 
     Raises `ConfigError` for several, none, or another suffix than those of `SUFFIXES`.
     """
@@ -46,7 +46,7 @@ def write_plot(sets: Sequence[CurveSet], out: Path) -> None:
         raise ConfigError(f"--plot {out}: expected a name that ends in {', '.join(SUFFIXES)}", fix="--plot curves.png")
     if len(sets) != 1:
         told = "; ".join(each.title for each in sets) or "no curves"
-        raise ConfigError(f"--plot draws one data set and metric, here are {told}", fix="--dataset NAME --metric NAME")
+        raise ConfigError(f"--plot draws one dataset and metric, here are {told}", fix="--dataset NAME --metric NAME")
     require_place(out)
     (found,) = sets
     marks = [crossing.minutes for crossing in found.crossings if crossing.crosses]

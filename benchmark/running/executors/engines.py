@@ -7,5 +7,5 @@ from benchmark.running.executors.executor import Engine
 
 
 def engines() -> Registry[Engine]:
-    """Every installed engine. Beside `benchmark.registry`, for what an engine does reaches as far as the data sets."""
+    """Every installed engine. Beside `benchmark.registry`, for what an engine does reaches as far as the datasets."""
     return Registry("engine", "bench.engines", "benchmark.running.executors.executor:Engine")
