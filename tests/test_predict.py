@@ -210,6 +210,64 @@ def test_a_folder_serves_one_model(ran: Ran, tmp_path: Path) -> None:
         ran.predict(ran.slides[0], tmp_path / "full")
 
 
+def counted(monkeypatch) -> list[str]:
+    """The slides that are scored from now on."""
+    from benchmark.applying import predict_slides as predict
+
+    scored, ids = predict._scored, []
+
+    def noted(predictor, request, given):
+        ids.append(given.id)
+        return scored(predictor, request, given)
+
+    monkeypatch.setattr(predict, "_scored", noted)
+    return ids
+
+
+def test_what_another_model_did_in_the_folder_is_not_taken_for_this_ones(ran: Ran, tmp_path: Path, monkeypatch) -> None:
+    """Also where the folder has changed hands by --force for one of its slides."""
+    first, second = ran.slides[:2]
+    one, other = StoredModel.open(ran.model), StoredModel.open(ran.model)
+
+    def given(model: StoredModel, run: str, slides: list[Path], force: bool = False):
+        return predict_slides(model, PredictRequest(given_slides(slides), tmp_path / "out", run, force=force))
+
+    given(one, "one", [first, second])
+    ids = counted(monkeypatch)
+    assert len(pd.read_csv(given(other, "other", [first], force=True).table)) == 1
+    assert given(other, "other", [first, second]).before == 1
+    assert ids == [first.stem, second.stem]
+
+
+def test_a_corrected_resolution_counts(ran: Ran, tmp_path: Path, monkeypatch) -> None:
+    low, high = ModelCard.load(ran.model / CARD).mpp or (0.25, 0.25)
+    write_slide(tmp_path / "bare.tif", mpp=None)
+    (tmp_path / "slides.csv").write_text(f"slide,mpp\nbare.tif,{low}\n")
+    ran.predict(tmp_path / "slides.csv", tmp_path / "out")
+    ids = counted(monkeypatch)
+    (tmp_path / "slides.csv").write_text(f"slide,mpp\nbare.tif,{high / 3}\n")
+    assert "scanned at" in ran.predict(tmp_path / "slides.csv", tmp_path / "out").rows[0]["notes"]
+    assert ids == ["bare"]
+
+
+def test_a_folder_that_grows_keeps_its_rows_and_no_slide_takes_anothers_name(ran: Ran, tmp_path: Path) -> None:
+    for name, slide in (("x/a.tif", ran.slides[0]), ("y/a.tif", ran.slides[1]), ("z/a.tif", ran.slides[0])):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(slide, tmp_path / name)
+    ran.predict(tmp_path / "x", tmp_path / "out")
+    both = ran.predict(ran.slides[1], tmp_path / "out")
+    assert [row["slide"] for row in both.rows] == [ran.slides[1].stem]
+    assert list(pd.read_csv(both.table)["slide"]) == [ran.slides[1].stem, "a"]
+    before = files_of(tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"another slide called 'a': .*x/a.tif, not .*y/a.tif"):
+        ran.predict(tmp_path / "y", tmp_path / "out")
+    assert files_of(tmp_path / "out") == before
+    moved = ran.predict(tmp_path / "z", tmp_path / "out")
+    assert moved.before == 1 and moved.rows[0]["path"] == str(tmp_path / "z" / "a.tif")
+    replaced = ran.predict(tmp_path / "y", tmp_path / "out", force=True)
+    assert set(pd.read_csv(replaced.table)["path"]) == {str(tmp_path / "y" / "a.tif"), str(ran.slides[1])}
+
+
 def test_a_full_disk(ran: Ran, tmp_path: Path, monkeypatch) -> None:
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "x.tif")

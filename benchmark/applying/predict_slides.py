@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -84,25 +84,21 @@ def row_of(done: Predicted, card: ModelCard) -> dict[str, Any]:
 def predict_slides(model: StoredModel, request: PredictRequest, reporter: Reporter | None = None) -> Predictions:
     """Score slides and write, of each, the score map and the outlines of what is positive; of all, a table.
 
-    A slide that was done before, by the same model and with the same content, is not done again. One that cannot be
-    used is named with its reason, and the others go on. Memory is that of one batch and one slide's cells a job.
+    A slide that was done before, by the same model, with the same settings and content, is not done again; the table
+    keeps the rows of such slides that are not among these. One that cannot be used is named with its reason, and the
+    others go on. Memory is that of one batch and one slide's cells a job.
 
     Raises:
-        ConfigError: the folder belongs to something else, or cannot be written; other classes are wanted.
+        ConfigError: the folder belongs to something else, or cannot be written; other classes are wanted; another
+            slide of the same name was done there.
         DataError: not one slide can be scored.
     """
     reporter = reporter or SilentReporter()
     model.check_classes(request.classes)
     with writing(request.out):
-        _claim(model, request)
+        own = _claim(model, request)
         done = Predictions(request.out, model.card.threshold.meaning)
-        waiting = []
-        rows: dict[str, dict[str, Any]] = {}
-        for given in request.slides:
-            if (known := _finished(request, given)) is not None:
-                rows[given.id] = known
-            else:
-                waiting.append(given)
+        rows, waiting, others = _known(own, request)
         done.before = len(rows)
         alone = request.jobs < 2
         results = _one_by_one(model, request, waiting, reporter) if alone else _abreast(model, request, waiting)
@@ -116,7 +112,7 @@ def predict_slides(model: StoredModel, request: PredictRequest, reporter: Report
         if not rows:
             first = next(iter(done.failed.values()), "there is none")
             raise DataError(f"none of the {len(done.failed)} slides can be scored; the first: {first}")
-        _write_table(done)
+        _write_table(done, others)
     return done
 
 
@@ -191,8 +187,10 @@ def _scored(predictor: Predictor, request: PredictRequest, given: Given) -> dict
     row = row_of(done, card)
     record = _record(request, given)
     record.parent.mkdir(parents=True, exist_ok=True)
+    own = _own(predictor.model, request)
+    kept = {"of": own, "mpp": given.mpp, "content": _content(given), "row": row}
     with whole_file(record) as temporary:
-        temporary.write_text(json.dumps({"content": _content(given), "row": row}), encoding="utf-8")
+        temporary.write_text(json.dumps(kept), encoding="utf-8")
     return row
 
 
@@ -216,26 +214,66 @@ def _content(given: Given) -> str:
     return content_digest(given.path.parent, [given.path])
 
 
-def _finished(request: PredictRequest, given: Given) -> dict[str, Any] | None:
-    """The row of a slide that was done before, unless it or its files have changed."""
-    record = _record(request, given)
-    if request.force or not record.is_file():
-        return None
-    names = [file_name(given.id, ".scores.tif"), file_name(given.id, SUFFIXES[request.format])]
-    if not all((request.out / name).is_file() for name in names):
-        return None
+def _own(model: StoredModel, request: PredictRequest) -> dict[str, Any]:
+    """Whose predictions these are: what a folder and each record in it belong to."""
+    return {"run": request.run, "model": model.card.run, "format": request.format, "mpp": request.mpp}
+
+
+def _known(
+    own: Mapping[str, Any], request: PredictRequest
+) -> tuple[dict[str, dict[str, Any]], list[Given], list[dict[str, Any]]]:
+    """Rows of slides that were done before, the slides to do, and the rows of slides that are not asked for."""
+    before = {path.name: kept for path in sorted((request.out / RECORDS).glob("*.json")) if (kept := _read(path))}
+    rows: dict[str, dict[str, Any]] = {}
+    waiting = []
+    for given in request.slides:
+        kept = before.pop(_record(request, given).name, None)
+        if kept is None or request.force:
+            waiting.append(given)
+        elif not _same_content(kept, given):
+            _require_same_path(kept, given, request)
+            waiting.append(given)
+        elif (kept["of"], kept["mpp"]) == (own, given.mpp) and _is_whole(request, given):
+            rows[given.id] = {**kept["row"], "path": str(given.path)}
+        else:
+            waiting.append(given)
+    return rows, waiting, [kept["row"] for kept in before.values() if kept["of"] == own]
+
+
+def _read(record: Path) -> dict[str, Any] | None:
+    """A record; None for one that is damaged, which counts as none."""
     try:
-        known = json.loads(record.read_text(encoding="utf-8"))
-        row: dict[str, Any] = known["row"]
-        return row if known["content"] == _content(given) else None
-    except (OSError, ValueError, KeyError, TypeError, DataError):
+        kept: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        return kept if {"of", "mpp", "content", "row"} <= kept.keys() and "path" in kept["row"] else None
+    except (OSError, ValueError, AttributeError, TypeError):
         return None
 
 
-def _claim(model: StoredModel, request: PredictRequest) -> None:
-    """Make the folder this model's. Raises `ConfigError` where it belongs to another, or to nobody and is not empty."""
-    mark = request.out / MARK
-    own = {"run": request.run, "model": model.card.run, "format": request.format, "mpp": request.mpp}
+def _same_content(kept: Mapping[str, Any], given: Given) -> bool:
+    try:
+        return bool(kept["content"] == _content(given))
+    except DataError:
+        return False
+
+
+def _require_same_path(kept: Mapping[str, Any], given: Given, request: PredictRequest) -> None:
+    """Refuse to put the files of one slide in the place of another's."""
+    if (other := kept["row"]["path"]) != str(given.path):
+        msg = f"{request.out} holds the prediction of another slide called {given.id!r}: {other}, not {given.path}"
+        raise ConfigError(msg, fix="give both in one call, or --out ANOTHER_FOLDER; --force replaces the other's files")
+
+
+def _is_whole(request: PredictRequest, given: Given) -> bool:
+    names = [file_name(given.id, ".scores.tif"), file_name(given.id, SUFFIXES[request.format])]
+    return all((request.out / name).is_file() for name in names)
+
+
+def _claim(model: StoredModel, request: PredictRequest) -> dict[str, Any]:
+    """Make the folder this model's; returns whose it is now.
+
+    Raises `ConfigError` where it belongs to another, or to nobody and is not empty.
+    """
+    mark, own = request.out / MARK, _own(model, request)
     if mark.is_file() and not request.force:
         try:
             known = json.loads(mark.read_text(encoding="utf-8"))
@@ -258,11 +296,14 @@ def _claim(model: StoredModel, request: PredictRequest) -> None:
             indent=1,
         )
         temporary.write_text(text + "\n", encoding="utf-8")
+    return own
 
 
-def _write_table(done: Predictions) -> None:
+def _write_table(done: Predictions, others: Sequence[Mapping[str, Any]]) -> None:
+    """The rows of this call, those of `others` that were done before, then what could not be scored."""
     from pandas import DataFrame
 
-    rows = [*done.rows, *({"slide": slide, "notes": f"not scored: {why}"} for slide, why in done.failed.items())]
+    failed = [{"slide": slide, "notes": f"not scored: {why}"} for slide, why in done.failed.items()]
+    rows = [*done.rows, *others, *failed]
     with whole_file(done.table) as temporary:
         temporary.write_text(csv_text(DataFrame(rows)), encoding="utf-8", newline="")
