@@ -10,6 +10,7 @@ import pytest
 from annotating import PORT, SMALL, TOKEN, Oracle, page_of, request_of, same
 
 from benchmark.annotating.files import annotated_cells
+from benchmark.annotating.journal import Journal
 from benchmark.annotating.serving import listen
 from benchmark.annotations import read_annotation
 from benchmark.dataset import Split
@@ -354,7 +355,37 @@ def test_a_folder_holds_one_session_at_a_time_and_of_one_kind(request_, tmp_path
         pass
     journal = folder / "journal.jsonl"
     journal.write_text(journal.read_text() + '{"kind": "paint", "marks": []}\n')
-    with pytest.raises(DataError, match="line 2: unknown kind 'paint'"), page_of(request_, folder, cache):
+    with pytest.raises(DataError, match="line 2 has the unknown kind 'paint'"), page_of(request_, folder, cache):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("entries", "why"),
+    [
+        ([{"kind": "undo"}], "line 2 does undo where there is nothing to undo"),
+        ([{"kind": "start"}, {"kind": "undo"}, {"kind": "start"}, {"kind": "redo"}], "line 5 does redo"),
+        ([{"kind": "answer", "marks": [[0, -1, 0]]}], "line 2 marks row 0, column -1 with class 0: no such patch"),
+        ([{"kind": "start"}, {"kind": "answer", "marks": [[9, 0, 0]]}], "line 3 marks row 9"),
+        ([{"kind": "start", "seconds": "two"}], "line 2 has seconds 'two'"),
+    ],
+)
+def test_a_journal_that_was_mended_by_hand_is_refused_with_the_line(entries, why, tmp_path):
+    path = tmp_path / "journal.jsonl"
+    lines = [{"journal": 1}, *({"marks": [], **entry} for entry in entries)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(DataError, match=why) as refused:
+        Journal(path, {"journal": 1}, lambda mark: mark[:2] == (0, 0))
+    assert f"sed -i '{len(lines)},$d'" in refused.value.fix
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines[:-1]))
+    assert len(Journal(path, {"journal": 1}).events) == len(entries) - 1
+
+
+def test_a_mark_beside_the_tissue_in_the_journal_is_refused(request_, tmp_path, cache):
+    with page_of(request_, tmp_path / "session", cache) as page:
+        page.session.wait()
+    journal = tmp_path / "session" / "journal.jsonl"
+    journal.write_text(journal.read_text() + '{"kind": "example", "marks": [[999, 0, 1]]}\n')
+    with pytest.raises(DataError, match="line 2 marks row 999"), page_of(request_, tmp_path / "session", cache):
         pass
 
 
@@ -515,6 +546,31 @@ def test_outlines_come_in_and_go_out(request_, tmp_path, cache):
         pytest.raises(DataError, match="outlines no tissue cell"),
         page_of(request_, tmp_path / "x", cache, labels=drawn),
     ):
+        pass
+
+
+def test_outlines_that_somebody_drew_are_not_replaced(request_, tmp_path, cache):
+    drawn = tmp_path / f"{SLIDE}.geojson"
+    drawn.write_text("mine")
+    with (
+        pytest.raises(ConfigError, match="is where the session writes"),
+        page_of(request_, tmp_path, cache, labels=drawn),
+    ):
+        pass
+    with pytest.raises(ConfigError, match="was not written by an export"), page_of(request_, tmp_path, cache):
+        pass
+    assert drawn.read_text() == "mine"
+    drawn.unlink()
+    with page_of(request_, tmp_path, cache) as page:
+        page.session.wait()
+        assert [page.post("export", {}).status_code for _ in range(2)] == [200, 200]
+        drawn.write_text("corrected in QuPath")
+        refused = page.post("export", {})
+        assert refused.status_code == 500 and "was changed since" in refused.json()["error"]
+        page.tab().did("end")
+    with page_of(request_, tmp_path, cache):
+        assert drawn.read_text() == "corrected in QuPath"
+    with pytest.raises(ConfigError, match="move it away"), page_of(request_, tmp_path, cache, reopen=True):
         pass
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from benchmark.annotations import read_asap, read_geojson, write_geojson
-from benchmark.applying.export_run import MANIFEST, export_run, outlined_cells
+from benchmark.applying.export_run import export_run, outlined_cells
+from benchmark.applying.written_files import MANIFEST
 from benchmark.cli import main
 from benchmark.errors import ConfigError, DataError, TrackingError
 from benchmark.reporting.cells import cell_edges, nearest_cells

@@ -19,8 +19,10 @@ from benchmark.annotations import (
     write_geojson,
 )
 from benchmark.applying.export_run import outlined_cells
+from benchmark.applying.written_files import file_digest, keep_written, require_free, written_before
 from benchmark.errors import AnnotationError, ConfigError, DataError
 from benchmark.expert import Answer, answer_line, cell_classes
+from benchmark.file_names import file_name
 from benchmark.storage import whole_file
 
 if TYPE_CHECKING:
@@ -100,14 +102,31 @@ def annotated_cells(session: Session) -> NDArray[np.int8]:
     return classes
 
 
+def exported(folder: Path, slide: str) -> dict[str, Path]:
+    """Where the annotation of a session goes: format → file."""
+    return {"geojson": folder / file_name(slide, ".geojson"), "asap": folder / file_name(slide, ".xml")}
+
+
+def require_exportable(folder: Path, slide: str) -> None:
+    """Raise `ConfigError` where the annotation would replace a file that no session wrote, or that was changed."""
+    fix = "move it away (--reopen goes on with a session that has ended), or --out ANOTHER_FOLDER"
+    require_free(folder, [path.name for path in exported(folder, slide).values()], written_before(folder), fix=fix)
+
+
 def export(session: Session, folder: Path, slide: str, classes: Sequence[str]) -> dict[str, Path]:
-    """Write the annotation as it stands, in outlines along the cells; returns format → file."""
+    """Write the annotation as it stands, in outlines along the cells; returns format → file.
+
+    Raises `ConfigError` like `require_exportable`.
+    """
+    require_exportable(folder, slide)
     cells, regions = annotated_cells(session), []
     for label in range(1, len(classes)):
         outlined = outlined_cells(cells == label, session.steps.grid)
         regions += [replace(region, label=label) for region in outlined.regions]
     annotation = Polygons(regions)
-    files = {"geojson": folder / f"{slide}.geojson", "asap": folder / f"{slide}.xml"}
-    write_geojson(files["geojson"], annotation, classes)
-    write_asap(files["asap"], annotation, classes)
+    files, known = exported(folder, slide), written_before(folder)
+    for kind, write in (("geojson", write_geojson), ("asap", write_asap)):
+        write(files[kind], annotation, classes)
+        known[files[kind].name] = file_digest(files[kind])
+        keep_written(folder, {"slide": slide}, known)
     return files

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -84,8 +85,11 @@ class Journal:
     A last line without its end is what a killed program left: it never counted, and the next event replaces it.
     """
 
-    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
-        """Read what is there. Raises `ConfigError` for a session about something else, `DataError` for a bad line."""
+    def __init__(self, path: Path, about: Mapping[str, Any], fits: Callable[[Mark], bool] = lambda mark: True) -> None:
+        """Read what is there. `fits`: whether the slide has such a mark.
+
+        Raises `ConfigError` for a session about something else, `DataError` for a bad line.
+        """
         self.path, self.events = path, list[Event]()
         self._whole = 0
         lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
@@ -98,7 +102,8 @@ class Journal:
             if before.get(name) != value:
                 what = f"{path} is a session with {name} {before.get(name)!r}, not {value!r}"
                 raise ConfigError(what, fix="--out ANOTHER_FOLDER, or give the options of that session")
-        self.events = [self._event(line, number) for number, line in enumerate(lines[1:], start=2)]
+        self.events = [self._event(line, number, fits) for number, line in enumerate(lines[1:], start=2)]
+        self._require_order()
 
     def append(self, event: Event) -> None:
         """Keep an event; it is on the disk when this returns."""
@@ -118,21 +123,40 @@ class Journal:
         except ValueError as error:
             content = error
         if not isinstance(content, dict):
-            what = f"{self.path}, line {number} is not an entry of a session: {content}"
-            raise DataError(what, fix="--out ANOTHER_FOLDER, or take the line out")
+            raise self._bad(number, f"is not an entry of a session: {content}")
         return content
 
-    def _event(self, line: bytes, number: int) -> Event:
+    def _event(self, line: bytes, number: int, fits: Callable[[Mark], bool]) -> Event:
         fields = self._object(line, number)
         try:
             marks = tuple((int(row), int(col), int(label)) for row, col, label in fields.pop("marks"))
             event = Event(marks=marks, **fields)
         except (KeyError, TypeError, ValueError) as error:
-            what = f"{self.path}, line {number} is not an entry of a session ({type(error).__name__}: {error})"
-            raise DataError(what, fix="--out ANOTHER_FOLDER, or take the line out") from error
+            raise self._bad(number, f"is not an entry of a session ({type(error).__name__}: {error})") from error
         if event.kind not in get_args(Kind):
-            raise DataError(f"{self.path}, line {number}: unknown kind {event.kind!r}", fix="--out ANOTHER_FOLDER")
+            raise self._bad(number, f"has the unknown kind {event.kind!r}")
+        for name, value in (("seconds", event.seconds), ("when", event.when), ("tab_number", event.tab_number)):
+            if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+                raise self._bad(number, f"has {name} {value!r}, expected a number from 0")
+        if odd := [mark for mark in marks if not fits(mark)]:
+            raise self._bad(number, f"marks row {odd[0][0]}, column {odd[0][1]} with class {odd[0][2]}: no such patch")
         return event
+
+    def _require_order(self) -> None:
+        """Raise `DataError` for an undo or a redo of nothing: a line before it was taken out."""
+        done = undone = 0
+        for number, event in enumerate(self.events, start=2):
+            if event.kind in ("undo", "redo"):
+                step = 1 if event.kind == "redo" else -1
+                done, undone = done + step, undone - step
+            elif event.kind not in ("end", "reopen"):
+                done, undone = done + 1, 0
+            if min(done, undone) < 0:
+                raise self._bad(number, f"does {event.kind} where there is nothing to {event.kind}")
+
+    def _bad(self, number: int, what: str) -> DataError:
+        cut = f", or go on with what came before that line: sed -i '{number},$d' {self.path}" if number > 1 else ""
+        return DataError(f"{self.path}, line {number} {what}", fix=f"--out ANOTHER_FOLDER{cut}")
 
 
 def kind_of(text: Any) -> Kind | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from benchmark.annotating.files import export, marks_of, write_answers
+from benchmark.annotating.files import export, exported, marks_of, require_exportable, write_answers
 from benchmark.annotating.journal import Event, Given, Journal, Mark, Record
 from benchmark.annotating.learner import Learner
 from benchmark.annotating.reviewing import Session
@@ -102,13 +102,18 @@ def opened(
     method = job.method
     assert isinstance(method, Stepwise)
     with _alone(folder):
+        if labels is not None:
+            _require_kept(labels, folder, slide)
         say(f"reading slide {slide.id} …")
         context = context_of(job, Ledger(), SilentReporter(), device, Examination(job.seen))
         steps = method.steps(slide, context)
-        journal = Journal(folder / JOURNAL, _about(job, slide, steps))
+        journal = Journal(folder / JOURNAL, _about(job, slide, steps), _fitting(steps))
         rounds = folder / ROUNDS / code_digest(type(job.method))[:12]  # other code takes up no nets of this one
         learner = Learner(steps, _labels(job, slide, steps, rounds), rounds)
-        if reopen and Record.of(journal.events).ended:
+        ended = Record.of(journal.events).ended
+        if reopen or not ended:
+            require_exportable(folder, slide.id)
+        if reopen and ended:
             journal.append(Event("reopen", who=who))
         session = Session(steps, journal, learner, who=who, budget=_budget(job))
         if labels is not None:
@@ -129,6 +134,12 @@ def _about(job: Job, slide: Slide, steps: Steps) -> dict[str, object]:
         "grid": steps.grid.digest,
         "classes": list(job.seen.classes),
     }
+
+
+def _fitting(steps: Steps) -> Callable[[Mark], bool]:
+    """Whether a mark lies on a patch with tissue and has a class that can be answered."""
+    cells, labels = set(map(tuple, steps.places.tolist())), {label for label, _ in steps.choices}
+    return lambda mark: mark[:2] in cells and mark[2] in labels
 
 
 def _labels(job: Job, slide: Slide, steps: Steps, folder: Path) -> Callable[[Sequence[Mark]], Labels]:
@@ -158,6 +169,12 @@ def _budget(job: Job) -> int | None:
         given = [most for most in (limit.total, limit.per_slide) if most is not None]
         return min(given, default=None)
     return limit
+
+
+def _require_kept(labels: Path, folder: Path, slide: Slide) -> None:
+    """Refuse to write the session's outlines in the place of those that it begins with."""
+    if labels.resolve() in {path.resolve() for path in exported(folder, slide.id).values()}:
+        raise ConfigError(f"--labels {labels} is where the session writes its outlines", fix="--out ANOTHER_FOLDER")
 
 
 def _take(session: Session, journal: Journal, path: Path, slide: Slide, job: Job, say: Say) -> None:

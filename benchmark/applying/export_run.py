@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +10,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import ConfigError, DataError
+from benchmark.applying.written_files import file_digest, keep_written, require_free, written_before
+from benchmark.errors import ConfigError
 from benchmark.file_names import file_name
 from benchmark.reporting.cells import cell_edges
 from benchmark.slides import Grid, ScoreMap
-from benchmark.storage import require_folder, whole_file
+from benchmark.storage import require_folder
 from benchmark.stored import Artifacts, StoredRun, score_maps
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ Format = Literal["geojson", "asap"]
 SUFFIXES: Mapping[Format, str] = {"geojson": ".geojson", "asap": ".xml"}
 FALLBACK = ("background", "lesion")
 """Class names of a run that does not say its own (tag `bench.classes`)."""
-
-MANIFEST = "export.json"
-"""What an export wrote into a folder: file name → SHA-256, so that a later one replaces nothing else."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ def export_run(
     names = {slide: file_name(slide, SUFFIXES[kind]) for slide in maps}
     known = written_before(folder)
     if not force:
-        _require_free(folder, names.values(), known)
+        require_free(folder, names.values(), known, fix="--out ANOTHER_FOLDER, or --force to replace")
     return _write(maps, names, track, folder, known, _classes(run), kind, run.id)
 
 
@@ -106,28 +102,6 @@ def outlined_cells(mask: NDArray[np.bool_], grid: Grid) -> Polygons:
     return Polygons([Region(shapely.transform(shape, place), 1) for _, shape in outlines(areas, 1.0)])
 
 
-def written_before(folder: Path) -> dict[str, str]:
-    """File name → SHA-256 of what exports wrote into `folder`; empty without a manifest."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return {}
-    try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
-        return {str(name): str(digest) for name, digest in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{path} is not the list of an earlier export: {error}"
-        raise DataError(msg, fix="choose another folder with --out") from error
-
-
-def _require_free(folder: Path, names: Iterable[str], known: Mapping[str, str]) -> None:
-    """Refuse to replace what no export wrote."""
-    taken = [name for name in names if (folder / name).exists() and _digest(folder / name) != known.get(name)]
-    if taken:
-        more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
-        msg = f"{folder / taken[0]}{more} would be replaced, but was not written by an export or was changed since"
-        raise ConfigError(msg, fix="--out ANOTHER_FOLDER, or --force to replace")
-
-
 def _write(
     maps: Mapping[str, Path],
     names: Mapping[str, str],
@@ -148,9 +122,8 @@ def _write(
         target = folder / names[slide]
         target.parent.mkdir(parents=True, exist_ok=True)
         write(target, annotation, classes)
-        files[names[slide]] = _digest(target)
-        with whole_file(folder / MANIFEST) as temporary:
-            temporary.write_text(json.dumps({"run": run, "files": files}, indent=1) + "\n", encoding="utf-8")
+        files[names[slide]] = file_digest(target)
+        keep_written(folder, {"run": run}, files)
         regions += annotation.count()
         empty += not annotation.regions
     return Exported(folder, len(maps), regions, classes[1], empty)
@@ -159,7 +132,3 @@ def _write(
 def _classes(run: StoredRun) -> tuple[str, ...]:
     named = tuple(name.strip() for name in run.tags.get("bench.classes", "").split(","))
     return named if len(named) > 1 and all(named) else FALLBACK
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "not a file"
