@@ -75,6 +75,35 @@ def test_unknown_and_excluding_classes(tmp_path: Path) -> None:
     assert area(read(tmp_path, [feature(SMALL, name="Exclusion"), feature(SQUARE)], {"Tumor": 1})) == 6400 - 900
 
 
+def named(ring: Any, text: str) -> dict[str, Any]:
+    """An object of QuPath with a name and without a class."""
+    one = feature(ring, name=None, objectType="annotation")
+    one["properties"]["name"] = text
+    return one
+
+
+@pytest.mark.parametrize("text", ["Annotation", "Annotation 12", "0042-0100", " "])
+def test_a_name_that_says_nothing_is_none(tmp_path: Path, text: str) -> None:
+    assert area(read(tmp_path, [named(SQUARE, text), named(BESIDE, "Annotation 7")])) == 6425
+
+
+def test_an_object_without_a_class_is_what_its_name_says(tmp_path: Path) -> None:
+    assert area(read(tmp_path, [named(SQUARE, "Normal tissue")])) == 0
+    assert area(read(tmp_path, [named(SQUARE, "Tumor 1"), named(SMALL, "Exclusion")])) == 6400 - 900
+    with pytest.raises(AnnotationError, match=r"(?s)'Necrosis'.*--set classes='Necrosis=0'"):
+        read(tmp_path, [named(SQUARE, "Necrosis"), named(SMALL, "Tumor")])
+    assert area(read(tmp_path, [named(SQUARE, "Core 7")], {"Core 7": 1})) == 6400
+    assert area(read(tmp_path, [named(SQUARE, "7")], {"7": 0})) == 0
+    assert area(read(tmp_path, [named(SQUARE, "Core 7")], {"unclassified": 1})) == 6400
+
+
+def test_beside_classes_a_name_may_be_a_remark(tmp_path: Path) -> None:
+    assert area(read(tmp_path, [named(SQUARE, "look again"), feature(SMALL)])) == 900
+    assert area(read(tmp_path, [named(SMALL, "normal gland"), feature(BESIDE)])) == 25
+    with pytest.raises(AnnotationError, match="unclassified"):
+        read(tmp_path, [named(SQUARE, "Necrosis"), feature(BESIDE)])
+
+
 def test_points_and_lines_are_passed_over(tmp_path: Path) -> None:
     line = feature(*SQUARE[:3], kind="LineString")
     found = read(tmp_path, [line, feature(SQUARE)])

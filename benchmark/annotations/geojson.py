@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.annotations.annotation import Annotation
-from benchmark.annotations.class_names import ClassNames
+from benchmark.annotations.class_names import UNNAMED, ClassNames, says_nothing
 from benchmark.annotations.drawn import Drawing, class_name, outlines_of
 from benchmark.annotations.notes import Kind
 from benchmark.annotations.polygons import Polygons
@@ -30,6 +30,8 @@ OLDER_KINDS = {
     "tmacoreobject": "tmacore",
 }
 """What QuPath 0.2 wrote into `id` instead of the object's type."""
+DRAWN = ("annotation", "", "unknown")
+"""Types of the objects that count; "" where the file does not say."""
 DEEPEST = 100
 """Levels of collections within collections that are read."""
 
@@ -48,15 +50,16 @@ def read_geojson(path: Path, names: ClassNames | None = None) -> Polygons:
         content = json.loads(raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:  # also a number of 5 000 digits
         raise DataError(f"{path} is not JSON: {error}", fix="export the annotation from QuPath again") from None
-    drawing = Drawing(path)
-    for place, feature in _features(content, path):
-        kind = _object_type(feature)
-        if kind not in ("annotation", "", "unknown"):
+    drawing, known = Drawing(path), names or ClassNames()
+    features = [(place, feature, _object_type(feature)) for place, feature in _features(content, path)]
+    classified = any(_classification(feature) for _, feature, kind in features if kind in DRAWN)
+    strict = not classified and known.meaning(UNNAMED) is None
+    for place, feature, kind in features:
+        if kind not in DRAWN:
             drawing.count(f"objects of type {kind} passed over", place)
             continue
-        name = _classification(feature)
-        geometry = feature.get("geometry")
-        _read(drawing, geometry, [] if name is None else [name], place, _is_ellipse(feature))
+        name = _classification(feature) or _own_name(feature, known, strict=strict)
+        _read(drawing, feature.get("geometry"), [] if name is None else [name], place, _is_ellipse(feature))
     return drawing.finish(names)
 
 
@@ -131,6 +134,22 @@ def _classification(feature: Mapping[str, Any]) -> str | None:
     if isinstance(found, dict) and isinstance(found.get("names"), list):
         name = ": ".join(str(part) for part in found["names"])
     return name.strip() if isinstance(name, str) and name.strip() else None
+
+
+def _own_name(feature: Mapping[str, Any], names: ClassNames, *, strict: bool) -> str | None:
+    """The name that somebody gave an object without a classification; None where it tells no class.
+
+    One that is understood always counts. Another one counts, and is refused, where nothing else in the file tells what
+    is drawn (`strict`): beside classes it may as well be a remark.
+    """
+    properties = feature.get("properties")
+    name = properties.get("name") if isinstance(properties, dict) else None
+    if not isinstance(name, str):
+        return None
+    if names.meaning(name) is not None:
+        return name.strip()
+    tells = strict and not says_nothing(name) and any(letter.isalpha() for letter in name)
+    return name.strip() if tells else None
 
 
 def _is_ellipse(feature: Mapping[str, Any]) -> bool:
