@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.annotations import LabelImage, labelpixels, read_annotation
+from benchmark.annotations.labelpixels import LabelPixels
 from benchmark.errors import DataError
 from benchmark.slides import Grid
 
@@ -128,6 +129,28 @@ def test_bands_of_every_kind_of_file_are_its_pixels(tmp_path: Path, name: str) -
     assert len(bands) > 1 or name in ("bmp", "tiff, one strip")
 
 
+@pytest.mark.parametrize("depth", [2, 4])
+def test_few_bits_are_the_same_numbers_when_decoded_whole(tmp_path: Path, depth: int) -> None:
+    pixels = blobs(20, 30, 3)
+    np.testing.assert_array_equal(LabelPixels(few_bits(depth)(tmp_path / "m", pixels)).whole(), pixels)
+
+
+def test_white_is_1_in_one_bit_whatever_the_file_has_for_it(tmp_path: Path) -> None:
+    drawn = blobs(20, 30, 3) > 0
+    for photometric, stored in (("minisblack", drawn), ("miniswhite", ~drawn)):
+        tifffile.imwrite(tmp_path / "m.tif", stored, photometric=photometric)
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "m.tif")), drawn)
+        np.testing.assert_array_equal(LabelPixels(tmp_path / "m.tif").whole(), drawn)
+
+
+def test_grey_that_counts_from_white_is_taken_as_stored_and_said(tmp_path: Path) -> None:
+    drawn = (blobs(20, 30, 3) > 0).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "m.tif", drawn, photometric="miniswhite")
+    found = read_annotation(tmp_path / "m.tif")
+    np.testing.assert_array_equal(found.labels(Grid.pixels((30, 20))), drawn)
+    assert ["0 as white" in str(note) for note in found.notes] == [True]
+
+
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 999), rows=st.integers(1, 40), downsample=st.sampled_from([1.0, 3.0, 2.5]))
 def test_large_images_answer_as_small_ones(tmp_path: Path, seed: int, rows: int, downsample: float) -> None:
@@ -168,6 +191,33 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     tifffile.imwrite(colour, np.zeros((40, 40), np.float32))
     with pytest.raises(DataError, match=r"c\.tif is not a label image: 1 samples of float32"):
         LabelImage(colour).count()
+
+
+@pytest.mark.usefixtures("in_bands")
+def test_a_damaged_header_is_named(tmp_path: Path) -> None:
+    """A type of value that tifffile does not expect; tiles larger than memory."""
+    path = tiff(tile=(16, 16))(tmp_path / "m", blobs(90, 90, 1))
+    with tifffile.TiffFile(path) as file:
+        kinds = {name: file.pages.first.tags[name].offset for name in ("TileByteCounts", "TileWidth", "TileLength")}
+    sound = bytearray(path.read_bytes())
+    path.write_bytes(with_tag(sound, kinds["TileByteCounts"], kind=2))
+    with pytest.raises(DataError, match=r"m\.tif cannot be read"):
+        LabelImage(path).count()
+    path.write_bytes(
+        with_tag(with_tag(sound, kinds["TileWidth"], kind=4, value=1 << 30), kinds["TileLength"], value=16)
+    )
+    with pytest.raises(DataError, match="cannot be read in parts"):
+        LabelImage(path).count()
+
+
+def with_tag(content: bytearray, place: int, *, kind: int | None = None, value: int | None = None) -> bytearray:
+    """A little-endian TIFF whose tag at `place` has another type or value."""
+    changed = bytearray(content)
+    if kind is not None:
+        changed[place + 2 : place + 4] = struct.pack("<H", kind)
+    if value is not None:
+        changed[place + 8 : place + 12] = struct.pack("<I", value)
+    return changed
 
 
 def test_what_can_only_be_decoded_whole_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,8 @@
 """What slide files as people have them are taken for: resolution, contents, unscanned areas, bounds, orientation."""
 
+import io
+import struct
+
 import numpy as np
 import pytest
 import tifffile
@@ -115,6 +118,50 @@ def test_pixels_that_are_not_square_are_noted(tmp_path):
     facts = slide_facts(tmp_path / "wide.tif", "s")
     assert facts.mpp == pytest.approx(0.75)
     assert "not square" in facts.notes[0]
+
+
+def with_tags(content, **changes):
+    """A little-endian TIFF in which named tags of the first page have another (type, value)."""
+    changed = bytearray(content)
+    with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+        places = {name: tiff.pages.first.tags[name].offset for name in changes}
+    for name, (kind, value) in changes.items():
+        changed[places[name] + 2 : places[name] + 12] = struct.pack("<HII", kind, 1, value)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "value"), [("ImageWidth", 2, 7), ("RowsPerStrip", 2, 7), ("XResolution", 3, 7)]
+)
+def test_a_tag_of_another_type_ends_no_command(tmp_path, name, kind, value):
+    """What the header says is left aside, or the file is refused by name."""
+    file = tmp_path / "odd.tif"
+    plain(description="x|MPP = 0.5", **CM)(file)
+    file.write_bytes(with_tags(file.read_bytes(), **{name: (kind, value)}))
+    try:
+        slide_facts(file, "s")
+    except DataError as refused:
+        assert "odd.tif" in refused.what
+
+
+def test_channels_of_different_depths_are_refused(tmp_path):
+    file = tmp_path / "odd.tif"
+    plain()(file)
+    with tifffile.TiffFile(file) as tiff:
+        place = tiff.pages.first.tags["BitsPerSample"].valueoffset
+    content = bytearray(file.read_bytes())
+    content[place] = 16
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="16 bits per channel"):
+        slide_facts(file, "s")
+
+
+def test_tiles_larger_than_memory_are_refused_before_openslide_aborts(tmp_path):
+    file = tmp_path / "odd.tif"
+    plain(tile=(128, 128))(file)
+    file.write_bytes(with_tags(file.read_bytes(), TileWidth=(4, 1 << 28), TileLength=(4, 1 << 28)))
+    with pytest.raises(DataError, match="has tiles of 268435456×268435456 px"):
+        slide_facts(file, "s")
 
 
 CHANNELS = np.moveaxis(PIXELS, -1, 0)

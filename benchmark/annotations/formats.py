@@ -79,6 +79,7 @@ def _label_image(
     if size is not None:
         place = _placed(pixels.shape, size, bounds, origin, path)
     downsample, start, notes = place
+    notes = [*notes, *(Note(note, Kind.ASSUMED, file=str(path)) for note in pixels.notes)]
     image = LabelImage(path, classes=classes, ignore=ignored, downsample=downsample, origin=start, notes=notes)
     image.source = pixels
     return image

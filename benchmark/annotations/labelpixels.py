@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.annotations.pngrows import Band, png_bands
+from benchmark.annotations.pngrows import Band, png_bands, unstretched
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ COUNTED = 1 << 22
 DECODED = 1 << 31
 """Pixels up to which a file that cannot be read in bands is decoded whole, one byte each."""
 HIGHEST = 65535
+WHITE = 0
+"""The photometric of a TIFF in which 0 is white, as fax compressions have it; of one bit, white is the number 1."""
 
 
 class LabelPixels:
@@ -37,8 +39,9 @@ class LabelPixels:
     def __init__(self, source: Path | NDArray[Any]) -> None:
         self.path = source if isinstance(source, Path) else None
         self._whole: NDArray[Any] | None = None
+        self.notes: tuple[str, ...] = ()
         if isinstance(source, Path):
-            self.shape, self._large = _size_of(source), False
+            (self.shape, self.notes), self._large = _header(source), False
             self._large = self.shape[0] * self.shape[1] > WHOLE
             if not self._large:
                 self._whole = np.concatenate([band for _, band in _file_bands(source, self.shape)])
@@ -87,16 +90,21 @@ def numbers(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     return pixels.astype(np.uint8 if high < 256 else np.uint16, copy=False)
 
 
-def _size_of(path: Path) -> tuple[int, int]:
+def _header(path: Path) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """Height and width, and what whoever uses the numbers should know."""
     with _readable(path):
         if _is_tiff(path):
             import tifffile
 
             with tifffile.TiffFile(path) as tiff:
                 page = _page(tiff, path)
-                return int(page.imagelength), int(page.imagewidth)
+                inverse = page.photometric == WHITE and page.bitspersample != 1
+                note = (
+                    "the label image has 0 as white (MinIsWhite): its numbers are taken as stored, viewers invert them"
+                )
+                return (int(page.imagelength), int(page.imagewidth)), (note,) * inverse
         with _opened(path) as image:
-            return image.height, image.width
+            return (image.height, image.width), ()
 
 
 def _file_bands(path: Path, shape: tuple[int, int]) -> Iterator[Band]:
@@ -111,7 +119,7 @@ def _file_bands(path: Path, shape: tuple[int, int]) -> Iterator[Band]:
                 yield from strips
                 return
             _refuse_beyond(shape[0] * shape[1], path, shape)
-            yield 0, np.asarray(image)
+            yield 0, unstretched(path, np.asarray(image))
 
 
 def _refuse_beyond(decoded: int, path: Path, shape: tuple[int, int]) -> None:
@@ -140,6 +148,9 @@ class _readable:
             KeyError,
             IndexError,
             RuntimeError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
             zlib.error,
             struct.error,
         )
@@ -199,7 +210,7 @@ def _tiff_bands(path: Path) -> Iterator[Band]:
         across = -(-width // int(page.tilewidth)) if page.is_tiled else 1
         rows = max(1, BAND // max(1, width * tall)) if not page.is_tiled else 1
         down = -(-height // tall)
-        _refuse_beyond(tall * width, path, (height, width))
+        _refuse_beyond(tall * max(width, int(page.tilewidth) if page.is_tiled else 0), path, (height, width))
         for first in range(0, down, rows):
             last = min(down, first + rows)
             top = first * tall
@@ -220,5 +231,7 @@ def _place(tiff: Any, page: TiffPage, index: int, band: NDArray[Any], top: int) 
         return
     row, col = place[-3] - top, place[-2]
     part = segment.reshape(segment.shape[-3], segment.shape[-2])[: shape[-3], : shape[-2]]
+    if page.photometric == WHITE and page.bitspersample == 1:
+        part = part == 0
     target = band[row : row + part.shape[0], col : col + part.shape[1]]
     target[...] = part[: target.shape[0], : target.shape[1]]

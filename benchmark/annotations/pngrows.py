@@ -32,6 +32,14 @@ def png_bands(path: Path, pixels: int) -> Iterator[Band] | None:
     return _bands(path, (width, height), depth, max(1, pixels // max(1, width)))
 
 
+def unstretched(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
+    """The numbers of a grey PNG of 2 or 4 bits that Pillow has decoded; the pixels of any other file as they are."""
+    with path.open("rb") as stream:
+        head = stream.read(33)
+    depth, colour = head[24:26] if head[:8] == PNG and len(head) == 33 else (8, 0)
+    return _numbers(pixels, depth) if colour == 0 and depth < 8 else pixels
+
+
 def _bands(path: Path, size: tuple[int, int], depth: int, rows: int) -> Iterator[Band]:
     """Cut the stream of filtered rows into strips, and hand each to Pillow as a small PNG of its own.
 

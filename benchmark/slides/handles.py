@@ -120,7 +120,8 @@ def failures() -> tuple[type[Exception], ...]:
     import openslide
     from PIL import Image
 
-    return OSError, SyntaxError, ValueError, openslide.OpenSlideError, Image.DecompressionBombError
+    broken = (OSError, SyntaxError, ValueError, TypeError, AttributeError, ArithmeticError)
+    return *broken, openslide.OpenSlideError, Image.DecompressionBombError
 
 
 def unreadable(path: Path, slide: str, error: Exception) -> DataError:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError
+
+from benchmark.slides.tiff_contents import broken_tiff
 
 if TYPE_CHECKING:
     from tifffile import TiffFile
@@ -125,6 +126,7 @@ def _is_tiff(path: Path) -> bool:
 def _of_tiff(path: Path) -> Iterator[_Statement]:
     import tifffile
 
+    broken: tuple[type[Exception], ...] = (*broken_tiff(), OSError)
     tifffile.logger().setLevel(logging.CRITICAL)  # of a damaged file it prints; the readers raise
     try:
         with tifffile.TiffFile(path) as tiff:
@@ -132,7 +134,7 @@ def _of_tiff(path: Path) -> Iterator[_Statement]:
             yield from _of_description(tiff)
             yield from _of_tags(tiff)
             yield from _of_objective_text(tiff)
-    except (tifffile.TiffFileError, struct.error, ValueError, IndexError, KeyError, OSError):
+    except broken:
         return  # whoever reads the pixels says what is wrong with the file
 
 
