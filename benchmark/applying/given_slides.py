@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,28 +26,35 @@ class Given:
     mpp: float | None = None
 
 
-def given_slides(places: Sequence[Path]) -> list[Given]:
-    """The slides at these places, in the order given; a folder's are those directly in it, by name.
+def given_slides(places: Sequence[Path], annotations: Path | None = None) -> list[Given]:
+    """The slides at these places, in the order given; a folder's are those directly in it, by name, hidden ones not.
 
-    A slide is called like its file without the ending. Where two would be called alike, their folders are put before
-    the name, as many as it takes. A table (.csv, .tsv, .txt) has a column `slide`, with paths relative to it, and may
-    have `mpp`. Raises `DataError` for a place that does not exist, a folder without slides, a table without paths.
+    A slide is called like its file without the ending; files that differ in it alone keep it. Where two would be
+    called alike, their folders are put before the name, as many as it takes. In the folder `annotations` a picture
+    that is called like a slide is not one, but its annotation. A table (.csv, .tsv, .txt) has a column `slide`, with
+    paths relative to it, and may have `mpp`.
+
+    Raises `DataError` for a place that does not exist, a folder without slides, a table without paths.
     """
     paths: dict[Path, float | None] = {}
     for place in places:
-        for path, mpp in _at(place):
+        for path, mpp in _at(place, annotations):
             paths.setdefault(path.resolve(), mpp)
     names = _names(paths)
     return [Given(names[path], path, mpp) for path, mpp in paths.items()]
 
 
-def _at(place: Path) -> list[tuple[Path, float | None]]:
+def _at(place: Path, annotations: Path | None) -> list[tuple[Path, float | None]]:
     if not place.exists():
         raise DataError(f"the slide {place} does not exist", fix=f"ls {place.parent}")
     if place.is_dir():
-        files = [file for file in sorted(place.iterdir()) if file.suffix.lower() in (*SLIDES, *IMAGES)]
+        visible = [file for file in sorted(place.iterdir()) if not file.name.startswith(".")]
+        files = [file for file in visible if file.suffix.lower() in (*SLIDES, *IMAGES)]
         if not files:
             raise DataError(f"{place} holds no slide ({', '.join((*SLIDES, *IMAGES))})", fix="name the slides' files")
+        if annotations is not None and place.resolve() == annotations.resolve():
+            slides = {file.stem for file in files if file.suffix.lower() in SLIDES}
+            files = [file for file in files if file.suffix.lower() in SLIDES or file.stem not in slides]
         return [(file, None) for file in files if file.is_file()]
     return _listed(place) if place.suffix.lower() in TABLES else [(place, None)]
 
@@ -70,11 +78,12 @@ def _listed(table: Path) -> list[tuple[Path, float | None]]:
         path = table.parent / name
         if not path.is_file():
             raise DataError(f"{table}, line {number}: the slide {path} does not exist", fix=f"edit {table}")
-        listed.append((path, _mpp((row.get("mpp") or "").strip(), f"{table}, line {number}")))
+        listed.append((path, stated_mpp((row.get("mpp") or "").strip(), f"{table}, line {number}")))
     return listed
 
 
-def _mpp(text: str, where: str) -> float | None:
+def stated_mpp(text: str, where: str) -> float | None:
+    """Microns per pixel as a cell of a table has them; None for an empty one. Raises `DataError`."""
     if not text:
         return None
     try:
@@ -95,12 +104,14 @@ def plausible(mpp: float, where: str) -> float:
 
 
 def _names(paths: Iterable[Path]) -> Mapping[Path, str]:
-    """Path → the shortest end of it, without the file's ending, that no other path shares."""
+    """Path → the shortest end of it that no other path shares; with the file's ending where that alone differs."""
     waiting, depth, names = list(paths), 1, dict[Path, str]()
+    alike = Counter(path.with_suffix("") for path in waiting)
+    shown = {path: path if alike[path.with_suffix("")] > 1 else path.with_suffix("") for path in waiting}
     while waiting:
         ends: dict[str, list[Path]] = {}
         for path in waiting:
-            parts = path.with_suffix("").parts[-depth:]
+            parts = shown[path].parts[-depth:]
             ends.setdefault(unicodedata.normalize("NFC", "/".join(part.strip(os.sep) for part in parts)), []).append(
                 path
             )

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.applying.given_slides import Given, given_slides
+from benchmark.applying.given_slides import Given, given_slides, stated_mpp
 from benchmark.applying.predict_slides import row_of
 from benchmark.applying.stored_model import Predictor, StoredModel
 from benchmark.context import SilentReporter
@@ -56,11 +56,13 @@ def _given(slides: Any) -> list[Given]:
         return given_slides([Path(slides)])
     if not isinstance(slides, DataFrame):
         return given_slides([Path(str(slide)) for slide in slides])
-    named = given_slides([Path(str(slide)) for slide in slides["slide"]])
+    places = [Path(str(slide)) for slide in slides["slide"]]
+    named = given_slides(places)
     if "mpp" not in slides:
         return named
-    known = {
-        Path(str(slide)).resolve(): None if isna(mpp) else float(mpp)
-        for slide, mpp in zip(slides["slide"], slides["mpp"], strict=True)
-    }
+    known: dict[Path, float | None] = {}
+    for number, (place, cell) in enumerate(zip(places, slides["mpp"], strict=True)):
+        stated = stated_mpp("" if isna(cell) else str(cell).strip(), f"row {number}")
+        for one in given_slides([place]):  # a row may be a folder or a table, with microns of its own
+            known.setdefault(one.path, one.mpp if stated is None else stated)
     return [Given(one.id, one.path, known[one.path]) for one in named]

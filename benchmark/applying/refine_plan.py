@@ -79,7 +79,7 @@ def plan_refinement(request: RefineRequest) -> RefinePlan:
     params, options = _shared(given, kind)
     if request.mpp is not None:
         options["mpp"] = plausible(request.mpp, "--mpp")
-    slides = given_slides(request.slides)
+    slides = given_slides(request.slides, request.annotation)
     annotations: dict[str, Path | DataError] = {}
     for one in slides:
         try:
