@@ -154,6 +154,33 @@ def test_plain_pictures_and_folders(tmp_path: Path) -> None:
     assert list(done.slides) == ["a", "b"] and {one.unit for one in done.slides.values()} == {"cells"}
 
 
+def test_a_mask_beside_its_slide_is_its_annotation_and_no_slide(tmp_path: Path) -> None:
+    write_slide(tmp_path / "in" / "slide.tif")
+    write_outline(tmp_path / "in" / "slide.png", kind="label-image")
+    [one] = refine(tmp_path / "in", tmp_path / "in", tmp_path / "out").slides.values()
+    assert (one.id, one.annotation.name) == ("slide", "slide.png") and one.mask.any()
+
+
+def test_a_label_image_is_not_traced_to_see_whether_it_was_moved(slide: Path, tmp_path: Path, monkeypatch) -> None:
+    file = write_outline(tmp_path / "drawn.png", kind="label-image")
+
+    def traced(self):
+        raise AssertionError("traced")
+
+    monkeypatch.setattr("benchmark.annotations.LabelImage.polygons", traced)
+    ready = made_ready(given_slides([slide])[0], file, OwnLayout(OwnOptions(cell=CELL)))
+    assert ready.shift == (0.0, 0.0) and ready.annotation.labels(Grid.regular(SIZE, CELL)).any()
+
+
+def test_a_label_image_that_would_fill_the_memory_is_refused_first(slide: Path, tmp_path: Path, monkeypatch) -> None:
+    file = write_outline(tmp_path / "drawn.png", kind="label-image")
+    monkeypatch.setattr("benchmark.applying.annotation_files.LARGEST", SIZE[0] * SIZE[1] // 16)
+    assert refine(slide, file, tmp_path / "out").slides
+    with pytest.raises(DataError, match=r"cells of 63 px would have(.|\n)*--set cell=64"):
+        refine(slide, file, tmp_path / "out2", settings={"cell": 63})
+    assert refine(slide, file, tmp_path / "out3", settings={"cell": 63}, format="geojson").slides
+
+
 def test_two_slides_of_one_name_keep_apart(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         write_slide(tmp_path / folder / "slide.tif")

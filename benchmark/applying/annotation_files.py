@@ -17,6 +17,9 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 SUFFIXES: dict[Format, str] = {"geojson": ".geojson", "asap": ".xml", "imagescope": ".xml", "label-image": ".png"}
 KINDS = (".geojson", ".json", ".xml", ".annotations", ".png", ".tif", ".tiff", ".bmp")
 
+LARGEST = 1 << 28
+"""Pixels of a label image that is written: it takes six bytes for each, and as many looks at the outlines."""
+
 
 def annotation_of(given: Given, place: Path, alone: bool) -> Path:
     """The annotation of a slide: the file `place`, or the one in the folder `place` that is called like the slide.
@@ -82,12 +85,26 @@ def write_annotation(
     elif kind == "imagescope":
         write_imagescope(path, annotation, classes, slide.mpp)
     else:
+        require_drawable(kind, slide, grid)
         write_label_image(path, annotation, _pixels(slide, grid))
+
+
+def require_drawable(kind: Format, slide: Slide, grid: Grid) -> None:
+    """Raise `DataError` where a label image whose pixels divide the cells of `grid` would be too large to write."""
+    if kind == "label-image" and (count := _pixels(slide, grid).rows * _pixels(slide, grid).cols) > LARGEST:
+        side = _side(grid)
+        msg = f"slide {slide.id!r}: a label image of cells of {side} px would have {count / 1e9:.1f} billion pixels"
+        power = 1 << (side - 1).bit_length()
+        raise DataError(msg, fix=f"--format geojson, or cells whose side is a power of two: --set cell={power}")
 
 
 def _pixels(slide: Slide, grid: Grid) -> Grid:
     """Pixels of a label image: the largest power of two that divides a cell, so that cells begin where pixels do."""
     from benchmark.slides import Grid
 
-    step = int(grid.x[1] - grid.x[0]) if grid.cols > 1 else grid.width
+    step = _side(grid)
     return Grid.regular(slide.size, max(1, step & -step))
+
+
+def _side(grid: Grid) -> int:
+    return int(grid.x[1] - grid.x[0]) if grid.cols > 1 else grid.width

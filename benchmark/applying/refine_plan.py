@@ -158,8 +158,12 @@ def _check_overlap(
 
 def _shift(read: Annotation, laid: Annotation) -> tuple[float, float]:
     """By how much an annotation was moved onto the canvas."""
+    from benchmark.annotations import Polygons
+
+    if read is laid or not isinstance(read, Polygons):  # a label image would be traced, and says its place by itself
+        return 0.0, 0.0
     before, after = read.polygons(), laid.polygons()
-    if read is laid or not before or not after:
+    if not before or not after:
         return 0.0, 0.0
     (left, top, *_), (own_left, own_top, *_) = before[0].geometry.bounds, after[0].geometry.bounds
     return own_left - left, own_top - top

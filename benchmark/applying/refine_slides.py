@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.applying.annotation_files import SUFFIXES, write_annotation
+from benchmark.applying.annotation_files import SUFFIXES, require_drawable, write_annotation
 from benchmark.applying.export_run import outlined_cells
 from benchmark.applying.out_folder import writing
 from benchmark.applying.own_layout import OwnLayout
@@ -159,7 +159,9 @@ def _ready(plan: RefinePlan, layout: OwnLayout, done: Refinement, reporter: Repo
         try:
             if isinstance(file, DataError):
                 raise file
-            ready.append(made_ready(given, file, layout))
+            one = made_ready(given, file, layout)
+            require_drawable(plan.format or one.format, one.slide, layout.evaluation_grid(one.slide))
+            ready.append(one)
         except DataError as error:
             if len(plan.slides) == 1:
                 raise
