@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from own_slide_files import write_slide
 import benchmark
 from benchmark import storage
 from benchmark.annotations import read_annotation
+from benchmark.applying import pyfunc_loader
 from benchmark.applying.annotation_files import SUFFIXES, Format
 from benchmark.applying.given_slides import Given, given_slides
 from benchmark.applying.model_card import CARD, CONFIG, WEIGHTS, ModelCard
@@ -311,6 +313,52 @@ def test_a_refiner_learnt_nothing_for_other_slides(ran: Ran, tmp_path: Path) -> 
     request = PredictRequest([Given("a", ran.slides[0])], tmp_path / "out", "r")
     with pytest.raises(ConfigError, match=r"it refines each slide's own annotation(.|\n)*bench refine"):
         predict_slides(StoredModel.open(folder), request, SilentReporter())
+
+
+def test_outlines_for_qupath_count_from_the_scanned_area(ran: Ran, tmp_path: Path, monkeypatch) -> None:
+    from benchmark.applying import predict_slides as predict
+
+    facts = predict.slide_facts
+    plain = ran.predict(ran.slides, tmp_path / "plain")
+    monkeypatch.setattr(predict, "slide_facts", lambda *given: replace(facts(*given), bounds=(64, 32, 500, 500)))
+    moved = ran.predict(ran.slides, tmp_path / "moved")
+    ran.predict(ran.slides, tmp_path / "asap", format="asap")
+    drawn = 0
+    for slide, one in zip(ran.slides, moved.rows, strict=True):
+        grid = Grid.regular(Slide("s", slide, "p").size, 16)
+        canvas = read_annotation(tmp_path / "plain" / f"{slide.stem}.geojson")
+        own = read_annotation(tmp_path / "moved" / f"{slide.stem}.geojson")
+        np.testing.assert_array_equal(own.moved(64, 32).labels(grid), canvas.labels(grid))
+        xml = read_annotation(tmp_path / "asap" / f"{slide.stem}.xml")
+        np.testing.assert_array_equal(xml.labels(grid), canvas.labels(grid))
+        assert "begins at (64, 32)" in one["notes"]
+        drawn += canvas.count()
+    assert drawn and not any("begins at" in one["notes"] for one in plain.rows)
+
+
+def test_a_data_frame_of_slides_is_taken_row_by_row(tmp_path: Path) -> None:
+    for name in ("a.tif", "b/c.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "t.csv").write_text("slide,mpp\nb/c.tif,0.25\n")
+
+    def given(*rows):
+        table = pd.DataFrame(rows, columns=["slide", "mpp"]).assign(
+            slide=lambda t: [str(tmp_path / n) for n in t.slide]
+        )
+        return [(one.id, one.mpp) for one in pyfunc_loader._given(table)]
+
+    assert given(("a.tif", None), ("b", 0.5)) == [("a", None), ("c", 0.5)]
+    assert given(("t.csv", None)) == [("c", 0.25)] and given(("t.csv", 1.0)) == [("c", 1.0)]
+    for wrong in (0.0, -3.0, "x"):
+        with pytest.raises(DataError, match="row 0: mpp is"):
+            given(("a.tif", wrong))
+
+
+def test_files_that_differ_in_their_ending_alone_keep_it(tmp_path: Path) -> None:
+    for name in ("case.svs", "case.tif", "._case.svs", "other.svs"):
+        (tmp_path / name).write_bytes(b"")
+    assert [one.id for one in given_slides([tmp_path])] == ["case.svs", "case.tif", "other"]
 
 
 def test_slides_are_named_by_the_shortest_end_that_tells_them_apart(tmp_path: Path) -> None:

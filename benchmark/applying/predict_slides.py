@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from benchmark.csv_text import csv_text
 from benchmark.digest import content_digest
 from benchmark.errors import ConfigError, DataError
 from benchmark.file_names import file_name
-from benchmark.slides import Grid, RescaledSlide, Slide
+from benchmark.slides import Grid, RescaledSlide, Slide, slide_facts
 from benchmark.storage import whole_file
 
 MARK, TABLE, RECORDS = "prediction.json", "predictions.csv", ".done"
@@ -177,14 +177,14 @@ def _scored(predictor: Predictor, request: PredictRequest, given: Given) -> dict
     """Score one slide and write its files; its row, or why it cannot be scored."""
     try:
         done = predictor.predict(given, request.mpp)
+        slide, card, grid = done.slide, predictor.model.card, done.scores.grid
+        write_score_tiff(request.out / file_name(given.id, ".scores.tif"), done.scores, slide.size, slide.mpp)
+        target = request.out / file_name(given.id, SUFFIXES[request.format])
+        shown = done.mask & np.isfinite(done.scores.values)
+        notes = _write_outlines(target, slide, shown, grid, request.format, card.classes)
     except DataError as error:
         return str(error).replace("\n  → ", "; ")
-    slide, card, grid = done.slide, predictor.model.card, done.scores.grid
-    write_score_tiff(request.out / file_name(given.id, ".scores.tif"), done.scores, slide.size, slide.mpp)
-    target = request.out / file_name(given.id, SUFFIXES[request.format])
-    shown = done.mask & np.isfinite(done.scores.values)
-    _write_outlines(target, slide, shown, grid, request.format, card.classes)
-    row = row_of(done, card)
+    row = row_of(replace(done, notes=(*done.notes, *notes)), card)
     record = _record(request, given)
     record.parent.mkdir(parents=True, exist_ok=True)
     own = _own(predictor.model, request)
@@ -196,14 +196,23 @@ def _scored(predictor: Predictor, request: PredictRequest, given: Given) -> dict
 
 def _write_outlines(
     target: Path, slide: Slide, shown: NDArray[np.bool_], grid: Grid, kind: Format, classes: tuple[str, ...]
-) -> None:
-    """Outlines in the pixels of the slide's file, also where it was read at a coarser resolution."""
+) -> tuple[str, ...]:
+    """Outlines in the pixels of the slide's file, also where it was read at a coarser resolution; notes on them.
+
+    GeoJSON is for QuPath, which counts from the corner of the scanned area where a scanner gives one.
+    """
     outlines = outlined_cells(shown, grid)
     if isinstance(slide, RescaledSlide):
         step = max(1, int(min(grid.width, grid.height) * slide.times) // FINENESS)
         outlines, slide = outlines.scaled(slide.times), slide.original
         grid = Grid.regular(slide.size, 2 ** (step.bit_length() - 1))
-    write_annotation(target, outlines, kind, classes, slide, grid)
+    bounds = slide_facts(slide.path, slide.id).bounds if kind == "geojson" else None
+    if bounds is None or bounds[:2] == (0, 0):
+        write_annotation(target, outlines, kind, classes, slide, grid)
+        return ()
+    x, y, _, _ = bounds
+    write_annotation(target, outlines.moved(-x, -y), kind, classes, slide, grid)
+    return (f"outlines count from the scanned area, as QuPath does: it begins at ({x}, {y})",)
 
 
 def _record(request: PredictRequest, given: Given) -> Path:
