@@ -130,6 +130,16 @@ def test_folders_and_tiles_that_cannot_be_used_are_named(root: Path, tmp_path: P
         dataset.slides(Split.TRAIN)
 
 
+def test_a_tile_that_is_there_twice_is_refused(root: Path) -> None:
+    (root / "train").mkdir()
+    twin = root / "train" / "t1.tif"
+    Image.new("RGB", (96, 96)).save(twin)
+    with pytest.raises(DataError, match=r"holds both t1\.png and train/t1\.tif"):
+        PcamBags(root, SMALL)
+    twin.unlink()
+    PcamBags(root, SMALL)
+
+
 @pytest.mark.parametrize("shares", ["2", "0.1;0.2", "", "0.1,-0.2", "nan"])
 def test_shares_that_are_none_are_refused(shares: str) -> None:
     with pytest.raises(ValidationError, match="shares between 0 and 1"):

@@ -152,6 +152,14 @@ def test_rows_of_pcam_that_fit_no_tile_are_refused(miniatures, tmp_path: Path, e
         Pcam(root, PcamOptions())
 
 
+def test_a_tile_of_pcam_that_is_there_twice_is_refused(miniatures, tmp_path: Path) -> None:
+    root = copied(miniatures, "pcam", tmp_path)
+    tile = min((root / "train").iterdir())
+    shutil.copy(tile, tile.with_suffix(".tiff"))
+    with pytest.raises(DataError, match=r"holds both train/.*\.tif and train/.*\.tiff"):
+        Pcam(root, PcamOptions())
+
+
 @pytest.mark.realdata
 def test_the_real_tiles_are_read(shared_data: Path, tmp_path: Path) -> None:
     for file in (shared_data / "crc").iterdir():

@@ -252,6 +252,9 @@ def test_drawn_annotations_are_found_by_the_name_of_the_slide(tmp_path: Path) ->
         with pytest.raises(DataError, match="no such folder"):
             CoarseFiles(WsiOptions(coarse="drawn", coarse_path=tmp_path, coarse_version=version)).lack("test_016")
     assert CoarseFiles(WsiOptions()).lack("anything") is None
+    (tmp_path / "test_041.bmp").write_bytes(b"")
+    assert CoarseFiles(WsiOptions(coarse="drawn", coarse_path=tmp_path)).lack("test_041") is None
+    assert ".bmp" in (files.lack("test_026") or "")
 
 
 def test_a_mark_that_is_no_mark_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from benchmark.slides.patchset import SUFFIXES
 
 from ..fresh_folder import fresh_folder
 from ..tables import read_table, refuse_rows, write_table
+from ..twins import one_per_name
 from .painted_tiles import paint_tile
 from .tile_dataset import Tile, TileDataset, cut_tiles
 from .tile_options import TileOptions
@@ -137,7 +138,7 @@ def _read(root: Path, path: Path) -> tuple[list[Tile], tuple[str, ...]]:
     """Every row of the table as a tile, and what was mended in reading it."""
     table = read_table(path, COLUMNS, fix=f"restore {path.name} from the homepage")
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
-    there = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES}
+    there = one_per_name([file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES], root)
     tiles: list[Tile] = []
     faults, seen = [], set()
     for row in table.rows:

@@ -15,7 +15,7 @@ from .manifest_paths import nfc
 if TYPE_CHECKING:
     from .wsi_options import WsiOptions
 
-SUFFIXES = (".geojson", ".json", ".xml", ".annotations", ".png", ".tif", ".tiff")
+SUFFIXES = (".geojson", ".json", ".xml", ".annotations", ".png", ".tif", ".tiff", ".bmp")
 """Drawn annotations: QuPath, ASAP, ImageScope or HALO, label images."""
 
 TOP = "top1"
@@ -39,7 +39,8 @@ class CoarseFiles:
         if not self.in_files:
             return None
         if self._options.coarse == "drawn":
-            return None if self._drawn(slide) else f"no coarse annotation {slide}.geojson or .xml in {self._folder}"
+            missing = f"no coarse annotation {slide} ({', '.join(SUFFIXES)}) in {self._folder}"
+            return None if self._drawn(slide) else missing
         versions = self._published.get(slide)
         if versions is None:
             return f"no coarse annotation in {self._path.name}"

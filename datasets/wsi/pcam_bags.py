@@ -15,6 +15,7 @@ from benchmark.errors import DataError
 from benchmark.slides import Slide
 
 from ..tables import read_table, refuse_rows
+from ..twins import one_per_name
 from .cases import Case, Index, data_root
 from .labelled import LabelledOptions, LabelledSlides
 from .pasted_dataset import Layout, PastedDataset
@@ -200,7 +201,8 @@ def _read(root: Path, path: Path) -> tuple[dict[str, bool], tuple[str, ...]]:
     faults, lost = [], []
     labels: dict[str, bool] = {}
     places = [folder for folder in (root, root / "train") if folder.is_dir()]
-    there = {file.stem: file for folder in places for file in folder.iterdir() if file.suffix.lower() in SUFFIXES}
+    files = [file for folder in places for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES]
+    there = one_per_name(files, root)
     for row in table.rows:
         if row["label"] not in ("0", "1") or not _ID.fullmatch(row["id"]):
             cells = f"id {row['id'][:60]!r}, label {row['label'][:20]!r}"
