@@ -171,7 +171,8 @@ def test_an_encoder_tuned_on_validation_slides_is_flagged(glas, tmp_path):
     notes = predicted(method, glas, context, some(glas, Split.TEST)[0]).notes
     assert "the encoder was fine-tuned on validation slides: figures and thresholds there are too good" in notes
     both = context.reporter.values("pools/hard")[0]
-    honest, own, _ = trained(Hnm, glas, tmp_path / "honest", validation=some(glas, Split.VALIDATION))
+    honest, own, _ = trained(Hnm, glas, tmp_path, validation=some(glas, Split.VALIDATION))
+    assert not [record.name for record in own.records if record.reused], "not even the encoder that both start from"
     assert own.reporter.values("pools/hard")[0] < both
     assert not any("validation slides: figures" in note for note in honest.state()["notes"])
 

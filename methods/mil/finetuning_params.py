@@ -179,7 +179,7 @@ class HnmParams(FinetuningParams):
 
 START_FIELDS = (
     *BAG_FIELDS,
-    *("encoder_training", "encoder_steps", "encoder_batch", "encoder_lr", "encoder_patches"),
+    *("encoder_training", "encoder_steps", "encoder_batch", "encoder_lr", "encoder_patches", "encoder_slides"),
 )
 """Parameters behind the encoder that fine-tuning starts from."""
 MIL_FIELDS = (
