@@ -74,6 +74,11 @@ class Appraises(Protocol):
         """Test slides, as pixels alone, on which a method may be watched while it learns."""
         ...
 
+    @property
+    def digest(self) -> str:
+        """Of what is scored against: other slides, or another truth of them, give another."""
+        ...
+
     def __call__(self, maps: Sequence[ClassMap], *, share: float | None, only: int | None) -> Mapping[str, float]:
         """Metrics by name."""
         ...
@@ -218,6 +223,11 @@ class Context:
     def watched(self) -> Sequence[Slide]:
         """Test slides on which `appraise` may watch a method; none in a trial. Nothing is to be learnt from them."""
         return () if self._appraiser is None else self._appraiser.slides
+
+    @property
+    def watch(self) -> str:
+        """Whether and by what `appraise` scores, in a word: part of the name of a stage that keeps such curves."""
+        return "unwatched" if self._appraiser is None else self._appraiser.digest
 
     def appraise(
         self,

@@ -74,7 +74,7 @@ def curve(options: argparse.Namespace, method: str, seed: int, settings: Mapping
     job = open_job(spec, options.cache)
     prepare("cpu", seed_of("run", seed))
     ledger, reporter, slides = Ledger(), SilentReporter(), job.slides(Split.TEST)
-    appraiser = Appraiser(job.seen, slides)
+    appraiser = Appraiser(job.seen, slides, job.data_identity)
     context = context_of(job, ledger, reporter, "cpu", Examination(job.seen), appraiser)
     job.method.fit(job.view(Split.TRAIN, ledger), job.view(Split.VALIDATION, ledger), context)
     if job.method.transductive():

@@ -138,7 +138,7 @@ def main() -> None:
         ledger, reporter = Ledger(), SilentReporter()
 
         def context_for(examination: Examination) -> Context:
-            return context_of(job, ledger, reporter, "cpu", examination, Appraiser(job.seen, []))
+            return context_of(job, ledger, reporter, "cpu", examination, Appraiser(job.seen, [], job.data_identity))
 
         context = context_for(Examination(job.seen))
         every = job.view(Split.TRAIN, ledger)

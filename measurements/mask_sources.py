@@ -63,7 +63,7 @@ def main() -> None:
         job = open_job(spec, Path(folder))
         prepare("cpu", seed_of("run", 0))
         ledger, reporter, examination = Ledger(), SilentReporter(), Examination(job.seen)
-        context = context_of(job, ledger, reporter, "cpu", examination, Appraiser(job.seen, []))
+        context = context_of(job, ledger, reporter, "cpu", examination, Appraiser(job.seen, [], job.data_identity))
         every = job.view(Split.TRAIN, ledger)
         slides = list(every)[:: max(1, len(every) // options.slides)][: options.slides]
         began = time.process_time()

@@ -95,7 +95,7 @@ def main() -> None:
         job = open_job(spec, Path(folder))
         prepare("cpu", seed_of("run", options.seed))
         reporter, examination = SilentReporter(), Examination(job.seen)
-        context = context_of(job, Ledger(), reporter, "cpu", examination, Appraiser(job.seen, []))
+        context = context_of(job, Ledger(), reporter, "cpu", examination, Appraiser(job.seen, [], job.data_identity))
         began = time.process_time()
         slides, place = list(job.view(Split.TRAIN, Ledger())), spec.params
         assert isinstance(place, PlaceParams), "the method says where patches lie"

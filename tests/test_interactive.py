@@ -36,9 +36,9 @@ def world(tmp_path_factory):
 
 
 class Trial:
-    """A method fitted on a dataset with its own expert, watched on the test slides."""
+    """A method fitted on a dataset with its own expert, watched on the test slides; not with `tested` None."""
 
-    def __init__(self, dataset, folder, name="cnfp", *, fit=True, **changes):
+    def __init__(self, dataset, folder, name="cnfp", *, fit=True, tested="here", **changes):
         kind = methods().load(name)
         self.dataset = dataset
         self.method = kind(resolve(kind, "smoke", {**SMALL, **changes}))
@@ -48,7 +48,7 @@ class Trial:
             folder=folder,
             ledger=self.ledger,
             reporter=self.reporter,
-            appraiser=Appraiser(dataset, dataset.slides(Split.TEST)),
+            appraiser=None if tested is None else Appraiser(dataset, dataset.slides(Split.TEST), tested),
         ).bind(self.method)
         if fit:
             views = [View(dataset.slides(split), self.labels(split)) for split in (Split.TRAIN, Split.VALIDATION)]
@@ -228,6 +228,15 @@ def test_strategies_that_share_a_cache_share_no_result(world, tmp_path):
     assert queries[0] == queries[1] == queries[2], "of one seed they begin with the same queries"
 
 
+def test_curves_are_of_the_slides_that_this_run_is_tested_on(world, tmp_path):
+    def reused(tested):
+        trial = Trial(world("pcam"), tmp_path, tested=tested, rounds=1)
+        assert bool(trial.curves()) is (tested is not None)
+        return trial.context.records[0].reused
+
+    assert [reused(tested) for tested in (None, "here", "elsewhere", "here", None)] == [False] * 3 + [True] * 2
+
+
 def test_normalisation_is_of_the_searched_patches_alone(world, tmp_path):
     pcam = world("pcam")
     trial = Trial(pcam, tmp_path)
@@ -261,7 +270,7 @@ def test_nothing_is_scored_where_nothing_is_known(world):
     slide = pcam.slides(Split.TEST)[0]
     grid = pcam.evaluation_grid(slide)
     nothing = ClassMap(slide, grid, np.full(grid.shape, -1, np.int8))
-    appraise = Appraiser(pcam, [])
+    appraise = Appraiser(pcam, [], "")
     assert appraise([nothing], share=None, only=None) == {} == appraise([], share=0.5, only=None)
 
 

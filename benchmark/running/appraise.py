@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.context import ClassMap
 from benchmark.expert import cell_classes
+from benchmark.identity import digest_of
 from benchmark.metrics import multiclass
 from benchmark.metrics.retrieval import mean_precision_at_10, neighbour_hits, perfect_share_at_10
 
@@ -23,10 +24,14 @@ MOST = 20_000
 
 
 class Appraiser:
-    """Scores class maps against the truth. `slides`: the test slides, as pixels, on which a method may be watched."""
+    """Scores class maps against the truth. `slides`: the test slides, as pixels, on which a method may be watched.
 
-    def __init__(self, dataset: Dataset | TwoClassView, slides: Sequence[Slide]) -> None:
+    `data`: a digest of the files of the dataset, test set included. `digest`: of that and of which slides are watched.
+    """
+
+    def __init__(self, dataset: Dataset | TwoClassView, slides: Sequence[Slide], data: str) -> None:
         self.slides = slides
+        self.digest = digest_of([data, [slide.id for slide in slides]])
         self._dataset = dataset
         self._truths: dict[tuple[str, str, float | None], NDArray[np.int8]] = {}
 

@@ -189,7 +189,7 @@ def finished_before(spec: RunSpec, tracker: Tracker, done: StoredRun) -> Outcome
 def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) -> Delivery:
     """Fit, score, measure, draw; returns what to store, with all files kept at `home`."""
     ledger, reporter, examination = Ledger(), RunReporter(console, live), Examination(job.seen)
-    appraiser = Appraiser(job.seen, job.dataset.slides(Split.TEST))
+    appraiser = Appraiser(job.seen, job.dataset.slides(Split.TEST), job.data_identity)
     context = context_of(job, ledger, reporter, device, examination, appraiser)
     for line in incomplete(job.dataset, Split.TRAIN, Split.VALIDATION):
         reporter.say(line)

@@ -86,13 +86,13 @@ class Interactive(Method[InteractiveParams]):
     def fit(self, train: View, validation: View, context: Context) -> None:
         """With search=train, the stage "annotate": all sessions on the training slides."""
         if not self.transductive():
-            self._learnt = context.stage(self._stage(), lambda: self._cohort(train, context), uses=FIELDS)
+            self._learnt = context.stage(self._stage(context), lambda: self._cohort(train, context), uses=FIELDS)
             self._ready = None
 
     def predict(self, slide: Slide, labels: Labels, context: Context) -> Prediction:
         """What f_cl says of every cell, and the expert of those reviewed (search=slide: a stage per slide)."""
         if self.transductive():
-            name = self._stage(slide)
+            name = self._stage(context, slide)
             result = context.stage(name, lambda: self._alone(slide, labels, context), uses=FIELDS)
             return self._prediction(slide, result["probabilities"], result, context)
         assert self._learnt is not None, "fit comes before predict"
@@ -112,9 +112,10 @@ class Interactive(Method[InteractiveParams]):
 
         return Stepwise(self.name, self.params, slide, context)
 
-    def _stage(self, slide: Slide | None = None) -> str:
-        """The strategies share their code, so the name of the stage has to tell them apart."""
-        return f"annotate:{self.name}" if slide is None else f"annotate:{self.name}:{slide.id}"
+    def _stage(self, context: Context, slide: Slide | None = None) -> str:
+        """The name of the stage tells apart what share their code, the strategies, and what curves are drawn of."""
+        name = f"annotate:{self.name}:{context.watch}"
+        return name if slide is None else f"{name}:{slide.id}"
 
     def _cohort(self, train: View, context: Context) -> dict[str, Any]:
         """All sessions on the training slides; curves are watched on test slides."""
