@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmark.errors import DataError
 from benchmark.learning.mil.top import TopK, top
@@ -197,6 +198,17 @@ def test_stage_2_loss_is_that_of_the_mean_probability():
     )
     assert several.item() == pytest.approx(0.202524, abs=1e-5)
     assert unit_loss(torch.tensor([0.0]), label).item() == pytest.approx(-math.log(1e-7), rel=1e-3), "finite"
+
+
+def test_stage_2_loss_is_taken_in_full_precision_where_the_net_trains_in_half():
+    """On no GPU, but by the rules of one."""
+    torch.set_autocast_enabled("cuda", True)
+    try:
+        with FakeTensorMode():
+            loss = unit_loss(torch.empty(4, device="cuda"), torch.empty(4, device="cuda"))
+    finally:
+        torch.set_autocast_enabled("cuda", False)
+    assert loss.dtype == torch.float32
 
 
 def test_dla34up_has_the_published_shape_and_size():

@@ -109,8 +109,10 @@ def slide_loss(logits: Tensor, owners: Tensor, labels: Tensor) -> Tensor:
 
 
 def unit_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy of unit probabilities, kept away from 0 and 1 by `EDGE`."""
-    return nn.functional.binary_cross_entropy(probabilities.clamp(EDGE, 1 - EDGE), labels)
+    """Binary cross-entropy of unit probabilities, kept away from 0 and 1 by `EDGE`; in full precision."""
+    # Under mixed precision PyTorch refuses this loss, whatever the precision of what it is given.
+    with torch.autocast(probabilities.device.type, enabled=False):
+        return nn.functional.binary_cross_entropy(probabilities.clamp(EDGE, 1 - EDGE), labels)
 
 
 def unit_means(values: Tensor, owners: Tensor, units: int) -> Tensor:
