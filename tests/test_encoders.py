@@ -6,7 +6,14 @@ import timm
 import torch
 
 from benchmark.errors import ConfigError, WeightsError
-from benchmark.learning.encoders.frozen import create_encoder, entry_encoder, pretrained_on, vgg16_head, wrap_encoder
+from benchmark.learning.encoders.frozen import (
+    arithmetic,
+    create_encoder,
+    entry_encoder,
+    pretrained_on,
+    vgg16_head,
+    wrap_encoder,
+)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +106,11 @@ def test_random_weights_follow_their_seed_and_leave_the_random_state_alone():
     other = create_encoder("test_resnet", seed=6, **options)
     assert one.digest == same.digest != other.digest
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_features_that_a_gpu_made_in_tf32_are_not_taken_for_those_in_float32():
+    assert arithmetic(torch.device("cuda:1")) == arithmetic(torch.device("cuda")) != "cuda"
+    assert arithmetic(torch.device("cpu")) == "cpu", "what a CPU made is kept"
 
 
 def test_digest_covers_weights_side_and_precision():

@@ -2,6 +2,7 @@
 
 import io
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ from benchmark.running.closing_table import rerun_commands
 from benchmark.running.comparisons import comparisons, refinement_tables
 from benchmark.running.completeness import Completeness
 from benchmark.running.delivery import kept
-from benchmark.running.device import assigned_device
+from benchmark.running.device import assigned_device, prepare
 from benchmark.running.evaluate import AHEAD, Measuring, decision
 from benchmark.running.outcome import Outcome
 from benchmark.running.plan import plan
@@ -161,6 +162,19 @@ def test_labels_round_trip_through_the_command_line():
     words = [f"method.{name}={value}" for name, value in split_settings(spec.variant).items()]
     (again,) = plan(RunRequest(method="oeem", dataset="glas", settings=tuple(words), preset="smoke"))
     assert again == spec and spec.variant == "cam_scales=[1.0,1.5] weighting=none"
+
+
+def test_a_run_computes_in_float32_and_not_in_the_tf32_of_gpus():
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare("cpu", 0)
+    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(cudnn, "conv"):
+        assert {part.fp32_precision for part in (cudnn.conv, cudnn.rnn, products)} == {"ieee"}
 
 
 def test_jobs_share_the_devices_there_are(monkeypatch):

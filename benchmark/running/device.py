@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 from benchmark.errors import ConfigError
 
@@ -60,7 +61,7 @@ def limit_threads(count: int) -> None:
 def prepare(device: str, seed: int) -> None:
     """Set the thread count and make PyTorch deterministic, so that one command gives one set of numbers.
 
-    On a GPU, operations without a deterministic kernel warn instead of failing.
+    On a GPU, operations without a deterministic kernel warn instead of failing, and float32 is computed in float32.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
@@ -70,4 +71,20 @@ def prepare(device: str, seed: int) -> None:
     # Not `use_deterministic_algorithms`: it imports the compiler, which nobody here uses, for two seconds.
     torch.set_deterministic_debug_mode("error" if device == "cpu" else "warn")
     torch.backends.cudnn.benchmark = False
+    _keep_float32()
     torch.manual_seed(seed % 2**63)
+
+
+def _keep_float32() -> None:
+    """Forbid TF32, the ten binary digits in which GPUs from Ampere on convolve by default."""
+    import torch
+
+    with warnings.catch_warnings():
+        # These warn from PyTorch 2.9 on; without them, whoever reads one there is told that old and new were mixed.
+        warnings.simplefilter("ignore", UserWarning)
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+    operations = [getattr(torch.backends.cudnn, name, None) for name in ("conv", "rnn")]
+    for operation in (*operations, torch.backends.cuda.matmul):
+        if operation is not None and hasattr(operation, "fp32_precision"):  # from PyTorch 2.9 on
+            operation.fp32_precision = "ieee"

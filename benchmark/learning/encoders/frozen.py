@@ -60,7 +60,7 @@ def seen_by(name: str, *, pretrained: bool, weights: Path | None) -> str:
 class FrozenEncoder:
     """A network in evaluation mode that nothing trains: uint8 patches n × side × side × 3 → float32 n × dim.
 
-    `digest` covers architecture, part, weights, transform, precision and kind of device: equal digests give equal
+    `digest` covers architecture, part, weights, transform, precision and `arithmetic`: equal digests give equal
     features for equal patches.
     """
 
@@ -80,7 +80,7 @@ class FrozenEncoder:
         self.name, self.dim, self.side, self.precision = name, dim, side, precision
         self.interpolation = interpolation
         self.device = torch.device(device)
-        facts = f"{name}|{dim}|{side}|{precision}|{mean}|{std}|{self.device.type}|"
+        facts = f"{name}|{dim}|{side}|{precision}|{mean}|{std}|{arithmetic(self.device)}|"
         if interpolation != "bilinear":
             facts += f"{interpolation}|"
         self.digest = hashlib.sha256(facts.encode() + weights_digest(module)).hexdigest()[:16]
@@ -218,6 +218,11 @@ def vgg16_head(*, pretrained: bool, weights: Path | None) -> tuple[Tensor, ...] 
         raise WeightsError(problem, fix=fix)
     tensors = [state[f"{layer}.{kind}"] for layer in names for kind in ("weight", "bias")]
     return tuple(tensor.flatten(1) if tensor.ndim > 1 else tensor for tensor in tensors)
+
+
+def arithmetic(device: torch.device) -> str:
+    """How a kind of device computes float32: a GPU without TF32, in which kept features of old may be."""
+    return "cuda without TF32" if device.type == "cuda" else device.type
 
 
 def weights_digest(module: nn.Module) -> bytes:
