@@ -1,11 +1,14 @@
 """The loop step by step: what is proposed, learnt, refused, kept and resumed; the nets; cut encoders."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from benchmark.errors import ConfigError, ReviewError
+from benchmark.errors import BudgetError, ConfigError, ReviewError
 from benchmark.learning.encoders.cut import cut_encoder
+from benchmark.methods.interactive.annotate import Annotation
 from benchmark.methods.interactive.coding import Coding
 from benchmark.methods.interactive.interactive_params import PRESETS, InteractiveParams
 from benchmark.methods.interactive.loop import Loop, Query
@@ -35,6 +38,31 @@ class Base:
 
     def maps(self, numbers):
         return self.all[torch.from_numpy(np.asarray(numbers))]
+
+    @property
+    def parts(self):
+        return [SimpleNamespace(slide=SimpleNamespace(id="slide"), grid=None, number=len(self))]
+
+    starts = np.zeros(1, np.int64)
+
+    def place(self, number):
+        return self.parts[0], 0, number
+
+    def spread(self, values, missing):
+        return [values]
+
+
+class Answers:
+    """An expert who gives so many answers and no more."""
+
+    def __init__(self, left):
+        self.left = left
+
+    def review(self, slide, grid, row, col, share):
+        if not self.left:
+            raise BudgetError("the budget is spent")
+        self.left -= 1
+        return col % CLASSES
 
 
 QUERIES = [Query(0, 0), Query(1, 1), Query(2, 2)]
@@ -139,6 +167,47 @@ def test_a_partial_round_learns_from_what_was_answered(encoder):
     loop.stop()
     assert loop.update(partial=True).reviews == 1
     assert loop.finished and list(loop.reviewed) == [items[1]] and items[0] in loop.unreviewed
+
+
+def annotated(encoder, left, every, kept=None):
+    """What comes of so many answers: the result, the reviews at the points of the curve, the last checkpoint."""
+    points, last = [], []
+    loop = loop_of(encoder, evaluate_every=every)
+    context = SimpleNamespace(
+        checkpoint=SimpleNamespace(load=lambda: kept, save=last.append),
+        log=lambda *number: None,
+        reporter=SimpleNamespace(say=print),
+        appraise=lambda part, maps, reviews, **more: points.append(reviews) if part == "delivered" else None,
+    )
+    coding = Coding(CRC, None, (0, 1, 2))
+    slide = SimpleNamespace(id="slide")
+    result = Annotation(loop, Answers(left), coding, loop._params, context, slide, None).run()
+    return result, points, last
+
+
+@pytest.mark.parametrize(
+    ("left", "every", "points", "sessions"),
+    [
+        (4, 0, [4], 1),
+        (6, 0, [6], 1),
+        (8, 0, [8], 1),
+        (12, 0, [12], 2),
+        (12, 2, [8, 12], 2),
+        (4, 1, [4], 1),
+        (0, 1, [], 0),
+    ],
+)
+def test_the_curve_ends_where_the_answers_do(encoder, left, every, points, sessions):
+    result, told, _ = annotated(encoder, left, every)
+    assert told == points and len(result["maps"].get("slide", [])) == sessions
+
+
+def test_an_annotation_that_was_killed_after_its_end_still_says_why_it_ended(encoder):
+    result, points, last = annotated(encoder, 6, 1)
+    again, later, _ = annotated(encoder, 6, 1, kept=last[-1])
+    assert again["stopped"] == result["stopped"] == "the budget is spent" and not later
+    _, late, _ = annotated(encoder, 4, 2, kept=annotated(encoder, 4, 2)[2][0])
+    assert points == [4, 6] and late == [4], "of a round that was whole when it was killed"
 
 
 def test_k_larger_than_the_set_reviews_all_that_is_left(encoder):

@@ -39,6 +39,8 @@ class Annotation:
     alone: Slide | None
     held_out: SearchBase | None
     stopped: str = ""
+    appraised: int = 0
+    """Reviews at the last point of the curve."""
 
     def run(self) -> dict[str, Any]:
         """All sessions, resumed where a killed run was. The expert is asked again for nothing that is on record."""
@@ -46,12 +48,14 @@ class Annotation:
         maps: Maps = {}
         if (kept := checkpoint.load()) is not None:
             self.loop.restore(kept["loop"])
-            maps = kept["maps"]
+            maps, self.stopped, self.appraised = kept["maps"], kept["stopped"], kept["appraised"]
             for item in self.loop.reviewed:
                 self._ask(item)
         while not self.loop.finished:
             self._round(maps)
-            checkpoint.save({"loop": self.loop.state(), "maps": maps})
+            checkpoint.save(
+                {"loop": self.loop.state(), "maps": maps, "stopped": self.stopped, "appraised": self.appraised}
+            )
         return {"maps": maps, "stopped": self.stopped}
 
     def _round(self, maps: Maps) -> None:
@@ -63,7 +67,11 @@ class Annotation:
                 self.stopped = self.stopped or spent.what
         if self.stopped:
             loop.stop()
-            if not loop.pending:
+            if not loop.pending:  # the rounds before were whole, and the last of them has become the end
+                if self.appraised < len(loop.reviewed):
+                    self._appraise(len(loop.reviewed))
+                if loop.round:
+                    self._remember(maps)
                 return
         done = loop.update(partial=bool(self.stopped))
         name = "annotate" if self.alone is None else f"annotate/{self.alone.id}"
@@ -84,6 +92,7 @@ class Annotation:
         return self.coding.label(self.labels.review(part.slide, part.grid, row, col, share=self.params.share))
 
     def _appraise(self, reviews: int) -> None:
+        self.appraised = reviews
         loop, base = self.loop, self.loop.base
         codes = loop.probabilities().argmax(axis=1).astype(np.int64)
         self._score("delivered", base, codes, reviews)
