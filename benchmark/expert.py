@@ -146,9 +146,12 @@ class SimulatedExpert:
         return Answer(label, self.who, before * settings.seconds, settings.seconds)
 
     def choose(self, wanted: Wanted, before: int, rng: np.random.Generator) -> Sequence[tuple[int, int, Answer]]:
-        """See `Expert`. Examples are drawn at random and always right."""
-        labels = cell_classes(self._source.truth(wanted.slide), wanted.grid, len(self._source.classes), wanted.share)
-        candidates = labels == wanted.label if wanted.where is None else (labels == wanted.label) & wanted.where
+        """See `Expert`. Examples are drawn at random and always right; none is of an area to ignore."""
+        truth = self._source.truth(wanted.slide)
+        labels = cell_classes(truth, wanted.grid, len(self._source.classes), wanted.share)
+        candidates = (labels == wanted.label) & ~truth.ignored(wanted.grid)
+        if wanted.where is not None:
+            candidates &= wanted.where
         cells = rng.permutation(np.argwhere(candidates))[: wanted.number].tolist()
         seconds = self._settings.seconds
         answers = [Answer(wanted.label, self.who, (before + n) * seconds, seconds) for n in range(len(cells))]

@@ -175,6 +175,16 @@ class Labels:
         """Whether the expert can be asked about a slide: one who is simulated knows the annotated ones alone."""
         return self.drawn(slide) or not isinstance(self.__expert, SimulatedExpert)
 
+    def answerable(self, slide: Slide, grid: Grid) -> NDArray[np.bool_]:
+        """The cells about which the expert can be asked, rows × cols: a simulated one knows no area to ignore.
+
+        Tells nothing of their classes and is not counted.
+        """
+        self.__check(Supervision.REVIEW, slide)
+        if not isinstance(self.__expert, SimulatedExpert) or not self.__source.annotated(slide):
+            return np.ones(grid.shape, np.bool_)
+        return ~self.__source.truth(slide).ignored(grid)
+
     def full(self, slide: Slide) -> Annotation:
         """The whole fine annotation of a training slide."""
         self.__check(Supervision.FULL, slide)

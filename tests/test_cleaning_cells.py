@@ -77,6 +77,6 @@ def test_rows_of_several_slides_have_one_numbering():
     taken = rows.take(np.array([8, 0, 3, 3, 4]))
     assert taken.dtype == np.float32
     assert taken[:, 0].tolist() == [203, 0, 100, 100, 101]
-    labels = np.array([1, 0, 1, 0, 0, 1, 0, 0, 1], bool)
-    assert [part.tolist() for part in rows.of_class(labels, True)] == [[0, 2], [], [5, 8]]
-    assert [part.tolist() for part in rows.of_class(labels, False)] == [[1], [3, 4], [6, 7]]
+    labels = np.array([1, 0, 1, 0, 0, 1, 0, -1, 1], np.int8)
+    assert [part.tolist() for part in rows.of_class(labels, 1)] == [[0, 2], [], [5, 8]]
+    assert [part.tolist() for part in rows.of_class(labels, 0)] == [[1], [3, 4], [6]]

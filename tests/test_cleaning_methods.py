@@ -8,7 +8,7 @@ from PIL import Image
 from benchmark.annotations import Polygons, Region
 from benchmark.config import resolve
 from benchmark.context import Context
-from benchmark.errors import ConfigError
+from benchmark.errors import ConfigError, DataError
 from benchmark.methods.cleaning.coarse import Coarse
 from benchmark.methods.cleaning.dknn import Dknn
 from benchmark.methods.cleaning.lcmil import Lcmil
@@ -30,8 +30,8 @@ class World:
 
     classes = ("normal", "tumor")
 
-    def __init__(self, drawn=None, tissue=None, cell=CELL):
-        self.drawn, self.found, self.cell = drawn or {}, tissue, cell
+    def __init__(self, drawn=None, tissue=None, cell=CELL, ignored=()):
+        self.drawn, self.found, self.cell, self.ignored = drawn or {}, tissue, cell, ignored
 
     def evaluation_grid(self, slide):
         return Grid.regular(slide.size, self.cell)
@@ -41,7 +41,7 @@ class World:
 
     def coarse(self, slide):
         shape = self.drawn.get(slide.id, shapely.box(0, 0, 352, SIDE))
-        return Polygons([] if shape is None else [Region(shape, 1)])
+        return Polygons([] if shape is None else [Region(shape, 1)], ignored=self.ignored)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +112,32 @@ def test_one_class_is_returned_unchanged(slides, tmp_path, name, drawn, why):
     assert why in prediction.notes[0]
     assert (prediction.mask == (drawn is not None)).all()
     assert context.records == []
+
+
+@pytest.mark.parametrize(("name", "more"), [("lcmil", {}), ("dknn", {}), ("dknn", {"include_self": False})])
+@pytest.mark.parametrize("scope", ["slide", "cohort"])
+def test_areas_to_ignore_teach_nothing_and_are_scored(slides, tmp_path, name, more, scope):
+    """What is drawn there, or not, changes no score; without them it does."""
+
+    def scores(world, folder):
+        found = cleaned(name, world, slides, tmp_path / folder, scope=scope, **more)[0].scores.values
+        assert not np.isnan(found).any()
+        return found
+
+    area = shapely.box(0, 0, 128, 256)
+    undrawn = {slide.id: shapely.box(0, 0, 352, SIDE).difference(area) for slide in slides}
+    left_out = scores(World(ignored=[area]), "drawn")
+    assert np.array_equal(left_out, scores(World(undrawn, ignored=[area]), "undrawn"))
+    assert not np.array_equal(left_out, scores(World(undrawn), "learnt"))
+
+
+def test_a_slide_of_which_all_is_to_be_ignored_is_returned(slides, tmp_path):
+    world = World(ignored=[shapely.box(0, 0, SIDE, SIDE)])
+    assert cleaned("lcmil", world, slides, tmp_path)[0].notes == (
+        "returned unchanged: every tissue cell lies in an area to ignore",
+    )
+    with pytest.raises(DataError, match="outside of areas to ignore"):
+        cleaned("dknn", world, slides, tmp_path, scope="cohort")
 
 
 @pytest.mark.parametrize("scope", ["slide", "cohort"])

@@ -28,6 +28,9 @@ class Source:
     def truth(self, slide):
         return self.image
 
+    def annotated(self, slide):
+        return True
+
     image = LabelImage(np.repeat((np.arange(40) >= 20)[None] * 1, 20, axis=0).astype(np.uint8))
 
 
@@ -53,6 +56,17 @@ def test_a_simulated_expert_errs_at_its_rate_and_alike_every_time():
     assert np.array_equal(answers(ExpertSettings(error=0.2)), answers(ExpertSettings(error=0.2)))
     assert not np.array_equal(answers(ExpertSettings(error=0.2)), answers(ExpertSettings(error=0.2), seed=1))
     assert set(answers(ExpertSettings(error=1.0))[TRUTH == 0]) == {1, 2}, "a wrong answer is any other class"
+
+
+def test_areas_to_ignore_have_no_answer():
+    source = Source()
+    source.image = LabelImage(np.repeat((np.arange(40) >= 20)[None] * 1, 20, axis=0).astype(np.uint8), ignore=[1])
+    labels = Labels(source, [SLIDE], [REVIEW], Ledger(), expert=SimulatedExpert(source))
+    assert labels.answerable(SLIDE, GRID).tolist() == [[col < 20 for col in range(40)]] * 20
+    assert labels.examples(SLIDE, GRID, 1, 5, np.random.default_rng(0)) == []
+    assert len(labels.examples(SLIDE, GRID, 0, 5, np.random.default_rng(0))) == 5
+    person = Labels(source, [SLIDE], [REVIEW], Ledger(), expert=object())
+    assert person.answerable(SLIDE, GRID).all(), "who looks at the slide decides"
 
 
 def test_an_error_depends_on_the_cell_and_not_on_the_order():

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from fitting import Reporter
 from scipy import stats
+from shapely import box
 from typed import typed
 
+from benchmark.annotations import Polygons
 from benchmark.config import RunRequest, resolve
 from benchmark.context import ClassMap, Context
 from benchmark.dataset import Split
@@ -218,6 +220,27 @@ def test_across_slides_the_slide_of_the_queries_is_not_searched(world, tmp_path)
     assert len(set(asked)) == len(slides.slides(Split.TRAIN)), "all of them"
     with pytest.raises(ConfigError, match="it belongs to search=train"):
         Trial(slides, tmp_path, search="slide", query_slides=1, fit=False)
+
+
+def test_areas_to_ignore_are_not_asked_about(world, tmp_path, monkeypatch):
+    slides = world("camelyon16")
+    truth = type(slides).truth
+
+    def left_out(self, slide):
+        width, height = slide.size
+        return Polygons(truth(self, slide).polygons(), ignored=[box(0, 0, width / 2, height)])
+
+    def asked(folder):
+        trial, half = Trial(slides, tmp_path / folder, reviews=500, rounds=1), {True: 0, False: 0}
+        for _, name, item in trial.ledger.answers:
+            slide = next(slide for slide in slides.slides(Split.TRAIN) if slide.id == name)
+            grid, col = slides.evaluation_grid(slide), int(item.rpartition(",")[2])
+            half[bool(grid.x[col] + grid.width / 2 < slide.size[0] / 2)] += 1
+        return half
+
+    whole = asked("whole")
+    monkeypatch.setattr(type(slides), "truth", left_out)
+    assert whole[True] and asked("half") == {True: 0, False: whole[False]}
 
 
 def test_strategies_that_share_a_cache_share_no_result(world, tmp_path):

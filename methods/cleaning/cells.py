@@ -23,6 +23,9 @@ FINE = 16
 DEFAULT_CELL = 32
 """Cells where the dataset has none, in px."""
 
+Told = NDArray[np.int8]
+"""Coarse labels of cells: 1 lesion, 0 none, -1 in an area to ignore, where a cell teaches nothing and is scored."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -55,10 +58,10 @@ class Cells:
         rest = folder.covered(slide, self.patches(side), self.tissue)
         return Cells(self.grid, rest, int(np.count_nonzero(self.tissue & ~rest)))
 
-    def coarse(self, annotation: Annotation) -> NDArray[np.bool_]:
-        """What the annotation calls lesion, rows × cols."""
-        inside: NDArray[np.bool_] = annotation.labels(self.grid) > 0
-        return inside
+    def coarse(self, annotation: Annotation) -> Told:
+        """What the annotation says, rows × cols."""
+        inside = annotation.labels(self.grid) > 0
+        return np.where(annotation.ignored(self.grid), -1, inside).astype(np.int8)
 
     def spread(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """One value per tissue cell → rows × cols, NaN elsewhere."""

@@ -18,7 +18,7 @@ from benchmark.method import Method, Prediction
 from benchmark.slides import Grid, ScoreMap, stream_patches
 from benchmark.supervision import Labels, Supervision, View
 
-from .cells import Cells, rows_of
+from .cells import Cells, Told, rows_of
 from .cleaning_params import ENCODER_FIELDS, PLACE_FIELDS, CleaningParams
 
 if TYPE_CHECKING:
@@ -102,17 +102,20 @@ class Cleaner(Method[K]):
         scores = context.stage(name, lambda: self._refined(slide, cells, coarse, context), uses=self.fields)
         return self._finished(cells, scores)
 
-    def unteachable(self, cells: Cells, coarse: NDArray[np.bool_]) -> str | None:
+    def unteachable(self, cells: Cells, coarse: Told) -> str | None:
         """Why nothing can be learnt from a slide's coarse annotation; None when it can."""
-        inside = coarse[cells.tissue]
-        if inside.size == 0:
+        told = coarse[cells.tissue]
+        if told.size == 0:
             return "there is no tissue"
+        inside = told[told >= 0]
+        if inside.size == 0:
+            return "every tissue cell lies in an area to ignore"
         if not inside.any():
             return "no tissue cell lies inside the coarse annotation"
         return "every tissue cell lies inside the coarse annotation" if inside.all() else None
 
     @abstractmethod
-    def learn(self, parts: list[tuple[Slide, Cells, NDArray[np.bool_]]], axis: str, context: Context) -> dict[str, Any]:
+    def learn(self, parts: list[tuple[Slide, Cells, Told]], axis: str, context: Context) -> dict[str, Any]:
         """A model of some slides' coarse annotations (rows × cols each); `axis` seeds it."""
 
     @abstractmethod
@@ -123,19 +126,21 @@ class Cleaner(Method[K]):
     def decide(self, scores: Scores, tissue: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Scores (rows × cols, NaN without tissue) → mask, by the method's threshold and post-processing."""
 
-    def _refined(self, slide: Slide, cells: Cells, coarse: NDArray[np.bool_], context: Context) -> Scores:
+    def _refined(self, slide: Slide, cells: Cells, coarse: Told, context: Context) -> Scores:
         return self.apply(self.learn([(slide, cells, coarse)], slide.id, context), slide, cells, context)
 
     def _cohort(self, train: View, context: Context) -> dict[str, Any]:
         parts = []
         for slide in train:
             cells = self._cells(slide, context)
-            if cells.tissue.any():
-                parts.append((slide, cells, cells.coarse(train.labels.coarse(slide))))
+            if not cells.tissue.any():
+                continue
+            coarse = cells.coarse(train.labels.coarse(slide))
+            if (coarse[cells.tissue] >= 0).any():
+                parts.append((slide, cells, coarse))
         if not parts:
-            raise DataError(
-                "scope=cohort needs training slides with tissue, and there are none", fix="--set scope=slide"
-            )
+            what = "scope=cohort needs training slides with tissue outside of areas to ignore, and there are none"
+            raise DataError(what, fix="--set scope=slide")
         return self.learn(parts, "cohort", context)
 
     def _learnt(self) -> dict[str, Any]:
@@ -233,7 +238,7 @@ class Cleaner(Method[K]):
         self._weights, self._model, self._encoder = state["encoder"], state["model"], None
 
 
-def joined(parts: list[tuple[Features, NDArray[np.bool_]]]) -> tuple[Rows, NDArray[np.bool_]]:
+def joined(parts: list[tuple[Features, Told]]) -> tuple[Rows, Told]:
     """Features and coarse labels of several slides under one numbering."""
     return Rows([features for features, _ in parts]), np.concatenate([labels for _, labels in parts])
 

@@ -13,7 +13,7 @@ from benchmark.learning.encoders.feature_rows import Rows
 from benchmark.method import MethodCard
 from benchmark.slides import Grid
 
-from .cells import Cells, stride
+from .cells import Cells, Told, stride
 from .cleaner import CITATION, PAPER, Cleaner, Scores, checked, joined
 from .cleaning_params import DKNN_FIELDS, DKNN_QUICK, DKNN_RELEASED, DKNN_SMOKE, DknnParams
 from .postprocess import cleaned_up
@@ -53,14 +53,17 @@ class Dknn(Cleaner[DknnParams]):
     }
     fields = DKNN_FIELDS
 
-    def unteachable(self, cells: Cells, coarse: NDArray[np.bool_]) -> str | None:
+    def unteachable(self, cells: Cells, coarse: Told) -> str | None:
         """As for all, and when there are fewer cells than neighbours to ask."""
-        others = int(cells.tissue.sum()) - int(not self.params.include_self)
+        others = int((coarse[cells.tissue] >= 0).sum()) - int(not self.params.include_self)
         too_few = f"there are {others} cells to choose {self.params.k} neighbours from"
         return super().unteachable(cells, coarse) or (too_few if others < self.params.k else None)
 
-    def learn(self, parts: list[tuple[Slide, Cells, NDArray[np.bool_]]], axis: str, context: Context) -> dict[str, Any]:
-        """One epoch of binary cross-entropy on the coarse labels; then the features of all cells, with their labels."""
+    def learn(self, parts: list[tuple[Slide, Cells, Told]], axis: str, context: Context) -> dict[str, Any]:
+        """One epoch of binary cross-entropy on the coarse labels; then the features of all cells, with their labels.
+
+        Cells of areas to ignore keep features for the scores of their own slide, and are no neighbour of any.
+        """
         features = [self._features(slide, cells, context, train=True) for slide, cells, _ in parts]
         rows, labels = joined([(own, part[2][part[1].tissue]) for own, part in zip(features, parts, strict=True)])
         net = self._trained(rows, labels, axis, context)
@@ -69,24 +72,28 @@ class Dknn(Cleaner[DknnParams]):
             "net": {name: tensor.detach().cpu() for name, tensor in net.state_dict().items()},
             "dim": rows.dim,
             "features": self._deep(net, asked, f"{axis}, database", context),
-            "labels": labels.astype(np.uint8),
+            "labels": labels,
             "own": axis,
         }
 
     def apply(self, model: dict[str, Any], slide: Slide, cells: Cells, context: Context) -> Scores:
         """Share of the k nearest cells that the coarse annotation calls lesion; on a tie the cell is none."""
-        params, database = self.params, np.asarray(model["features"])
-        labels = np.asarray(model["labels"]).astype(np.bool_)
-        own = model["own"] == slide.id
-        if own:
-            queries = database
-        else:
+        params, labels, features = self.params, np.asarray(model["labels"]), np.asarray(model["features"])
+        known = labels >= 0
+        database = features if known.all() else features[known]
+        if model["own"] != slide.id:
             net = self._net(model["dim"], context)
             net.load_state_dict(model["net"])
             rows = Rows([self._features(slide, cells, context, train=False)])
-            queries = self._deep(net, rows, slide.id, context)
-        neighbours = nearest(queries, database, params.k, own=own and not params.include_self)
-        shares: Scores = (votes(labels, neighbours) / params.k).astype(np.float32)
+            neighbours = nearest(self._deep(net, rows, slide.id, context), database, params.k)
+        elif params.include_self:
+            neighbours = nearest(features, database, params.k)
+        else:
+            neighbours = np.empty((len(features), params.k), np.int64)
+            neighbours[known] = nearest(database, database, params.k, own=True)
+            if not known.all():
+                neighbours[~known] = nearest(features[~known], database, params.k)
+        shares: Scores = (votes(labels[known] > 0, neighbours) / params.k).astype(np.float32)
         return shares
 
     def decide(self, scores: Scores, tissue: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -101,7 +108,7 @@ class Dknn(Cleaner[DknnParams]):
             patches = shifted(cells, self.params.patch, train=train)
         return self.rows(slide, cells, patches, context)
 
-    def _trained(self, rows: Rows, labels: NDArray[np.bool_], axis: str, context: Context) -> BinaryNet:
+    def _trained(self, rows: Rows, labels: Told, axis: str, context: Context) -> BinaryNet:
         import torch
         from torch.nn import functional
 
@@ -111,8 +118,9 @@ class Dknn(Cleaner[DknnParams]):
         seed_torch(context, self.name, axis, "weights")
         net = self._net(rows.dim, context, initial=True).train()
         adam = torch.optim.Adam(net.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
+        known = np.flatnonzero(labels >= 0)
         for epoch in range(params.epochs):
-            order = context.generator(self.name, axis, "order", epoch).permutation(len(rows))
+            order = known[context.generator(self.name, axis, "order", epoch).permutation(known.size)]
             losses = []
             for start in range(0, len(order), params.batch):
                 numbers = order[start : start + params.batch]

@@ -13,7 +13,7 @@ from benchmark.errors import DataError
 from benchmark.learning.encoders.feature_rows import Rows
 from benchmark.method import MethodCard
 
-from .cells import Cells
+from .cells import Cells, Told
 from .cleaner import CITATION, PAPER, Cleaner, Scores, checked, joined
 from .cleaning_params import LCMIL_FIELDS, LCMIL_QUICK, LCMIL_RELEASED, LCMIL_SMOKE, LcmilParams
 from .postprocess import blurred, cleaned_up
@@ -58,7 +58,7 @@ class Lcmil(Cleaner[LcmilParams]):
     suggested = True
     fields = LCMIL_FIELDS
 
-    def learn(self, parts: list[tuple[Slide, Cells, NDArray[np.bool_]]], axis: str, context: Context) -> dict[str, Any]:
+    def learn(self, parts: list[tuple[Slide, Cells, Told]], axis: str, context: Context) -> dict[str, Any]:
         """Train on bags (Section III-B): one bag is one step of Adam, and the rate halves after every round."""
         seen = [self._features(slide, cells, context) for slide, cells, _ in parts]
         rows, labels = joined([(own, part[2][part[1].tissue]) for own, part in zip(seen, parts, strict=True)])
@@ -66,12 +66,12 @@ class Lcmil(Cleaner[LcmilParams]):
         self.train(net, rows, self.bags(rows, labels, axis, context), axis, context)
         return {"net": {name: tensor.detach().cpu() for name, tensor in net.state_dict().items()}, "dim": rows.dim}
 
-    def bags(self, rows: Rows, labels: NDArray[np.bool_], axis: str, context: Context) -> list[Bag]:
+    def bags(self, rows: Rows, labels: Told, axis: str, context: Context) -> list[Bag]:
         """The bags of all rounds, in the order of training."""
         params = self.params
         return draw_bags(
-            rows.of_class(labels, True),
-            rows.of_class(labels, False),
+            rows.of_class(labels, 1),
+            rows.of_class(labels, 0),
             bags=params.bags,
             per_round=params.round_bags,
             mean=params.bag_mean,

@@ -142,18 +142,24 @@ class Opened:
 
         return TwoNets(self.encoder, self.params, self.coding.size, self.context.device)
 
-    def loop(self, strategy: str, queries: Sequence[Query], seed: int) -> Loop:
-        """A loop over these slides, for whoever has the expert's answers.
+    def loop(
+        self, strategy: str, queries: Sequence[Query], seed: int, unknown: Sequence[NDArray[np.int64]] = ()
+    ) -> Loop:
+        """A loop over these slides, for whoever has the expert's answers; `unknown` items are not proposed.
 
         With `query_slides` the slides that queries come from are not searched.
         """
-        closed: list[NDArray[np.int64]] = []
+        closed = list(unknown)
         if self.params.query_slides is not None:
-            closed = [self.base.items_beside(query.item) for query in queries]
+            closed += [self.base.items_beside(query.item) for query in queries]
         return Loop(self.base, queries, self.nets(), STRATEGIES[strategy], self.params, seed, closed)
 
     def begin(self, strategy: str, labels: Labels, alone: Slide | None = None) -> Loop:
-        """A loop whose queries the expert has looked up. `alone`: the slide that is annotated by itself."""
+        """A loop whose queries the expert has looked up. `alone`: the slide that is annotated by itself.
+
+        What the expert cannot answer is not proposed.
+        """
         queries = look_up(self.base, labels, self.coding, self.params, self.context)
         seed = self.context.seed_for("interactive", *(() if alone is None else [alone.id]))
-        return self.loop(strategy, queries, seed)
+        known = [labels.answerable(part.slide, part.grid)[part.tissue] for part in self.base.parts]
+        return self.loop(strategy, queries, seed, [np.flatnonzero(~np.concatenate(known))])

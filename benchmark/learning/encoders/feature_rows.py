@@ -31,7 +31,7 @@ class Rows:
             features[chosen] = self.parts[slide].values[numbers[chosen] - self.starts[slide]]
         return features
 
-    def of_class(self, labels: NDArray[np.bool_], wanted: bool) -> list[NDArray[np.int64]]:
+    def of_class(self, labels: NDArray[np.integer], wanted: int) -> list[NDArray[np.int64]]:
         """Per slide, the numbers of the cells of one class."""
         numbers = np.flatnonzero(labels == wanted)
         return [numbers[(numbers >= a) & (numbers < b)] for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)]
