@@ -15,11 +15,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from benchmark.errors import DataError
 from benchmark.learning.mil.top import TopK, top
 from benchmark.learning.nets.dla import DlaUp
+from benchmark.methods.hybrid import m_step
 from benchmark.methods.hybrid.e_step import kept, pseudo_label
 from benchmark.methods.hybrid.fine_masks import FinePatch
 from benchmark.methods.hybrid.hybrid_params import HybridParams
 from benchmark.methods.hybrid.index_files import by_group, drawn_pools, read_groups
-from benchmark.methods.hybrid.m_step import Batches, composition
+from benchmark.methods.hybrid.m_step import Batches, MixedBatches, composition
 from benchmark.methods.hybrid.patch_augment import augmented, coloured, shifted_hsv, turned
 from benchmark.methods.hybrid.slide_model import slide_loss, unit_loss, unit_means
 from benchmark.slides import Grid
@@ -104,6 +105,20 @@ def test_the_released_sampler_draws_with_its_own_probabilities():
     counts = np.sum([drawn_pools(1000, (1, 0, 1), rng) for _ in range(400)], axis=0)
     np.testing.assert_allclose(counts / counts.sum(), [61 / 101, 0, 40 / 101], atol=0.004)
     assert drawn_pools(50, (1, 0, 0), rng) == [50, 0, 0]
+
+
+@pytest.mark.parametrize(("released", "pools", "steps"), [(False, 2, 34), (True, 2, 13), (True, 1, 11), (True, 0, 7)])
+def test_an_epoch_shows_each_fine_patch_once_or_once_on_average(monkeypatch, released, pools, steps):
+    """200 fine patches in batches of 32: 6 of each at 2 : 1 : 7, 16 at 52 : 9 : 40, 19 at 61 : 0 : 40, all alone."""
+    above = [np.array([(0, 0)] * int(pools > 1)), np.array([(0, 1)] * int(pools > 0))]
+    monkeypatch.setattr(m_step, "pools_above", lambda *given: [part.reshape(-1, 2).astype(int) for part in above])
+    fine = [FinePatch(0, number, np.ones((2, 2), np.float32)) for number in range(200)]
+    groups = np.zeros(1, np.int64) if released else None
+    params = HybridParams(composition="iid" if released else "exact")
+    batches = MixedBatches(fine, None, params, teacher=None, scored=None, groups=groups)
+    assert batches.steps_per_epoch == steps
+    share = np.mean([batches._counts(np.random.default_rng(seed))[0] for seed in range(400)])
+    assert 200 <= steps * share < 200 + 1.1 * share, "but for the last step"
 
 
 def test_the_released_sampler_draws_an_index_file_first_and_then_a_patch(tmp_path):

@@ -21,14 +21,18 @@ RELEASED = (52, 9, 40)
 COLUMNS = ("slide", "group")
 
 
-def drawn_pools(batch: int, sizes: Sequence[int], rng: np.random.Generator) -> list[int]:
-    """How many of each pool (fine, pseudo, negative; `sizes`: their patches) one batch gets, patch by patch.
+def released_shares(sizes: Sequence[int]) -> list[int]:
+    """Draws of 101 that are of each pool (fine, pseudo, negative; `sizes`: their patches).
 
     The share of an empty pool goes to the fine one.
     """
-    fine, pseudo, negative = (weight if size else 0 for weight, size in zip(RELEASED, sizes, strict=True))
-    fine = sum(RELEASED) - pseudo - negative
-    return [int(count) for count in rng.multinomial(batch, np.array([fine, pseudo, negative]) / sum(RELEASED))]
+    _, pseudo, negative = (weight if size else 0 for weight, size in zip(RELEASED, sizes, strict=True))
+    return [sum(RELEASED) - pseudo - negative, pseudo, negative]
+
+
+def drawn_pools(batch: int, sizes: Sequence[int], rng: np.random.Generator) -> list[int]:
+    """How many of each pool one batch gets, patch by patch, see `released_shares`."""
+    return [int(count) for count in rng.multinomial(batch, np.array(released_shares(sizes)) / sum(RELEASED))]
 
 
 def by_group(groups: NDArray[np.int64], rng: np.random.Generator) -> int:

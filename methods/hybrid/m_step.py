@@ -23,7 +23,7 @@ from .e_step import pools_above, pseudo_label
 from .fine_masks import FinePatch, overridden
 from .hybrid_nets import SETTLING, PatchModel, State, enlarged, patch_head, patch_net, probabilities, scaled, settle
 from .hybrid_params import HybridParams, PixelParams
-from .index_files import by_group, drawn_pools
+from .index_files import by_group, drawn_pools, released_shares
 from .patch_augment import augmented
 
 if TYPE_CHECKING:
@@ -136,10 +136,12 @@ class MixedBatches(Batches):
 
     def _counts(self, rng: np.random.Generator | None) -> list[int]:
         params = self._hybrid
-        if self._groups and rng is not None:
-            return drawn_pools(params.theta1_batch, self.sizes, rng)
-        ratio = (params.ratio_fine, params.ratio_pseudo, params.ratio_negative)
-        return composition(params.theta1_batch, ratio, self.sizes)
+        if not self._groups:
+            ratio = (params.ratio_fine, params.ratio_pseudo, params.ratio_negative)
+            return composition(params.theta1_batch, ratio, self.sizes)
+        if rng is None:
+            return composition(params.theta1_batch, released_shares(self.sizes), self.sizes)
+        return drawn_pools(params.theta1_batch, self.sizes, rng)
 
     def _labels(self, chosen: list[tuple[int, int]], images: list[NDArray[np.uint8]]) -> list[Floats]:
         """Pseudo-labels are made by the teacher when a patch is drawn; none is stored."""
