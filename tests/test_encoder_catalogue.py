@@ -16,8 +16,9 @@ from torch import nn
 
 from benchmark.discovery import Entry
 from benchmark.doctor import software
+from benchmark.encoder import Encoder
 from benchmark.errors import ConfigError, RegistryError, WeightsError
-from benchmark.learning.encoders import encoder_names, sources
+from benchmark.learning.encoders import encoder_names, frozen, sources
 from benchmark.learning.encoders.catalogue.imagenet import ImagenetLite0, Resnet50
 from benchmark.learning.encoders.catalogue.pathology import Conch, Ctranspath, Uni
 from benchmark.learning.encoders.encoder_names import EncoderName, check_encoder, timm_names
@@ -59,6 +60,24 @@ def test_an_entry_brings_its_transform():
     bare = create_encoder("tf_efficientnet_lite0", pretrained=False, weights=None, side=64)
     assert encoder.digest != bare.digest
     assert pretrained_on("imagenet-lite0", pretrained=True, weights=None) == "ImageNet-1k"
+
+
+def test_an_entry_without_weights_is_the_same_network_and_transform():
+    simclr, lite = (
+        create_encoder(name, pretrained=False, weights=None, side=64) for name in ("simclr-resnet18", "imagenet-lite0")
+    )
+    assert (simclr.mean, simclr.std, simclr.name) == ((0, 0, 0), (1, 1, 1), "simclr-resnet18")
+    norms = {type(layer) for layer in simclr.module.modules() if "Norm" in type(layer).__name__}
+    assert norms == {nn.InstanceNorm2d} and lite.interpolation == "bicubic"
+    own = create_encoder("tf_efficientnet_lite0", pretrained=False, weights=None, side=64).module
+    for ours, theirs in zip(lite.module.parameters(), own.parameters(), strict=True):
+        assert torch.equal(ours, theirs), "weights are drawn by the architecture"
+
+
+def test_an_entry_whose_network_comes_with_its_weights_alone(monkeypatch):
+    monkeypatch.setattr(frozen, "catalogue_entry", lambda name: Encoder)
+    with pytest.raises(ConfigError, match="no network without weights"):
+        create_encoder("own", pretrained=False, weights=None)
 
 
 @pytest.mark.parametrize("name", TIMM)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from benchmark.encoder import Encoder
 from benchmark.errors import ConfigError, WeightsError
 from benchmark.learning.encoders.encoder_names import catalogue_entry
+from benchmark.learning.encoders.timm_encoder import TimmEncoder
 from benchmark.learning.encoders.timm_nets import check_name, refused
 from benchmark.learning.encoders.weights import fit_state, load_state
 from benchmark.seeds import seed_of
@@ -123,15 +124,20 @@ def create_encoder(
     (512 · (side/32)²; 25 088 at 224 px); "pooled" is any model without its classifier. `weights`, a local file (of
     timm or torchvision), wins over `pretrained`, which downloads timm's; with neither, weights are drawn by `seed`.
 
-    An entry of the catalogue brings its own weights and transform; `pretrained` false takes its architecture alone.
+    An entry of the catalogue brings its own weights and transform; `pretrained` false draws the weights alone anew.
 
-    Raises `ConfigError` for a name that neither the catalogue nor timm has, `WeightsError` when weights cannot be
-    loaded or do not fit.
+    Raises `ConfigError` for a name that neither the catalogue nor timm has, or an entry that has no network without
+    weights; `WeightsError` when weights cannot be loaded or do not fit.
     """
     entry = catalogue_entry(name)
     if entry is not None and (pretrained or weights is not None):
         return entry_encoder(entry, side=side, weights=weights, precision=precision, device=device)
-    name = getattr(entry, "architecture", name)
+    if entry is not None:
+        if not issubclass(entry, TimmEncoder):
+            raise ConfigError(f"the encoder {name} has no network without weights", fix="--set encoder_pretrained=true")
+        with _seeded(entry.architecture, seed):
+            module = entry.bare(side)
+        return _of_entry(entry, module, side=side, precision=precision, device=device)
     model = _model(name, pretrained=pretrained and weights is None, side=side, part=part, seed=seed)
     if part == "trunk":
         trunk: nn.Module = model.features  # type: ignore[assignment]
@@ -171,7 +177,12 @@ def entry_encoder(
     says.
     """
     side = side or entry.side
-    module: object = entry.build(side=side, weights=weights)
+    module = entry.build(side=side, weights=weights)
+    return _of_entry(entry, module, side=side, precision=precision, device=device)
+
+
+def _of_entry(entry: type[Encoder], module: object, *, side: int, precision: Precision, device: str) -> FrozenEncoder:
+    """A network of an entry with the transform that the entry states. Raises as `entry_encoder` does."""
     if not isinstance(module, nn.Module):
         what = f"the encoder {entry.name} built a {type(module).__name__}, expected a torch.nn.Module"
         raise ConfigError(what, fix="report it to its author; benchmark.testing.EncoderContract shows it")
@@ -242,14 +253,21 @@ def _model(name: str, *, pretrained: bool, side: int, part: Part, seed: int, cla
     if part == "trunk" and not name.startswith("vgg"):
         raise ConfigError(f"the encoder {name!r} has no trunk that ends before fully connected layers; vgg16 has")
     fix = f"give a local file: --set encoder_weights={name}.pth, or start at random: --set encoder_pretrained=false"
-    with refused(name, fix=fix) if pretrained else nullcontext(), torch.random.fork_rng():
-        torch.manual_seed(seed_of("encoder", name, seed))
+    with refused(name, fix=fix) if pretrained else nullcontext(), _seeded(name, seed):
         if part == "trunk" and not pretrained:
             return _bare_trunk(name)
         try:
             return timm.create_model(name, pretrained=pretrained, img_size=side, **options)
         except TypeError:  # convolutional models take any size and know no img_size
             return timm.create_model(name, pretrained=pretrained, **options)
+
+
+@contextmanager
+def _seeded(name: str, seed: int) -> Iterator[None]:
+    """Draw random weights by architecture and seed, and leave PyTorch's own generator as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_of("encoder", name, seed))
+        yield
 
 
 def _bare_trunk(name: str) -> nn.Module:
