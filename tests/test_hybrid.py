@@ -281,6 +281,28 @@ def cohort_of(dataset, folder, slides):
     return Cohort.of(View(slides, labels), params, context, room=2**20), params
 
 
+def test_validation_patches_get_the_memory_that_training_patches_leave(camelyon, tmp_path, monkeypatch):
+    rooms, of = [], Cohort.of
+
+    def told(*given, room, **more):
+        made = of(*given, room=room, **more)
+        rooms.append((made, room))
+        return made
+
+    def stop(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Cohort, "of", told)
+    monkeypatch.setattr(Pixel, "_fine", lambda *given: [])
+    monkeypatch.setattr(Pixel, "_round", stop)
+    for memory in (1.0, 1e-6):
+        with pytest.raises(KeyboardInterrupt):
+            trained(Pixel, camelyon, tmp_path, validation=some(camelyon, Split.VALIDATION), crop_cache=memory)
+    (training, room), (_, left), _, (_, nothing) = rooms
+    size = sum(lattice.numbers.size for lattice in training.lattices) * training.lattices[0].side ** 2 * 3
+    assert (left, nothing) == (room - size, 0.0) and size > 1e-6 * 2**30
+
+
 class Teacher:
     """Says the same of every pixel."""
 

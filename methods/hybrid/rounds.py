@@ -89,7 +89,7 @@ class Rounds(Method[Q]):
         fine = self._fine(train, cohort, context)
         held_out = None
         if len(validation):
-            held_out = Cohort.of(validation, self.params, context, room=room, side=cohort.side)
+            held_out = Cohort.of(validation, self.params, context, room=cohort.room_left, side=cohort.side)
         rounds = [self._round(0, fine, cohort, held_out, None, context)]
         for number in range(1, self._last_round() + 1):
             rounds.append(self._round(number, fine, cohort, held_out, rounds[-1], context))

@@ -67,6 +67,11 @@ class Cohort:
         """A slide by its place."""
         return self.lattices[place].slide
 
+    @property
+    def room_left(self) -> float:
+        """Bytes of `room` that are left once all patches are decoded."""
+        return max(0.0, self.room - sum(lattice.numbers.size * 3 * lattice.side**2 for lattice in self.lattices))
+
     def of_class(self, positive: bool) -> list[int]:
         """Places of the units of one class."""
         return [place for place, unit in enumerate(self.units) if unit.positive is positive]
