@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import ConfigError
+from benchmark.methods.cleaning.cells import Cells
 from benchmark.methods.cleaning.cleaning_params import DKNN_FIELDS, DknnParams
 from benchmark.methods.cleaning.dknn import Dknn, nearest, normalised, votes
 
@@ -70,6 +71,15 @@ def test_more_neighbours_than_cells_are_refused():
     with pytest.raises(ConfigError, match="7 cells") as caught:
         nearest(FEATURES, FEATURES, 8, own=True)
     assert "k=7" in str(caught.value)
+
+
+def test_a_database_that_would_fill_the_memory_is_refused_before_it_is_made():
+    parts = [(None, Cells(None, np.ones((1024, 1024), bool)), None)]
+    method = Dknn(DknnParams(scope="cohort"))
+    method._require_room(1024 * 1024)
+    with pytest.raises(ConfigError, match="4096 numbers of each of 2097152 cells, 32.0 GiB; at most 16 GiB") as refused:
+        method.learn(parts * 2, "cohort", None)
+    assert "scope=slide" in str(refused.value)
 
 
 def test_every_parameter_decides_on_votes_or_on_the_mask():

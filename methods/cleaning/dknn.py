@@ -30,6 +30,8 @@ Matrix = NDArray[np.float32]
 SPARE = 8
 """Candidates beyond k: the index rounds distances, so the order of the last ones is settled in double precision."""
 CHUNK = 1024
+MOST = 16 * 2**30
+"""Bytes of features above which a database is refused; the search holds it twice, the stage keeps it once."""
 
 
 class Dknn(Cleaner[DknnParams]):
@@ -62,8 +64,10 @@ class Dknn(Cleaner[DknnParams]):
     def learn(self, parts: list[tuple[Slide, Cells, Told]], axis: str, context: Context) -> dict[str, Any]:
         """One epoch of binary cross-entropy on the coarse labels; then the features of all cells, with their labels.
 
-        Cells of areas to ignore keep features for the scores of their own slide, and are no neighbour of any.
+        Cells of areas to ignore keep features for the scores of their own slide, and are no neighbour of any. Raises
+        `ConfigError` where there are more than `MOST` bytes of them.
         """
+        self._require_room(sum(int(cells.tissue.sum()) for _, cells, _ in parts))
         features = [self._features(slide, cells, context, train=True) for slide, cells, _ in parts]
         rows, labels = joined([(own, part[2][part[1].tissue]) for own, part in zip(features, parts, strict=True)])
         net = self._trained(rows, labels, axis, context)
@@ -75,6 +79,13 @@ class Dknn(Cleaner[DknnParams]):
             "labels": labels,
             "own": axis,
         }
+
+    def _require_room(self, cells: int) -> None:
+        wanted = cells * self.params.fc_width * 4
+        if wanted > MOST:
+            gib, most = f"{wanted / 2**30:.1f} GiB", f"{MOST / 2**30:.0f} GiB"
+            what = f"{self.name} keeps {self.params.fc_width} numbers of each of {cells} cells, {gib}; at most {most}"
+            raise ConfigError(what, fix="--set scope=slide, fewer slides (--slides N), or --set method.cell=…")
 
     def apply(self, model: dict[str, Any], slide: Slide, cells: Cells, context: Context) -> Scores:
         """Share of the k nearest cells that the coarse annotation calls lesion; on a tie the cell is none."""
