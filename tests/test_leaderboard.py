@@ -29,6 +29,7 @@ from benchmark.reporting.leaderboard.standings import rank_rows
 from benchmark.reporting.leaderboard.standings_model import Leaderboard
 from benchmark.reporting.references import Reference
 from benchmark.reporting.report.repeat_commands import repeat_command
+from benchmark.reporting.report.report_tables import verdict
 from benchmark.running import matrix
 from benchmark.stored import StoredRun
 from benchmark.tracking.store import Tracker
@@ -113,6 +114,18 @@ def test_ranks_follow_from_corrected_tests_and_ties_are_ties():
     expected = holm([wilcoxon(values[x], values[y]).p for x, y in (("a", "b"), ("a", "c"), ("b", "c"))])
     found = {frozenset((t.one.split()[0], t.other.split()[0])): t.p for t in board.tests}
     assert [found[frozenset(pair)] for pair in ("ab", "ac", "bc")] == pytest.approx(expected)
+
+
+def test_a_row_that_is_better_on_few_slides_by_much_and_worse_on_most_is_a_tie():
+    steady = np.linspace(0.5, 0.6, 20)
+    values = {"torn": steady + np.r_[0.3, 0.3, np.full(18, -0.01)], "steady": steady, "worse": steady - 0.05}
+    (board,) = boards([stored(name, float(np.mean(v))) for name, v in values.items()], None)
+    board = rank_rows(board, tables(**values), lambda run: DataFrame())
+    test = next(test for test in board.tests if {test.one, test.other} == {"torn quick", "steady quick"})
+    assert test.p < 0.05 and (test.difference, test.direction) == (pytest.approx(0.021), -1)
+    ranks = {label.split()[0]: standing.text for label, standing in board.standings["pixel/miou"].items()}
+    assert ranks == {"torn": "1=", "steady": "1=", "worse": "3"}
+    assert verdict(test) == "tie: ranks and mean disagree"
 
 
 def test_tracks_are_never_tested_against_each_other():

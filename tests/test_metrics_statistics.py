@@ -95,6 +95,13 @@ def test_wilcoxon_agrees_with_listing_all_signs(differences):
     result = wilcoxon(np.array(differences) / 10, np.zeros(len(differences)))
     p, statistic = exact_p(differences)
     assert (result.p, result.statistic, result.pairs) == (pytest.approx(p), statistic, len(differences))
+    assert wilcoxon(np.zeros(len(differences)), np.array(differences) / 10).direction == -result.direction
+    assert result.direction or p == 1
+
+
+def test_wilcoxon_points_where_the_ranks_do_not_where_the_mean_does():
+    differences = np.r_[0.3, 0.3, np.full(18, -0.01)]
+    assert differences.mean() > 0 and wilcoxon(differences, np.zeros(20)).direction == -1
 
 
 @settings(law, max_examples=15)

@@ -17,11 +17,15 @@ DECIMALS = 12
 
 @dataclass(frozen=True)
 class SignedRank:
-    """Result of `wilcoxon`: the smaller rank sum, the two-sided p value, and how many pairs differ."""
+    """Result of `wilcoxon`: the smaller rank sum, the two-sided p value, and how many pairs differ.
+
+    `direction`: 1 where the ranks of the positive differences sum to more, -1 where to less, 0 where to the same.
+    """
 
     statistic: float
     p: float
     pairs: int
+    direction: int
 
 
 def wilcoxon(one: ArrayLike, other: ArrayLike) -> SignedRank | None:
@@ -45,9 +49,10 @@ def wilcoxon(one: ArrayLike, other: ArrayLike) -> SignedRank | None:
     _, place, ties = np.unique(np.abs(differences), return_inverse=True, return_counts=True)
     doubled = (2 * np.cumsum(ties) - (ties - 1))[place]
     positive = int(doubled[differences > 0].sum())
-    smaller = min(positive, int(doubled.sum()) - positive)
+    negative = int(doubled.sum()) - positive
+    smaller = min(positive, negative)
     p = _exact(doubled, smaller) if count <= MOST_EXACT else _normal(count, ties, smaller / 2)
-    return SignedRank(smaller / 2, p, count)
+    return SignedRank(smaller / 2, p, count, (positive > negative) - (positive < negative))
 
 
 def _exact(doubled: NDArray[np.int64], smaller: int) -> float:

@@ -23,6 +23,20 @@ FEWEST = 6
 """Slides below which nothing is tested: with five pairs Wilcoxon's two-sided p cannot be below 0.06."""
 
 
+TORN = "tie: ranks and mean disagree"
+
+
+def torn(direction: int, difference: float | None) -> bool:
+    """Whether the ranks of a test point to one of the two and the mean difference to the other."""
+    return direction * (difference or 0.0) < 0
+
+
+def mark(p: float, direction: int, difference: float | None) -> str:
+    """The stars of a p value; where it is significant and ranks and mean disagree, that instead."""
+    found = stars(p)
+    return TORN if found and torn(direction, difference) else found
+
+
 def too_few(slides: int) -> str:
     """Why so few slides are not tested; empty where they are enough."""
     return f"too few slides ({slides}, at least {FEWEST})" if slides < FEWEST else ""
@@ -34,6 +48,8 @@ class PairedTest:
 
     `means`: of the paired values of each run, of DeLong's test the two AUCs; `difference`: of `one` minus `other`.
     `p`: two-sided, as it comes; `corrected`: by Holm's rule, see `correct`. Both are None when every pair is equal.
+    `direction`: 1 where `one` is higher by the statistic that p is of, -1 where `other` is, 0 for neither. Wilcoxon's
+    is a sum of ranks, so a few large differences can give `difference` the other sign.
     """
 
     kind: str
@@ -43,6 +59,7 @@ class PairedTest:
     corrected: float | None = None
     refused: str = ""
     means: tuple[float, float] = (float("nan"), float("nan"))
+    direction: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,9 @@ def over_slides(one: Series[float], other: Series[float]) -> PairedTest:
     first, second = one[shared].to_numpy(), other[shared].to_numpy()
     test = wilcoxon(first, second)
     means, difference = (float(first.mean()), float(second.mean())), float(np.mean(first - second))
-    return PairedTest("Wilcoxon", len(shared), difference, None if test is None else test.p, means=means)
+    if test is None:
+        return PairedTest("Wilcoxon", len(shared), difference, means=means)
+    return PairedTest("Wilcoxon", len(shared), difference, test.p, means=means, direction=test.direction)
 
 
 def over_units(one: DataFrame, other: DataFrame) -> PairedTest:
@@ -91,7 +110,8 @@ def over_units(one: DataFrame, other: DataFrame) -> PairedTest:
     test = delong(labels, pairs["score"], pairs["score_other"])
     if test is None:
         return PairedTest("DeLong", len(labels), 0.0)
-    return PairedTest("DeLong", len(labels), test.difference, test.p, means=(test.one, test.other))
+    direction = (test.difference > 0) - (test.difference < 0)
+    return PairedTest("DeLong", len(labels), test.difference, test.p, means=(test.one, test.other), direction=direction)
 
 
 def pair_units(one: DataFrame, other: DataFrame) -> DataFrame | str:
@@ -187,4 +207,4 @@ def _cells(test: PairedTest) -> tuple[str, ...]:
     means = (f"{mean:.3f}" for mean in test.means)
     if test.corrected is None:
         return (str(test.pairs), *means, "–", "equal on every slide")
-    return (str(test.pairs), *means, f"{test.corrected:.2g}", stars(test.corrected))
+    return (str(test.pairs), *means, f"{test.corrected:.2g}", mark(test.corrected, test.direction, test.difference))

@@ -16,7 +16,7 @@ from rich.text import Text
 from benchmark.reporting.comparison import comparison_words as words
 from benchmark.reporting.comparison.comparison_facts import Difference, Figure, SlideGap
 from benchmark.reporting.comparison.specificity import PairedSpecificity
-from benchmark.reporting.paired import PairedTest
+from benchmark.reporting.paired import TORN, PairedTest
 from benchmark.stored import StoredRun
 
 WIDTH = 110
@@ -136,8 +136,9 @@ def _figures(difference: Difference) -> Iterator[RenderableType]:
     else:
         yield Text("The two runs have no metric in common.", "yellow")
     for figure in shown:
-        if figure.test is not None and (figure.test.refused or figure.test.p is None):
-            yield Text(f"{figure.name}: {words.verdict(figure.test)}", "dim")
+        said = words.verdict(figure.test)
+        if figure.test is not None and (figure.test.refused or figure.test.p is None or TORN in said):
+            yield Text(f"{figure.name}: {said}", "dim")
     rest = len(difference.figures) - len(shown)
     if rest:
         yield Text(f"{rest} more figures (parts of the test slides, training) are on the page", "dim")

@@ -10,7 +10,7 @@ from benchmark.metrics.statistics import stars
 from benchmark.reporting.comparison.comparison_facts import Difference, Figure, Interval, SlideGap
 from benchmark.reporting.comparison.specificity import AT_100, PairedSpecificity
 from benchmark.reporting.leaderboard.leaderboard_words import digits
-from benchmark.reporting.paired import PairedTest
+from benchmark.reporting.paired import TORN, PairedTest, mark
 from benchmark.reporting.run_names import component_of, distinct_names
 from benchmark.reporting.templating import number
 from benchmark.stored import StoredRun
@@ -83,7 +83,10 @@ def verdict(test: PairedTest | None) -> str:
     if test.refused:
         return f"not tested: {test.refused}"
     of = f"{test.kind}, {test.pairs} {'units' if test.kind == 'DeLong' else 'slides'}"
-    return of if test.p is not None else f"{of}: equal on all"
+    if test.corrected is None:
+        return of if test.p is not None else f"{of}: equal on all"
+    found = mark(test.corrected, test.direction, test.difference)
+    return f"{of}: {found}" if found == TORN else of
 
 
 def share(gap: SlideGap) -> str:

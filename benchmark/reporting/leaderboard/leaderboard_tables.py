@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.metrics.catalogue import METRICS
-from benchmark.metrics.statistics import stars
 from benchmark.reporting.budget_curves.curve_set import curve_facts
 from benchmark.reporting.leaderboard import leaderboard_words as words
 from benchmark.reporting.leaderboard.build_boards import Filters
@@ -22,6 +21,7 @@ from benchmark.reporting.leaderboard.standings_model import (
     Row,
     applies,
 )
+from benchmark.reporting.paired import mark
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -143,7 +143,14 @@ def _test_line(test: PairTest, names: Mapping[str, str]) -> tuple[str, ...]:
     difference = "–" if test.difference is None else f"{test.difference:+.{words.digits(test.metric)}f}"
     if test.p is None:
         return (pair, test.kind, str(test.pairs), difference, "–", "equal everywhere")
-    return (pair, test.kind, str(test.pairs), difference, f"{test.p:.2g}", stars(test.p))
+    return (
+        pair,
+        test.kind,
+        str(test.pairs),
+        difference,
+        f"{test.p:.2g}",
+        mark(test.p, test.direction, test.difference),
+    )
 
 
 def _published_sheet(board: Board, everything: bool) -> Sheet:

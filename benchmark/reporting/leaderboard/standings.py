@@ -83,7 +83,9 @@ def _tests(metric: str, track: str, rows: Sequence[Row], slides: Table, units: T
         means = {row.label: slide_values(row, metric, slides) for row in rows}
         tests = [paired.over_slides(means[one.label], means[other.label]) for one, other in pairs]
     return [
-        PairTest(metric, track, one.label, other.label, t.kind, t.pairs, t.difference, t.corrected, t.refused)
+        PairTest(
+            metric, track, one.label, other.label, t.kind, t.pairs, t.difference, t.corrected, t.refused, t.direction
+        )
         for (one, other), t in zip(pairs, paired.correct(tests), strict=True)
     ]
 
@@ -117,15 +119,20 @@ def _delong(one: Row, other: Row, units: Table) -> PairedTest:
 def _standings(metric: str, ranked: Sequence[Row], tests: Sequence[PairTest], contenders: int) -> dict[str, Standing]:
     """Rank = 1 + number of significantly better rows of the track; the order of the means beyond the contenders.
 
-    A row that is alone in its track has no rank.
+    A pair whose ranks and whose mean point to different rows is a tie. A row that is alone in its track has no rank.
     """
     if len(ranked) < 2:
         return {}
     worse = dict.fromkeys((row.label for row in ranked), 0)
     untested = {label for test in tests if test.refused for label in (test.one, test.other)}
     for test in tests:
-        if test.p is not None and test.p <= LEVEL and test.difference:
-            loser = test.other if _better(metric) * test.difference > 0 else test.one
+        if (
+            test.p is not None
+            and test.p <= LEVEL
+            and test.direction
+            and not paired.torn(test.direction, test.difference)
+        ):
+            loser = test.other if _better(metric) * test.direction > 0 else test.one
             worse[loser] += 1
     ranks = {
         row.label: place + 1 if place >= contenders or row.label in untested else worse[row.label] + 1

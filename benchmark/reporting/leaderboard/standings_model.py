@@ -115,7 +115,8 @@ class PairTest:
     """Two rows of one track on one metric, paired over slides (Wilcoxon) or units (DeLong).
 
     `difference`: `one` minus `other` in the mean of the paired values. `p`: corrected by Holm's rule over the tests
-    of the track and metric; None when the pair is `refused`, with the reason, or equal everywhere.
+    of the track and metric; None when the pair is `refused`, with the reason, or equal everywhere. `direction`: the
+    sign of `one` minus `other` by the test's own statistic, see `PairedTest`.
     """
 
     metric: str
@@ -127,6 +128,7 @@ class PairTest:
     difference: float | None = None
     p: float | None = None
     refused: str = ""
+    direction: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmark.metrics.catalogue import METRICS
 from benchmark.reporting.leaderboard import leaderboard_words as words
 from benchmark.reporting.leaderboard.standings_model import TASKS, Board, Figure, PairTest, Row, applies
+from benchmark.reporting.paired import TORN, torn
 from benchmark.reporting.references.load import OTHER
 
 LEVEL = 0.05
@@ -79,7 +80,9 @@ def verdict(test: PairTest) -> str:
         return test.refused
     if test.p is None:
         return "equal everywhere"
-    return "differ" if test.p <= LEVEL else "tie"
+    if test.p > LEVEL:
+        return "tie"
+    return TORN if torn(test.direction, test.difference) else "differ"
 
 
 def metric_title(name: str) -> str:
