@@ -128,6 +128,15 @@ def test_a_row_that_is_better_on_few_slides_by_much_and_worse_on_most_is_a_tie()
     assert verdict(test) == "tie: ranks and mean disagree"
 
 
+def test_a_row_that_cannot_be_paired_takes_no_rank_from_the_others():
+    values = {"a": np.linspace(0.5, 0.6, 20), "b": np.linspace(0.3, 0.4, 20), "lost": np.linspace(0.4, 0.5, 20)}
+    (board,) = boards([stored(name, float(np.mean(v))) for name, v in values.items()], None)
+    empty = lambda run: DataFrame() if run.name == "lost" else tables(**values)(run)  # noqa: E731
+    board = rank_rows(board, empty, lambda run: DataFrame())
+    ranks = {label.split()[0]: standing.text for label, standing in board.standings["pixel/miou"].items()}
+    assert ranks == {"a": "1", "lost": "(2)", "b": "2"}
+
+
 def test_tracks_are_never_tested_against_each_other():
     values = {"a": np.linspace(0.4, 0.6, 20), "b": np.linspace(0.1, 0.2, 20)}
     (board,) = boards([stored("a", 0.5), stored("b", 0.15, supervision="full")], None)

@@ -117,33 +117,35 @@ def _delong(one: Row, other: Row, units: Table) -> PairedTest:
 
 
 def _standings(metric: str, ranked: Sequence[Row], tests: Sequence[PairTest], contenders: int) -> dict[str, Standing]:
-    """Rank = 1 + number of significantly better rows of the track; the order of the means beyond the contenders.
+    """Rank = 1 + number of significantly better rows of the track; the place by the mean for those not tested.
 
     A pair whose ranks and whose mean point to different rows is a tie. A row that is alone in its track has no rank.
     """
     if len(ranked) < 2:
         return {}
-    worse = dict.fromkeys((row.label for row in ranked), 0)
-    untested = {label for test in tests if test.refused for label in (test.one, test.other)}
+    tested = _tested([row.label for row in ranked[:contenders]], tests)
+    worse = dict.fromkeys(tested, 0)
     for test in tests:
-        if (
-            test.p is not None
-            and test.p <= LEVEL
-            and test.direction
-            and not paired.torn(test.direction, test.difference)
-        ):
-            loser = test.other if _better(metric) * test.direction > 0 else test.one
-            worse[loser] += 1
-    ranks = {
-        row.label: place + 1 if place >= contenders or row.label in untested else worse[row.label] + 1
-        for place, row in enumerate(ranked)
-    }
-    counts = list(ranks.values())
+        if not {test.one, test.other} <= tested or test.p is None or test.p > LEVEL:
+            continue
+        if test.direction and not paired.torn(test.direction, test.difference):
+            worse[test.other if _better(metric) * test.direction > 0 else test.one] += 1
+    counts = list(worse.values())
     return {
-        row.label: Standing(
-            rank=ranks[row.label],
-            tied=counts.count(ranks[row.label]) > 1,
-            tested=place < contenders and row.label not in untested,
-        )
+        row.label: Standing(worse[row.label] + 1, tied=counts.count(worse[row.label]) > 1, tested=True)
+        if row.label in tested
+        else Standing(place + 1, tied=False, tested=False)
         for place, row in enumerate(ranked)
     }
+
+
+def _tested(labels: Sequence[str], tests: Sequence[PairTest]) -> set[str]:
+    """The contenders, in the order of their means, of which each could be tested against every other one.
+
+    While a pair of them was refused, the row with the most refusals leaves, of equal ones that with the worst mean.
+    """
+    refused = [{test.one, test.other} for test in tests if test.refused]
+    left = list(labels)
+    while counts := {label: n for label in left if (n := sum(pair <= {*left} for pair in refused if label in pair))}:
+        left.remove(max(reversed(counts), key=counts.__getitem__))
+    return set(left) if len(left) > 1 else set()

@@ -135,7 +135,7 @@ class PairTest:
 class Standing:
     """The rank of a row in its track: 1 + the number of rows that are significantly better (p ≤ 0.05).
 
-    `tied`: another row has the same rank. `tested`: False where the order is that of the means alone.
+    `tied`: another tested row has the same rank. `tested`: False where the place is that of the means alone.
     """
 
     rank: int
