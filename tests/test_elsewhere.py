@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -385,6 +386,24 @@ def test_only_runs_of_the_same_fit_are_compared():
     assert transfers(build_leaderboard(lone, Filters(), store="", artifacts=None, published=[]), Filters()) == []
     seeds = [run if run.tag("target") else stored("a", 0.8, seed=1) for run in runs]
     assert transfers(build_leaderboard(seeds, Filters(), store="", artifacts=None, published=[]), Filters()) == []
+
+
+def test_a_run_of_a_budget_or_on_fewer_slides_hides_no_transfer():
+    both = boards_of({"a": (0.8, 0.6)})
+    runs = [run for board in both.boards for row in board.rows for run in row.runs]
+    paid = {"budget": "10%", "row": "row of a10%", "settings": "budget=10%"}
+    target = {"target": "b", "trained_on": "data1", "board": "there"}
+    cheap = [
+        stored("a", 0.5, metrics={"pixel/miou": 0.5}, **paid),
+        stored("a", 0.5, metrics={"pixel/miou": 0.2}, **{**paid, **target, "settings": "test=b budget=10%"}),
+    ]
+    part = stored("z", 0.5, slides="some", complete="false", metrics={"data/slides_used": 19})
+    found = build_leaderboard([*runs, *cheap, part], Filters(), store="", artifacts=None, published=[])
+    losses = [[drop.drop for drop in each.drops] for each in transfers(found, Filters())]
+    assert losses == [[pytest.approx(0.2)], [pytest.approx(0.3)]]
+    older = [replace(run, tags={**run.tags, "bench.metrics_schema": "0"}) for run in runs if not run.tag("target")]
+    mixed = [*older, *(run for run in runs if run.tag("target"))]
+    assert transfers(build_leaderboard(mixed, Filters(), store="", artifacts=None, published=[]), Filters()) == []
 
 
 def test_boards_elsewhere_are_no_data_set_of_the_mean_ranks():

@@ -18,7 +18,6 @@ from benchmark.reporting.leaderboard.standings import primary
 from benchmark.reporting.leaderboard.standings_model import NO_LABELS, Board, Figure, Leaderboard, Row
 from benchmark.reporting.paired import FEWEST
 from benchmark.reporting.run_names import setting, split_settings
-from benchmark.stored import StoredRun
 
 _THERE = [name for name in TARGET if name != "test"]
 
@@ -68,12 +67,10 @@ class Transfer:
 
 def transfers(leaderboard: Leaderboard, filters: Filters) -> list[Transfer]:
     """Every board of another dataset's test slides beside that of the own, by the metrics asked for, or that rank."""
-    own = {run.tags["bench.board"]: board for board in leaderboard.boards for run in _runs(board) if run.tag("board")}
     found = []
     for board in (board for board in leaderboard.boards if board.elsewhere):
-        home = own.get(_runs(board)[0].tag("trained_on") or "")
-        for metric in filters.metrics or primary(board) if home is not None else ():
-            assert home is not None
+        home = _home(leaderboard.boards, board)
+        for metric in filters.metrics or primary(board) if home else ():
             drops = list(_drops(home, board, metric))
             found += [_transfer(board, metric, drops)] if drops else []
     return found
@@ -94,18 +91,35 @@ def difference_interval(one: Figure, other: Figure) -> tuple[float, float] | Non
     return difference - below, difference + above
 
 
-def _runs(board: Board) -> list[StoredRun]:
-    return [run for row in board.rows for run in row.runs]
+def _home(boards: Sequence[Board], elsewhere: Board) -> list[Row]:
+    """All rows on the own test part, measured alike: of every budget, those on most of its slides first."""
+    first = elsewhere.rows[0].runs[0]
+    wanted = (first.tag("trained_on"), first.tag("metrics_schema"), elsewhere.synthetic)
+    own = [
+        board
+        for board in boards
+        for run in [board.rows[0].runs[0]]
+        if run.tag("board") and wanted == (run.tag("board"), run.tag("metrics_schema"), board.synthetic)
+    ]
+    return [row for board in sorted(own, key=lambda board: board.expected - board.used) for row in board.rows]
 
 
-def _drops(home: Board, board: Board, metric: str) -> Iterator[Drop]:
-    rows = {(row.label, row.runs[0].tag("row")): row for row in home.rows}
+def _before(home: Sequence[Row], row: Row) -> tuple[Row, tuple[int, ...]] | None:
+    """The row of the same fit on the own test part, with the seeds that both have."""
+    for own in home:
+        seeds = tuple(seed for seed in row.seeds if seed in own.seeds)
+        if seeds and (own.label, own.runs[0].tag("row")) == (row.label, row.runs[0].tag("row")):
+            return own, seeds
+    return None
+
+
+def _drops(home: Sequence[Row], board: Board, metric: str) -> Iterator[Drop]:
     worse = -1 if METRICS[metric.partition("@")[0]].direction == "down" else 1
     for row in board.rows:
-        before = rows.get((row.label, row.runs[0].tag("row")))
-        seeds = tuple(seed for seed in row.seeds if before is not None and seed in before.seeds)
-        if before is None or not seeds:
+        found = _before(home, row)
+        if found is None:
             continue
+        before, seeds = found
         own, other = _figure(before, seeds, metric), _figure(row, seeds, metric)
         if own is None or other is None:
             continue
