@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -12,9 +13,9 @@ from PIL import Image
 from benchmark.audit import AuditFinding, AuditReport, audit, declared_encoders
 from benchmark.audit.checks import _patients
 from benchmark.audit.contents import compare
-from benchmark.audit.encoders import cohort_words
+from benchmark.audit.encoders import check_encoders, cohort_words
 from benchmark.dataset import Split
-from benchmark.registry import datasets
+from benchmark.registry import datasets, encoders
 from benchmark.slides import Slide
 
 
@@ -200,6 +201,8 @@ def test_one_class_and_empty_splits_are_facts(glas):
         ("glas", "vgg16: unknown: the local file vgg16.pth", None),
         ("glas", "unknown", None),
         ("glas", "", None),
+        ("camelyon16", "vit_x: hospitals; no TCGA or CAMELYON named", True),
+        ("camelyon16", "vit_x: without labels on CAMELYON16", False),
     ],
 )
 def test_encoders(miniatures, name, encoder, ok):
@@ -210,8 +213,23 @@ def test_encoders(miniatures, name, encoder, ok):
 
 def test_cohort_words():
     assert cohort_words("tcga-luad", "TCGA-LUAD – lung adenocarcinoma") == {"tcga", "luad"}
+    assert cohort_words("crc", "NCT-CRC-HE-100K and CRC-VAL-HE-7K – tissues") == {"nct", "crc"}
     assert cohort_words("paip2019", "PAIP2019 – liver cancer") == {"paip2019", "paip"}
     assert cohort_words("glas", "GlaS – gland segmentation in colon histology (Warwick-QU)") == {"glas"}
+
+
+def test_the_encoders_of_the_catalogue_are_accused_of_what_they_have_seen_alone():
+    cards = {entry.name: encoders().load(entry.name).card.seen for entry in encoders().entries()}
+    accused = set()
+    for entry in datasets().entries():
+        dataset = SimpleNamespace(name=entry.name, card=datasets().load(entry.name).card)
+        for name, seen in cards.items():
+            accused |= {(entry.name, name) for found in check_encoders(dataset, [f"{name}: {seen}"]) if found.ok is False}
+    assert accused == {
+        ("camelyon16", "simclr-resnet18"),
+        *((paip, "ctranspath") for paip in ("paip2019", "paip2020")),
+        *(("tcga-luad", name) for name in ("ctranspath", "lunit-dino-s16", "phikon-v2", "simclr-resnet18")),
+    }
 
 
 @pytest.mark.parametrize(

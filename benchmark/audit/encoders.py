@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 SHORTEST = 3
 """Letters and digits of a word that may name a cohort."""
 
+GENERIC = frozenset({"bags", "images", "patches", "slides", "test", "tiles", "train", "val"})
+"""Words of a dataset's name that name no cohort; nor does a size, such as 100K."""
+
+_DENIED = re.compile(r"\b(?:no|not|without)\s+[\w-]+(?:\s+(?:or|nor)\s+[\w-]+)*", re.IGNORECASE)
+"""`no TCGA` says what was not seen; `without labels on TCGA` denies the labels alone."""
+
 
 def declared_encoders(method: Method) -> tuple[str, ...]:
     """The pre-training data of a method's networks, with its parameters: one `NAME: DATA` each.
@@ -29,11 +35,11 @@ def declared_encoders(method: Method) -> tuple[str, ...]:
 
 
 def check_encoders(dataset: Dataset, encoders: Sequence[str]) -> list[AuditFinding]:
-    """Warn of every encoder whose pre-training data names the dataset; note those with unknown data."""
+    """Warn of every encoder whose pre-training data names the dataset as seen; note those with unknown data."""
     names = cohort_words(dataset.name, dataset.card.title)
     findings = []
     for encoder in dict.fromkeys(encoders):
-        hits = tuple(sorted(names & _words(encoder)))
+        hits = tuple(sorted(names & _words(_DENIED.sub("", encoder))))
         if hits:
             text = f"pre-training data of {encoder} (names this dataset: {', '.join(hits)})"
             findings.append(AuditFinding(ENCODER, False, text, (encoder,)))
@@ -56,7 +62,8 @@ def cohort_words(name: str, title: str) -> frozenset[str]:
     acronyms = [word for word in re.findall(r"[^\W_]+", head) if re.search(r"\d|(?<=.)[A-Z]", word)]
     words = _words(name) | {word.lower() for word in acronyms}
     stems = {word.rstrip("0123456789") for word in words}
-    return frozenset(word for word in words | stems if len(word) >= SHORTEST and not word.isdigit())
+    named = (word for word in (words | stems) - GENERIC if not re.fullmatch(r"\d+k?", word))
+    return frozenset(word for word in named if len(word) >= SHORTEST)
 
 
 def _words(text: str) -> set[str]:
