@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as reference
 
 from benchmark.metrics import multiclass, segmentation
-from benchmark.metrics.evidence import Embedded, SlideEvidence, gather
+from benchmark.metrics.evidence import Embedded, SlideEvidence, gather, uncounted
 from benchmark.metrics.retrieval import neighbour_hits
 from benchmark.metrics.segmentation import Confusion
 from benchmark.metrics.suite import summarise
@@ -75,6 +75,16 @@ def test_classes_are_pooled_reported_per_class_and_per_slide() -> None:
     assert summary.classes == list(NAMES) and np.array(summary.confusion).sum() == truth.size
     own = maps(1)
     assert summary.per_slide[1]["class/accuracy"] == pytest.approx(np.mean(own[0] == own[1]))
+
+
+def test_a_slide_that_nobody_counts_takes_no_figure_over_classes_from_the_others() -> None:
+    slides = [slide(number) for number in range(3)]
+    units = {"unit_labels": np.array([1], np.int8), "unit_scores": np.array([0.9], np.float32)}
+    gap = uncounted("gap", "gap", scores=np.zeros((1, 4), np.float32), **units)
+    alone, beside = (summarise(each, classes=NAMES, resamples=50) for each in (slides, [*slides, gap]))
+    figures = {name: value for name, value in alone.values.items() if name.startswith("class/")}
+    assert figures and figures.items() <= beside.values.items()
+    assert beside.confusion == alone.confusion and "class/f1_macro" in beside.intervals
 
 
 def test_why_there_are_no_figures_over_classes() -> None:

@@ -31,12 +31,12 @@ def add_classes(summary: Summary, slides: Sequence[SlideEvidence], names: Sequen
     `names`: of all classes. `draws`: how often each slide is drawn in each resample (resamples × slides).
     """
     reason = _lacking(slides, names)
-    matrices = [slide.classes for slide in slides if slide.classes is not None]
-    if reason or not matrices:
+    if reason or not any(slide.classes is not None for slide in slides):
         for name in POOLED:
             summary.put(name, None, reason or "there are no slides")
         return
-    stacked = np.stack(matrices)
+    nothing = np.zeros((len(names), len(names)), np.int64)
+    stacked = np.stack([nothing if slide.classes is None else slide.classes for slide in slides])
     pooled = stacked.sum(axis=0)
     resampled = None if draws is None else np.einsum("rs,scd->rcd", draws, stacked.astype(np.float64))
     for name, formula in POOLED.items():

@@ -35,7 +35,7 @@ def add_instances(
         return
     cells = Ranked.pooled(parts)
     one_class = "all scored cells of the test slides are of one class"
-    binned = None if draws is None else _binned(cells, parts, draws)
+    binned = None if draws is None or not cells.values.size else _binned(cells, parts, draws)
     both = bool(cells.positive.any() and cells.negative.any())
     for name, formula in ((AUC, auc_of), (PRECISION, average_precision_of)):
         value = float(formula(cells.positive.astype(np.float64), cells.negative.astype(np.float64))) if both else None
