@@ -224,7 +224,9 @@ def test_the_encoders_of_the_catalogue_are_accused_of_what_they_have_seen_alone(
     for entry in datasets().entries():
         dataset = SimpleNamespace(name=entry.name, card=datasets().load(entry.name).card)
         for name, seen in cards.items():
-            accused |= {(entry.name, name) for found in check_encoders(dataset, [f"{name}: {seen}"]) if found.ok is False}
+            accused |= {
+                (entry.name, name) for found in check_encoders(dataset, [f"{name}: {seen}"]) if found.ok is False
+            }
     assert accused == {
         ("camelyon16", "simclr-resnet18"),
         *((paip, "ctranspath") for paip in ("paip2019", "paip2020")),

@@ -119,6 +119,19 @@ def test_facts_of_vector_a():
     assert facts["image/sensitivity:at declared thresholds"].endswith("at 0.9: 1 of 3 (0.0084 to 0.9057)")
 
 
+def test_specificity_at_a_fixed_sensitivity_draws_patients_where_they_have_several_units():
+    rng = np.random.default_rng(0)
+    patients, labels = np.repeat(np.arange(20), 50), (rng.random(1000) < 0.5).astype(int)
+    scores = np.repeat(rng.random(20) * 0.6, 50) + 0.35 * labels + rng.normal(0, 0.02, 1000)
+    summary = summarise(group(labels, scores, patients=patients))
+    for ending in ("100", "99"):
+        name = f"image/specificity_at_{ending}"
+        low, high = summary.intervals[name]
+        exact = clopper_pearson(round(summary.values[name] * int((labels == 0).sum())), int((labels == 0).sum()))
+        assert low < summary.values[name] < high and high - low > 3 * (exact[1] - exact[0])
+    assert summary.facts["image/specificity_at_100:sensitivity"] == f"{labels.sum()} of {labels.sum()}"
+
+
 def test_delong_is_told_apart_where_patients_have_several_units():
     facts = summarise(group(*A, patients=[0, 1, 1, 2, 2, 3, 3, 3])).facts
     assert "assuming that the 8 units are independent, but they come from 4 patients" in facts["image/auc:DeLong"]

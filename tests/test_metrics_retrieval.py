@@ -41,6 +41,16 @@ def test_against_sorting_all_distances():
         assert neighbour_hits(features, labels, block).tolist() == expected
 
 
+def test_points_that_are_the_same_are_equally_far_at_every_length():
+    rng = np.random.default_rng(0)
+    features = np.repeat(rng.normal(size=(3, 384)) * 50, [30, 30, 1], axis=0)
+    labels = np.r_[[0, 1] * 30, 0]
+    distances = ((features[:, None] - features) ** 2).sum(-1)
+    np.fill_diagonal(distances, np.inf)
+    expected = (labels[np.argsort(distances, axis=1, kind="stable")[:, :10]] == labels[:, None]).sum(axis=1)
+    np.testing.assert_array_equal(neighbour_hits(features, labels), expected)
+
+
 def test_against_scikit_learn():
     from sklearn.neighbors import NearestNeighbors
 

@@ -200,5 +200,5 @@ def test_hidden_means_lose_value_spread_and_fact():
     assert summary.absent["slide/f1@valid"] == "not here"
 
 
-def test_new_names_change_the_schema_but_no_old_formula_did():
-    assert SCHEMA.startswith("1-")
+def test_new_names_change_the_schema_and_formulas_raise_its_number():
+    assert SCHEMA.startswith("2-")

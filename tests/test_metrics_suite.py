@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import ConfigError, PredictionError
+from benchmark.metrics.calibration_report import calibrate
 from benchmark.metrics.evidence import uncounted
 from benchmark.metrics.objects import object_f1
 from benchmark.metrics.refinement import RefinementEvidence
@@ -181,6 +182,26 @@ def test_every_metric_has_a_value_or_a_reason_and_never_nan():
                 assert low <= value <= high, name
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_slides_of_two_patients_without_a_counted_cell_lack_the_figures_of_cells(known):
+    blank = {"truth": [[1, 0]], "scores": [[NAN, NAN]]}
+    slides = [evidence(f"s{n}", f"p{n}", units=[(n % 2, 0.2 + 0.2 * n)], **blank) for n in range(4)]
+    if not known:
+        slides = [
+            uncounted(
+                slide.slide,
+                slide.patient,
+                scores=grid([0.1, 0.9]),
+                unit_labels=slide.unit_labels,
+                unit_scores=slide.unit_scores,
+            )
+            for slide in slides
+        ]
+    summary = summarise(slides, resamples=50)
+    assert summary.absent["instance/auc"] == "all scored cells of the test slides are of one class"
+    assert "pixel/miou" in summary.absent and "image/auc" in summary.values
+
+
 def test_a_full_cohort_lacks_nothing():
     summary = summarise(cohort(), validation=cohort(4, seed=1), resamples=100)
     assert {name for name in summary.absent if not name.startswith(("class/", "retrieval/"))} == set()
@@ -324,6 +345,23 @@ def test_too_few_patients_of_a_kind_give_no_image_interval():
     assert summary.facts["image/auc:interval"].startswith("none: 1 patients with a positive unit, 4 without")
 
 
+def test_patients_without_a_unit_are_none_of_the_image_level_wherever_they_stand():
+    slides = [evidence(f"s{n}", f"p{n}", units=[(n % 2, 0.3 + 0.02 * n)]) for n in range(20)]
+    empty = [evidence(f"e{n}", f"q{n}", units=[]) for n in range(20)]
+    alone, decided = summarise(slides, resamples=200), calibrate(slides, resamples=200)
+    assert (
+        "image/specificity_at_100" in alone.intervals and alone.facts["image/specificity_at_100:threshold chosen again"]
+    )
+    for order in (empty + slides, slides + empty):
+        summary, found = summarise(order, resamples=200), calibrate(order, resamples=200)
+        for name in (name for name in alone.values if name.startswith("image/")):
+            assert summary.intervals.get(name) == alone.intervals.get(name), name
+        again = "image/specificity_at_100:threshold chosen again"
+        assert summary.facts[again] == alone.facts[again]
+        assert (found.decision, found.stability) == (decided.decision, decided.stability)
+        assert found.levels["unit"] == decided.levels["unit"]
+
+
 def test_rows_are_flat_and_none_where_undefined():
     single = evidence("a", "p", subset="x", units=[(1, 0.75)])
     many = evidence("b", "q", truth=[[0, 0]], scores=[[0.1, 0.2]], units=[(1, 0.7), (0, 0.3)])
@@ -384,4 +422,4 @@ def test_the_catalogue_is_complete():
     assert METRICS["image/threshold_at_100"].direction == "none"
     with pytest.raises(KeyError):
         metric_info("pixel/mIoU")
-    assert SCHEMA.partition("-")[0] == "1"
+    assert SCHEMA.partition("-")[0] == "2"

@@ -223,6 +223,16 @@ def test_a_board_that_is_not_of_the_form_is_refused(what, copy):
     assert str(copy) in str(refused.value)
 
 
+def test_a_board_of_another_metric_schema_is_read_alone_and_says_so(copy):
+    edit_manifest(copy, lambda manifest: manifest.update(metrics_schema="0-abc"))
+    edit_runs(copy, lambda runs: [run["tags"].update(metrics_schema="0-abc") for run in runs])
+    seal(copy)
+    with pytest.raises(DataError, match="measured by the metric schema 0-abc"):
+        read_boards([copy])
+    found = read_leaderboard(None, Filters(), folders=read_boards([copy], alone=True))
+    assert found.boards and all("measured by the metric schema 0-abc" in board.notes[-1] for board in found.boards)
+
+
 TAMPERED = {
     "another metric schema": (
         lambda f: edit_manifest(f, lambda m: m.update(metrics_schema="0-abc")),

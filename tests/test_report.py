@@ -147,6 +147,7 @@ def test_a_page_of_real_runs(ran, tmp_path):
     assert page.scripts == 1 and text.count("<img ") == 9 and len(text) < 2e6
     charts = re.findall(r'<svg viewBox="[^"]*" class="chart".*?</svg>', text, re.S)
     assert len(charts) >= 4 and all(fromstring(chart).tag == "svg" for chart in charts)
+    assert re.search(r"found \d+ of \d+\)", text), "no exact interval where patients have several units"
     assert "ROC of the units" in text and "F1 of every slide" in text and "artifacts." not in text
     (one,) = found.boards
     pixel = next(table for table in page.tables if "Dice" in " ".join(table[0]))

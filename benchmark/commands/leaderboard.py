@@ -300,7 +300,7 @@ def sources(store: str | None, folders: Sequence[Path], *, alone: bool) -> tuple
     if folders:
         from benchmark.publishing.board_reading import read_boards
 
-        boards = read_boards(folders)
+        boards = read_boards(folders, alone=alone)
     file = sqlite_path(store_uri(store))
     absent = bool(folders) and store is None and file is not None and not file.exists()
     return (None if alone or absent else open_store(store)), boards

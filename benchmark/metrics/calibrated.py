@@ -72,6 +72,8 @@ def score_sums(slides: Sequence[SlideEvidence], kind: Kind) -> list[ScoreSums] |
 
 def level_of(slides: Sequence[SlideEvidence], kind: Kind, *, resamples: int = 1000, seed: int = 0) -> Level:
     """Calibration error, Brier score with its parts and reliability diagram. The same arguments give the same bits."""
+    if kind == "unit":  # a patient without a unit is none of those that are drawn
+        slides = [slide for slide in slides if slide.unit_labels.size] or slides
     parts = score_sums(slides, kind)
     if isinstance(parts, str):
         return Level(parts)

@@ -308,7 +308,7 @@ def metric_info(name: str) -> MetricInfo:
 
 def _schema() -> str:
     text = "\n".join(f"{name}|{info.direction}|{info.unit}|{info.definition}" for name, info in METRICS.items())
-    return f"1-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"2-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 SCHEMA = _schema()

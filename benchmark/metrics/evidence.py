@@ -171,7 +171,10 @@ def gather(
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """The units of several slides in one row: labels, scores, names and the number of each one's patient."""
+    """The units of several slides in one row: labels, scores, names and the number of each one's patient.
+
+    Patients are numbered 0 … P−1; one without a unit has no number.
+    """
 
     labels: NDArray[np.int8]
     scores: NDArray[np.float64]
@@ -187,11 +190,12 @@ class Units:
             for slide in slides
             for index in range(slide.unit_labels.size)
         ]
+        owners = np.repeat(patient_numbers(slides), np.array([s.unit_labels.size for s in slides], dtype=np.int64))
         return cls(
             labels=np.concatenate([empty, *(slide.unit_labels for slide in slides)]).astype(np.int8),
             scores=np.concatenate([empty, *(slide.unit_scores for slide in slides)]).astype(np.float64),
             names=names,
-            patients=np.repeat(patient_numbers(slides), np.array([s.unit_labels.size for s in slides], dtype=np.int64)),
+            patients=np.unique(owners, return_inverse=True)[1].astype(np.int64),
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from benchmark.metrics.at_sensitivity import Reselected
-from benchmark.metrics.classification import clopper_pearson
 from benchmark.metrics.comparison import delong_interval
 from benchmark.metrics.evidence import Units
 
@@ -38,9 +37,8 @@ def reselected_words(result: Reselected) -> str:
     return f"{between(result.interval)}, the threshold chosen again in each of {how} (m = n^0.7, reflected)"
 
 
-def proportion(successes: int, trials: int) -> str:
-    """`3 of 3, 95 % interval 0.2924 to 1.0000`, after Clopper and Pearson."""
-    interval = clopper_pearson(successes, trials)
+def proportion(successes: int, trials: int, interval: Interval | None) -> str:
+    """`3 of 3, 95 % interval 0.2924 to 1.0000`."""
     return f"{successes} of {trials}" + (f", {between(interval)}" if interval else "")
 
 

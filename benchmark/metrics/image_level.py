@@ -56,14 +56,15 @@ class ImageLevel:
             name = f"image/specificity_at_{ending}"
             point = classification.spec_at_sensitivity(self.units.labels, self.units.scores, target)
             value = point.specificity if point else None
-            self.summary.put(name, value, self._one_class("specificity at fixed sensitivity"), self._exact(point))
+            self.summary.put(name, value, self._one_class("specificity at fixed sensitivity"), self._held(point))
             if ending == "100":
                 self.summary.put("image/threshold_at_100", point.threshold if point else None, self._lacks(1))
             if point is not None and point.unit is not None:
                 facts = self.summary.facts
                 facts[f"{name}:threshold"] = str(np.float32(point.threshold))
                 facts[f"{name}:unit"] = self.units.names[point.unit]
-                facts[f"{name}:sensitivity"] = image_facts.proportion(point.true_positives, point.positives)
+                found = self._rate_interval(self.units.labels == 1, self.units.scores >= point.threshold)
+                facts[f"{name}:sensitivity"] = image_facts.proportion(point.true_positives, point.positives, found)
                 self._reselected(name, target)
 
     def _reselected(self, name: str, target: float) -> None:
@@ -169,11 +170,11 @@ class ImageLevel:
         hits, cases = (np.bincount(self.units.patients[x], minlength=self.patients) for x in (members & right, members))
         return percentile_interval(ratio(self.draws @ hits, self.draws @ cases))
 
-    def _exact(self, point: OperatingPoint | None) -> tuple[float, float] | None:
-        """Clopper-Pearson with the threshold held fixed: the bootstrap of a minimum is not consistent."""
-        if point is None or self.patients < 2:
+    def _held(self, point: OperatingPoint | None) -> tuple[float, float] | None:
+        """With the threshold held fixed: the bootstrap of a minimum is not consistent."""
+        if point is None:
             return None
-        return clopper_pearson(point.true_negatives, point.negatives)
+        return self._rate_interval(self.units.labels == 0, self.units.scores < point.threshold)
 
     def _one_class(self, figure: str) -> str:
         kind = "positive" if self.units.labels.any() else "negative"

@@ -123,9 +123,9 @@ def facts(test: Sequence[SlideEvidence], resamples: int) -> dict[str, str]:
     known = {
         "slides": f"{len(test)} slides of {patients} patients",
         "units": f"{units} units, {positive} of them positive",
-        "intervals": f"95 %, percentiles of {resamples} resamples of {patients} patients; specificity at fixed "
-        "sensitivity: Clopper-Pearson with the threshold held fixed; beside it, `…:threshold chosen again`, an "
-        "m-out-of-n bootstrap"
+        "intervals": f"95 %, percentiles of {resamples} resamples of {patients} patients; rates of units: "
+        "Clopper-Pearson where every patient has one unit; specificity at fixed sensitivity: the threshold held "
+        "fixed; beside it, `…:threshold chosen again`, an m-out-of-n bootstrap"
         if patients > 1
         else "none: all slides come from one patient",
     }

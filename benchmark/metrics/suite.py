@@ -5,8 +5,8 @@
 
 Cell, object and refinement metrics pool sums over slides; those called `slide/…` and `coarse/…` are means over
 slides; image-level ones use the units. What does not apply is in `Summary.absent` with a reason, never 0 or NaN.
-Intervals are 95 %, percentiles of a bootstrap over patients; those of specificity at fixed sensitivity, and of rates
-when every patient has one unit, are Clopper-Pearson's.
+Intervals are 95 %, percentiles of a bootstrap over patients; those of rates when every patient has one unit are
+Clopper-Pearson's. The threshold of specificity at fixed sensitivity is held fixed in its interval.
 """
 
 from __future__ import annotations

@@ -48,35 +48,42 @@ def wrote(folder: Path) -> bool:
     return True
 
 
-def read_boards(folders: Sequence[Path]) -> list[PublishedBoard]:
-    """Several published boards; those whose folders have the same name are marked by their whole paths."""
+def read_boards(folders: Sequence[Path], *, alone: bool = False) -> list[PublishedBoard]:
+    """Several published boards; those whose folders have the same name are marked by their whole paths.
+
+    `alone`: nothing of one's own stands beside them, so that one of another metric schema may be read.
+    """
     names = [folder.absolute().name for folder in folders]
     unique = list(dict.fromkeys(folder.absolute() for folder in folders))
     return [
-        read_board(folder, origin=str(folder) if names.count(folder.name) > 1 and len(unique) > 1 else folder.name)
+        read_board(
+            folder, str(folder) if names.count(folder.name) > 1 and len(unique) > 1 else folder.name, alone=alone
+        )
         for folder in unique
     ]
 
 
-def read_board(folder: Path, origin: str = "") -> PublishedBoard:
+def read_board(folder: Path, origin: str = "", *, alone: bool = False) -> PublishedBoard:
     """Read a published board and check every file of it.
 
-    Raises `DataError` for a folder that is none, was altered, is not whole, or was measured by another metric schema.
+    Raises `DataError` for a folder that is none, was altered, is not whole, or was measured by another metric schema
+    and does not stand `alone`.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; expected one that bench publish wrote", fix="bench publish --help")
     try:
-        return _read(folder, origin or folder.absolute().name)
+        return _read(folder, origin or folder.absolute().name, alone=alone)
     except FormError as error:
         raise DataError(f"the published board {folder} cannot be used: {error}", fix=AGAIN) from None
 
 
-def _read(folder: Path, origin: str) -> PublishedBoard:
+def _read(folder: Path, origin: str, *, alone: bool) -> PublishedBoard:
     if not (folder / MANIFEST).is_file():
         msg = f"{folder} is not a published board: it has no {MANIFEST}"
         raise DataError(msg, fix="name the folder itself, not one above or below it")
     manifest = _manifest(folder)
-    _require_schema(folder, manifest)
+    if not alone:
+        _require_schema(folder, manifest)
     content = _checked(folder, manifest)
     records = _records(content[RUNS], manifest)
     runs = [run.id for run in records]
@@ -88,7 +95,7 @@ def _require_schema(folder: Path, manifest: Manifest) -> None:
     if manifest.metrics_schema != SCHEMA:
         msg = f"the published board {folder} was measured by the metric schema {manifest.metrics_schema}, this version"
         msg += f" measures by {SCHEMA}: the figures cannot be compared"
-        raise DataError(msg, fix=f"read it with the version that wrote it ({manifest.code})")
+        raise DataError(msg, fix=f"bench leaderboard --from {folder} --no-store   # by itself")
 
 
 def _checked(folder: Path, manifest: Manifest) -> dict[str, bytes]:

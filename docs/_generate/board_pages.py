@@ -32,7 +32,8 @@ def _read(folder: str) -> Leaderboard:
     from benchmark.reporting.label_cost import read_cost_model
     from benchmark.reporting.leaderboard.build_boards import Filters
 
-    return read_leaderboard(None, Filters(), cost=read_cost_model(None), folders=read_boards([BOARDS / folder]))
+    boards = read_boards([BOARDS / folder], alone=True)
+    return read_leaderboard(None, Filters(), cost=read_cost_model(None), folders=boards)
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import fsum, sqrt
 
 from benchmark.errors import ConfigError
-from benchmark.metrics.catalogue import METRICS
+from benchmark.metrics.catalogue import METRICS, SCHEMA
 from benchmark.near_names import did_you_mean, near_names
 from benchmark.reporting.label_cost import CostModel
 from benchmark.reporting.leaderboard.standings_model import NO_LABELS, TASKS, Board, Figure, Row
@@ -151,6 +151,9 @@ def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board
     versions = sorted({run.tags.get("bench.code", "") for run in runs})
     if len(versions) > 1:
         notes.append(f"runs of {len(versions)} versions of the code: {', '.join(versions[:4])}")
+    schema = first.tags.get("bench.metrics_schema")
+    if schema != SCHEMA and first.tag("published_in"):
+        notes.append(f"measured by the metric schema {schema}; this version measures by {SCHEMA}")
     return Board(
         key=key,
         dataset=first.tags.get("bench.dataset", ""),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.metrics.catalogue import METRICS
+from benchmark.metrics.classification import clopper_pearson
 from benchmark.metrics.image_facts import proportion
 from benchmark.reporting.leaderboard.standings_model import TASKS, Board, MeanRanks, applies
 from benchmark.reporting.report.charts import gain_chart, roc_chart
@@ -85,7 +86,8 @@ def _roc(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
             continue
         curves.append((look(index), labels, scores))
         positive = scores[labels == 1]
-        bound = f"score ≥ {positive.min():.4g}; found {proportion(positive.size, positive.size)}"
+        within = clopper_pearson(positive.size, positive.size) if each.alone else None
+        bound = f"score ≥ {positive.min():.4g}; found {proportion(positive.size, positive.size, within)}"
         said = f"{each.name}: specificity {specificity_at_100(labels, scores):.3f} at 100 % sensitivity ({bound})"
         legend.append((look(index), said))
     if curves or notes:

@@ -46,9 +46,17 @@ class Evidence:
     @cached_property
     def units(self) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
         """Labels (1 positive, 0 negative) and finite scores of the test units."""
+        return self._units["label"].to_numpy(), self._units["score"].to_numpy()
+
+    @cached_property
+    def alone(self) -> bool:
+        """Whether every patient has one test unit, so that an exact interval holds."""
+        return bool(self._units["patient"].is_unique)
+
+    @cached_property
+    def _units(self) -> DataFrame:
         table = unit_table(self._artifacts, self.run)
-        table = table[np.isfinite(table["score"])]
-        return table["label"].to_numpy(), table["score"].to_numpy()
+        return table[np.isfinite(table["score"])]
 
     @cached_property
     def effort(self) -> list[dict[str, list[tuple[int, float]]]]:
