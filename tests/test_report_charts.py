@@ -2,6 +2,7 @@
 
 import re
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +13,16 @@ from pandas import DataFrame
 
 from benchmark.reporting import style
 from benchmark.reporting.durations import duration
+from benchmark.reporting.leaderboard.standings_model import Figure, Row
+from benchmark.reporting.report.board_charts import _effort
 from benchmark.reporting.report.charts import gain_chart, roc_chart
 from benchmark.reporting.report.cost_chart import CostPoint, cost_chart, front
 from benchmark.reporting.report.gallery import chosen
 from benchmark.reporting.report.looks import look
+from benchmark.reporting.report.row_evidence import Evidence
 from benchmark.reporting.report.svg import drawing, inline
 from benchmark.reporting.unit_square import slides_with_gain, specificity_at_100
+from benchmark.stored import StoredRun
 
 LABELS = np.array([1, 1, 0, 0, 0, 0], np.int8)
 SCORES = np.array([0.9, 0.4, 0.8, 0.3, 0.2, 0.4])
@@ -98,6 +103,25 @@ def test_any_label_time_can_be_drawn(minutes):
     with drawing():
         parsed = fromstring(svg(cost_chart([point(str(i), m, 0.5) for i, m in enumerate(minutes)], "Dice")))
     assert "nan" not in "".join(parsed.itertext())
+
+
+def test_the_ceiling_of_effort_is_over_all_classes_where_a_row_has_that(tmp_path):
+    file = tmp_path / "effort.csv"
+    file.write_text("part,metric,reviews,value\nheld_out,f1_macro,10,0.5\nheld_out,f1_macro,20,0.68\n")
+    artifacts = SimpleNamespace(fetch=lambda run, path: [file] if path == "effort.csv" else [])
+
+    def evidence(method, track, **figures):
+        run = StoredRun(method, method, "FINISHED", {}, {}, {}, "")
+        named = {name.replace("_", "/", 1): Figure(value) for name, value in figures.items()}
+        return Evidence(artifacts, Row(method, "", "paper", track, (0,), (run,), named))
+
+    probe = evidence("linear-probe", "review", class_f1_macro=0.68)
+    for figures, ceiling in (
+        ({"class_f1_macro": 0.7, "pixel_f1_macro": 0.93}, "0.700"),
+        ({"pixel_f1_macro": 0.93}, "0.930"),
+    ):
+        (chart,) = _effort([probe, evidence("unet", "full", **figures)], "p")
+        assert any(f"full supervision ({ceiling}" in note for note in chart.notes)
 
 
 def test_label_times_are_read_easily():

@@ -135,8 +135,8 @@ def _effort(evidence: Sequence[Evidence], prefix: str) -> Iterator[Chart]:
     """Of the rows of which an expert reviewed, a chart per track: training slides, or each slide by itself."""
     reviewing = [row for row in enumerate(evidence) if Supervision.REVIEW.value in row[1].row.supervision]
     full = [each.row.figures for each in evidence if Supervision.FULL.value in each.row.supervision.split("+")]
-    heights = [row[name].mean for row in full for name in CEILINGS if name in row]
-    ceiling = max(heights, default=None)
+    heights = [[row[name].mean for row in full if name in row] for name in CEILINGS]
+    ceiling = max(next(filter(None, heights), []), default=None)
     for number, track in enumerate(dict.fromkeys(each.row.supervision for _, each in reviewing)):
         rows, notes = [], []
         for index, each in reviewing:

@@ -21,7 +21,7 @@ PARTS = ("held_out", "unreviewed", "delivered")
 """Of which cells the metric is, the first that all runs have; see `docs/methods/interactive.md`."""
 METRIC = "f1_macro"
 CEILINGS = ("class/f1_macro", "pixel/f1_macro")
-"""The same metric of a fully supervised row: over all classes, or over two."""
+"""The same metric of a fully supervised row: over all classes, or over two where no row has that."""
 SHARE = 0.95
 """Of the ceiling, which reviews are counted to."""
 
