@@ -16,6 +16,7 @@ from benchmark.metrics.classification import delong_variance
 from benchmark.reporting.budget_curves.build_curves import curve_sets
 from benchmark.reporting.budget_curves.crossings import Crossing, crossings, reaches, sensitivity
 from benchmark.reporting.budget_curves.curve_words import NOTES, sentence, sheets
+from benchmark.reporting.budget_curves.influences import influence_of_runs
 from benchmark.reporting.budget_curves.label_curve import (
     LabelCurve,
     area,
@@ -208,6 +209,28 @@ def test_boards_of_budgets_become_curves_on_one_axis():
     reach = next(each for each in curves.reaches if each.name.startswith("boxes"))
     between = (np.log(40) - np.log(12)) * (0.76 - 0.6) / 0.2
     assert reach.minutes == pytest.approx(np.exp(np.log(12) + between)) and reach.low < reach.minutes < reach.high
+
+
+def test_patients_are_known_from_the_table_per_slide_alone_but_not_those_of_an_auc():
+    runs = [[run_of("a", "coarse", "10%", 0, 0.5)], [run_of("a", "coarse", "", 0, 0.6)]]
+    told = lambda run: slides_of(run).assign(patient=PATIENTS)  # noqa: E731
+    nothing = lambda run: DataFrame()  # noqa: E731
+    from_slides = influence_of_runs("pixel/miou", runs, told, nothing)
+    from_units = influence_of_runs("pixel/miou", runs, slides_of, units_of)
+    assert from_slides[0] == from_units[0] == tuple(sorted(set(PATIENTS)))
+    np.testing.assert_array_equal(from_slides[1], from_units[1])
+    assert influence_of_runs("image/auc", runs, told, nothing)[0] == ()
+
+
+def test_minutes_and_labels_are_of_the_seeds_of_the_values():
+    runs = runs_of(boxes=("coarse", (0.3, 0.6, 0.8)))
+    dear = run_of("boxes", "coarse", "10%", 3, 0.9)
+    dear = replace(dear, metrics={**dear.metrics, "labels/coarse_polygons": 4000.0})
+    ((curves,), (more,)) = (
+        curve_sets(boards(each, read_cost_model(None)), read_cost_model(None)) for each in (runs, [*runs, dear])
+    )
+    for one, other in zip(curves.curves, more.curves, strict=True):
+        assert (one.seeds, one.minutes.tolist(), one.counts) == (other.seeds, other.minutes.tolist(), other.counts)
 
 
 def test_what_is_said_of_a_crossing():

@@ -14,6 +14,7 @@ from benchmark.reporting.budget_curves.influences import Table, influence_of_run
 from benchmark.reporting.budget_curves.label_curve import LabelCurve, ascending
 from benchmark.reporting.budget_curves.resamples import resampled
 from benchmark.reporting.label_cost import CostModel
+from benchmark.reporting.leaderboard.build_boards import row_of
 from benchmark.reporting.leaderboard.standings import primary
 from benchmark.reporting.leaderboard.standings_model import Board, Row
 from benchmark.reporting.run_names import distinct_names, setting, split_settings
@@ -80,7 +81,7 @@ def _curve_set(
         name = names[own[0][1].component]
         priced = [(budget, row) for budget, row in own if row.minutes]
         if priced:
-            curve = _curve(name, metric, priced, slides, units)
+            curve = _curve(name, metric, priced, cost, slides, units)
             curves += [curve] if isinstance(curve, LabelCurve) else []
             notes += [curve] if isinstance(curve, str) else []
         elif own[0][1].minutes == 0:
@@ -126,13 +127,21 @@ def _spread_notes(curves: Sequence[LabelCurve]) -> list[str]:
 
 
 def _curve(
-    name: str, metric: str, rows: Sequence[tuple[str, Row]], slides: Table | None, units: Table | None
+    name: str,
+    metric: str,
+    rows: Sequence[tuple[str, Row]],
+    cost: CostModel,
+    slides: Table | None,
+    units: Table | None,
 ) -> LabelCurve | str:
     """The curve of a row at its budgets, over the seeds that all of them have; or why there is none."""
     seeds = sorted(set.intersection(*(set(row.seeds) for _, row in rows)))
     if not seeds:
         return f"{name}: its budgets have no seed in common"
     runs = [[row.runs[row.seeds.index(seed)] for seed in seeds] for _, row in rows]
+    paid = [row_of(of_budget, cost) for of_budget in runs]
+    if not all(row.minutes for row in paid):
+        return f"{name}: no label time in the seeds that its budgets have in common"
     values = np.array([[run.metrics[metric] for run in of_budget] for of_budget in runs])
     patients, influence = influence_of_runs(metric, runs, slides, units)
     curve = LabelCurve(
@@ -140,9 +149,9 @@ def _curve(
         track=rows[0][1].supervision,
         budgets=tuple(budget for budget, _ in rows),
         seeds=tuple(seeds),
-        minutes=np.array([row.minutes for _, row in rows], float),
+        minutes=np.array([row.minutes for row in paid], float),
         values=values,
-        counts=tuple(row.labels for _, row in rows),
+        counts=tuple(row.labels for row in paid),
         patients=patients,
         influence=influence,
     )

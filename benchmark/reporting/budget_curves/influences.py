@@ -32,9 +32,10 @@ def influence_of_runs(
     owner: dict[str, str] = {}
     for of_budget in runs:
         for run in of_budget:
-            table = units(run)
-            if "patient" in table:
-                owner.update(zip(table["slide"], table["patient"], strict=True))
+            for table in [units(run), *([slides(run)] if metric != AUC else [])]:
+                if "patient" in table:
+                    known_of = table[table["patient"].notna()]
+                    owner.update(zip(known_of["slide"], known_of["patient"].astype(str), strict=True))
     known = sorted(set(owner.values()))
     number = {patient: index for index, patient in enumerate(known)}
     rows = []

@@ -144,7 +144,7 @@ def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board
             # The runs come newest first, so what came before is what the preset means today.
             notes.append(f"{label}: {len(members)} older runs with other parameters are left out")
             continue
-        rows[label] = _row(members, cost)
+        rows[label] = row_of(members, cost)
     lost = [run.tags[NO_NUMBERS] for run in runs if NO_NUMBERS in run.tags]
     if lost:
         notes.append(f"{len(lost)} runs without intervals and figures of subsets; the first: {lost[0]}")
@@ -168,7 +168,8 @@ def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board
     )
 
 
-def _row(runs: Sequence[StoredRun], cost: CostModel | None) -> Row:
+def row_of(runs: Sequence[StoredRun], cost: CostModel | None) -> Row:
+    """The row of the runs of one method with its parameters, one per seed."""
     ordered = sorted(runs, key=lambda run: int(run.tags.get("bench.seed", "0")))
     tags = ordered[0].tags
     figures = _figures([run.metrics for run in ordered])
