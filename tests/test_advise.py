@@ -61,6 +61,12 @@ def test_labels_of_a_slide_are_added_up():
     assert each.expert == "60 min for 20 slides"
 
 
+def test_labels_without_a_price_cost_an_unknown_time():
+    unknown = COST.model_copy(update={"reviews": None})
+    found = advise("annotate", read_labels("review"), None, None, unknown)
+    assert found and all("unknown (reviews)" in each.expert for each in found)
+
+
 def replace_minutes(cost, minutes):
     return cost.model_copy(update={"image_labels": cost.image_labels.model_copy(update={"minutes": minutes})})
 

@@ -121,6 +121,8 @@ def _advice(
 def _rate(kind: Supervision, slides: int | None, cost: CostModel) -> str:
     """What labels of a kind cost: of all slides where it is one per slide, else per item."""
     item = getattr(cost, COUNTERS[kind])
+    if item is None:
+        return f"unknown ({COUNTERS[kind].replace('_', ' ')})"
     if kind is Supervision.IMAGE and slides is not None:
         return f"{words.minutes(slides * item.minutes / item.per)} for {slides} slides"
     per = "each" if item.per == 1 else f"per {words.count(item.per)}"
