@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmark.audit import AuditFinding, AuditReport, audit, declared_encoders
+from benchmark.audit import AuditFinding, AuditReport, audit, contents, declared_encoders
 from benchmark.audit.checks import _patients
 from benchmark.audit.contents import compare
 from benchmark.audit.encoders import check_encoders, cohort_words
@@ -271,6 +271,24 @@ def test_patients_are_shared_just_when_two_splits_name_them(train, validation, t
     finding = _patients(slides)[0]
     assert set(finding.items) == shared
     assert finding.ok is (not shared)
+
+
+@pytest.mark.parametrize("reading", ["_sampled", "_whole"])
+def test_a_file_that_may_not_be_read_is_named_and_not_compared(tmp_path, monkeypatch, reading):
+    slides = [Slide(f"s{number}", tmp_path / f"{number}.tif", "p") for number in range(3)]
+    for slide in slides:
+        slide.path.write_bytes(b"the same")
+    real = getattr(contents, reading)
+
+    def forbidden(path, *more):
+        if path == slides[0].path:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *more)
+
+    monkeypatch.setattr(contents, reading, forbidden)
+    found = compare(slides, tmp_path, full=False, cache=None)
+    assert found.unread == {"s0": f"{slides[0].path} cannot be read: Permission denied"}
+    assert [twins.paths for twins in found.twins] == [(slides[1].path, slides[2].path)]
 
 
 @pytest.mark.parametrize("full", [False, True])

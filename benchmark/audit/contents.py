@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,10 @@ def compare(slides: Sequence[Slide], root: Path, *, full: bool, cache: Path | No
             sizes[slide.path] = slide.path.stat().st_size
         except OSError as error:
             unread[slide.id] = f"{slide.path} cannot be read: {error.strerror or error}"
-    files = _file_digests(sizes, full)
+    broken: dict[Path, str] = {}
+    files = _file_digests(sizes, full, broken)
+    unread |= {slide.id: broken[slide.path] for slide in slides if slide.path in broken}
+    sizes = {path: size for path, size in sizes.items() if path not in broken}
     pixels: Mapping[Path, str] = {}
     decode = full or cache is not None
     if decode:
@@ -69,12 +72,27 @@ def _how(paths: Sequence[Path], files: Mapping[Path, str]) -> str:
     return "the same bytes" if str(keys.pop()).startswith("every") else "the same size and sampled bytes"
 
 
-def _file_digests(sizes: Mapping[Path, int], full: bool) -> dict[Path, str]:
-    """Digests that are equal for equal files; a file that no other can equal gets none."""
-    sampled = {path: f"sampled {sizes[path]} {_sampled(path, sizes[path])}" for path in _alike(sizes)}
-    return {
-        path: f"every {_whole(path)}" if full or sizes[path] <= CONFIRMED else sampled[path] for path in _alike(sampled)
-    }
+def _file_digests(sizes: Mapping[Path, int], full: bool, broken: dict[Path, str]) -> dict[Path, str]:
+    """Digests that are equal for equal files; a file that no other can equal gets none, nor one put into `broken`."""
+
+    def sampled(path: Path) -> str:
+        return f"sampled {sizes[path]} {_sampled(path, sizes[path])}"
+
+    quick = _each(_alike(sizes), sampled, broken)
+    confirmed = [path for path in _alike(quick) if full or sizes[path] <= CONFIRMED]
+    kept = {path: quick[path] for path in _alike(quick) if path not in confirmed}
+    return kept | _each(confirmed, lambda path: f"every {_whole(path)}", broken)
+
+
+def _each(paths: Iterable[Path], digest: Callable[[Path], str], broken: dict[Path, str]) -> dict[Path, str]:
+    """The digest of every path that can be read; why not, of the others, goes into `broken`."""
+    found = {}
+    for path in paths:
+        try:
+            found[path] = digest(path)
+        except OSError as error:
+            broken[path] = f"{path} cannot be read: {error.strerror or error}"
+    return found
 
 
 def _alike(keys: Mapping[Path, object]) -> Iterable[Path]:
