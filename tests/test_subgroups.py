@@ -4,9 +4,11 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from test_leaderboard import stored
 from typer.testing import CliRunner
 
 from benchmark.cli import app, main
@@ -14,8 +16,12 @@ from benchmark.dataset import SYNTHETIC_MARK, Split
 from benchmark.datasets.tiles.glas import Glas
 from benchmark.datasets.wsi.slides import Slides
 from benchmark.datasets.wsi.tcga_luad import TcgaLuad
+from benchmark.errors import ConfigError
 from benchmark.metrics.subgroups import FEWEST, MOST, NOT_STATED, Column, Group, by_column, worst
 from benchmark.metrics.suite import gather, summarise
+from benchmark.reporting.leaderboard.build_boards import Filters, boards
+from benchmark.reporting.leaderboard.groups_board import group_lines, grouped
+from benchmark.reporting.leaderboard.standings_model import Leaderboard
 from benchmark.running.headlines import HEADLINES
 from benchmark.tracking.artifacts import StoreArtifacts
 from benchmark.tracking.store import Tracker
@@ -132,6 +138,24 @@ def ended(words):
     with pytest.raises(SystemExit) as end:
         main(words)
     return end.value.code
+
+
+def test_only_the_seeds_that_keep_groups_are_counted_and_the_others_named(tmp_path):
+    file = tmp_path / "groups.json"
+    column = Column("grade", (Group("high", 10, 10, {"image/auc": 0.9}), Group("low", 10, 10, {"image/auc": 0.5})))
+    file.write_text(json.dumps({"grade": column.facts()}))
+    runs = [stored(name, 0.5, seed=seed) for name in "ab" for seed in range(3)]
+    keeps = lambda run, path: [file] if run.name == "a" and run.tag("seed") == "2" else []  # noqa: E731
+    found = Leaderboard("", tuple(boards(runs, None)))
+    (board,) = grouped(found, SimpleNamespace(fetch=keeps), "grade")
+    assert [row.row.seeds for row in board.rows] == [(2,)]
+    assert board.notes == ("a quick: no groups are kept of seed 0, 1", "b quick: no groups are kept of seed 0, 1, 2")
+    assert next(group_lines([board], "grade", Filters()))["seeds"] == "2"
+    nobody = SimpleNamespace(fetch=lambda run, path: [])
+    theirs = [replace(run, tags={**run.tags, "bench.published_in": "theirs"}) for run in runs]
+    for each, told in ((runs, "runs of earlier versions keep none"), (theirs, "a published board keeps no groups")):
+        with pytest.raises(ConfigError, match=told):
+            grouped(Leaderboard("", tuple(boards(each, None))), nobody, "grade")
 
 
 def test_the_manifest_the_run_and_the_leaderboard_agree(own, store, capsys):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmark.errors import ConfigError
@@ -33,7 +33,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class GroupedRow:
-    """A row of a board by groups: the means over its seeds."""
+    """A row of a board by groups: the means over its seeds.
+
+    `row`: as on the board, without the seeds whose runs keep no groups.
+    """
 
     row: Row
     groups: tuple[Group, ...]
@@ -56,6 +59,7 @@ class _Seen:
 
     columns: dict[str, None] = field(default_factory=dict)
     refused: dict[str, None] = field(default_factory=dict)
+    unpublished: bool = False
 
 
 def grouped(leaderboard: Leaderboard, artifacts: Artifacts, column: str) -> list[GroupedBoard]:
@@ -69,10 +73,12 @@ def grouped(leaderboard: Leaderboard, artifacts: Artifacts, column: str) -> list
         rows, notes = [], []
         for row in board.rows:
             found = _columns(row, artifacts, seen)
-            own = [columns[column] for columns in found if column in columns]
-            notes += [f"{board.names[row.label]}: {each.refused}" for each in own if each.refused][:1]
+            own = [columns[column] for columns in found.values() if column in columns]
+            name, lost = board.names[row.label], [str(seed) for seed in row.seeds if seed not in found]
+            notes += [f"{name}: {each.refused}" for each in own if each.refused][:1]
+            notes += [f"{name}: no groups are kept of seed {', '.join(lost)}"] if lost else []
             if own and len(own) == len(found) and not any(each.refused for each in own):
-                rows.append(_row(row, own))
+                rows.append(_row(_of_seeds(row, found), own))
             seen.refused.update(dict.fromkeys(each.refused for each in own if each.refused))
         if rows:
             boards.append(GroupedBoard(board, tuple(rows), tuple(notes)))
@@ -81,16 +87,22 @@ def grouped(leaderboard: Leaderboard, artifacts: Artifacts, column: str) -> list
     return boards
 
 
-def _columns(row: Row, artifacts: Artifacts, seen: _Seen) -> list[Mapping[str, Column]]:
-    """The columns of each run of a row that has any."""
-    found: list[Mapping[str, Column]] = []
-    for run in row.runs:
+def _of_seeds(row: Row, seeds: Container[int]) -> Row:
+    kept = [(seed, run) for seed, run in zip(row.seeds, row.runs, strict=True) if seed in seeds]
+    return replace(row, seeds=tuple(seed for seed, _ in kept), runs=tuple(run for _, run in kept))
+
+
+def _columns(row: Row, artifacts: Artifacts, seen: _Seen) -> dict[int, Mapping[str, Column]]:
+    """Seed → the columns of its run, where that has any."""
+    found: dict[int, Mapping[str, Column]] = {}
+    seen.unpublished |= not row.origin
+    for seed, run in zip(row.seeds, row.runs, strict=True):
         try:
             columns = group_columns(artifacts, run)
         except MissingError:
             continue
         seen.columns.update(dict.fromkeys(columns))
-        found.append(columns)
+        found[seed] = columns
     return found
 
 
@@ -103,6 +115,9 @@ def _nothing(column: str, seen: _Seen) -> ConfigError:
         return ConfigError(
             f"--by {column}: no such column; {' '.join(filter(None, (hint, known)))}", fix=_other(column, seen)
         )
+    if not seen.unpublished:
+        msg = f"--by {column}: a published board keeps no groups of slides"
+        return ConfigError(msg, fix=f"bench leaderboard --by {column}   # in a store that has the runs themselves")
     msg = f"--by {column}: the data of these runs have no columns to group by (runs of earlier versions keep none)"
     return ConfigError(msg, fix="docs/calibration.md says which datasets have columns; slides: any of the manifest")
 
