@@ -4,16 +4,20 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from test_leaderboard import stored
 from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.config import RunRequest
 from benchmark.errors import BenchError, ConfigError, DataError
+from benchmark.metrics.catalogue import SCHEMA
 from benchmark.notebook import read_leaderboard
 from benchmark.publishing import board_writing
 from benchmark.publishing.board_reading import read_board, read_boards
@@ -339,11 +343,30 @@ def test_what_fails_half_way_leaves_nothing(lab, copy, tmp_path, monkeypatch):
         raise DataError("spoilt")
 
     before = contents(copy)
-    monkeypatch.setattr(board_writing, "read_board", fail)
+    monkeypatch.setattr(board_writing, "require_form", fail)
     for out in (tmp_path / "new", copy):
         assert "spoilt" in str(bench("publish", str(out), "--store", lab[0], "--force").exception)
     assert not (tmp_path / "new").exists() and contents(copy) == before
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".new", ".theirs"))] == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"tags": {"bench.reason": "line\nbreak"}}, "'a'.*reason.*control characters"),
+        ({"metrics": {"net/loss": 3e18}}, r"'a': net/loss is 3e\+18, expected a number within ±1e\+18"),
+        ({"metrics": {"net/loss": float("inf")}}, "'a': net/loss is inf"),
+        ({"tags": {"bench.seed": "first"}}, "the seed of run"),
+    ],
+)
+def test_the_publisher_is_told_which_run_is_not_of_the_form(tmp_path, changed, told):
+    run = stored("a", 0.5, identity="i", metrics_schema=SCHEMA)
+    run = replace(
+        run, id="a" * 32, experiment="tiles", started=1, **{k: {**getattr(run, k), **v} for k, v in changed.items()}
+    )
+    with pytest.raises(DataError, match=told) as refused:
+        board_writing.write_board(tmp_path / "out", [run], SimpleNamespace(fetch=lambda run, path: []))
+    assert "leave" in refused.value.fix and "whoever" not in refused.value.fix
 
 
 def test_options_that_leave_nothing_to_do_are_refused(lab, store, tmp_path):

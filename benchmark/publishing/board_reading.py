@@ -77,6 +77,11 @@ def read_board(folder: Path, origin: str = "", *, alone: bool = False) -> Publis
         raise DataError(f"the published board {folder} cannot be used: {error}", fix=AGAIN) from None
 
 
+def require_form(folder: Path) -> None:
+    """Raise `FormError` where a file of the folder is not of the form."""
+    _read(folder, folder.name, alone=False)
+
+
 def _read(folder: Path, origin: str, *, alone: bool) -> PublishedBoard:
     if not (folder / MANIFEST).is_file():
         msg = f"{folder} is not a published board: it has no {MANIFEST}"

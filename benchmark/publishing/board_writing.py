@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from benchmark.errors import ConfigError, DataError
 from benchmark.metrics.catalogue import SCHEMA
 from benchmark.provenance import code_version
@@ -26,12 +28,13 @@ from benchmark.publishing.board_form import (
     SLIDES,
     UNITS,
     VERSION,
+    FormError,
     Manifest,
     Part,
     PublishedRun,
     as_json,
 )
-from benchmark.publishing.board_reading import read_board, wrote
+from benchmark.publishing.board_reading import require_form, wrote
 from benchmark.stored import Artifacts, MissingError, StoredRun, slide_rows, unit_table, with_numbers
 
 if TYPE_CHECKING:
@@ -98,7 +101,7 @@ def write_board(out: Path, runs: Sequence[StoredRun], artifacts: Artifacts, *, f
     with _folder(out) as folder:
         for name, data in {**content, MANIFEST: manifest}.items():
             (folder / name).write_bytes(data)
-        read_board(folder)
+        _require_form(folder)
     return Published(
         folder=out,
         digest=hashlib.sha256(manifest).hexdigest(),
@@ -134,16 +137,36 @@ def _units(artifacts: Artifacts, run: StoredRun) -> DataFrame | None:
 
 
 def _record(run: StoredRun) -> PublishedRun:
+    """The record of a run. Raises `DataError` where a text or number of it is not of the form."""
     own = {name: value for name, value in run.tags.items() if name.startswith("bench.") and name not in OWN_TAGS}
-    return PublishedRun(
-        id=run.id,
-        name=run.name,
-        experiment=run.experiment,
-        started=run.started,
-        ended=run.ended,
-        tags={name.removeprefix("bench."): value for name, value in sorted(own.items())},
-        settings=dict(sorted(run.params.items())),
-    )
+    leave = f"leave it out (bench publish --help), or delete the run {run.id}"
+    beyond = [name for name, value in run.metrics.items() if not abs(value) <= tables.LARGEST_NUMBER]
+    if beyond:
+        msg = f"cannot publish {run.name!r}: {beyond[0]} is {run.metrics[beyond[0]]:g}, expected a number within"
+        raise DataError(f"{msg} ±{tables.LARGEST_NUMBER:g}", fix=leave)
+    try:
+        return PublishedRun(
+            id=run.id,
+            name=run.name,
+            experiment=run.experiment,
+            started=run.started,
+            ended=run.ended,
+            tags={name.removeprefix("bench."): value for name, value in sorted(own.items())},
+            settings=dict(sorted(run.params.items())),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"cannot publish {run.name!r}: {where}: {first['msg']}", fix=leave) from None
+
+
+def _require_form(folder: Path) -> None:
+    """Raise `DataError` where the reader would refuse what was written."""
+    try:
+        require_form(folder)
+    except FormError as error:
+        fix = "leave the run out (bench publish --help); docs/published-boards.md says what the form takes"
+        raise DataError(f"cannot publish: {error}", fix=fix) from None
 
 
 def _manifest(content: Mapping[str, bytes]) -> Manifest:
