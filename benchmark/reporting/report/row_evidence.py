@@ -56,7 +56,8 @@ class Evidence:
     @cached_property
     def _units(self) -> DataFrame:
         table = unit_table(self._artifacts, self.run)
-        return table[np.isfinite(table["score"])]
+        finite: DataFrame = table[np.isfinite(table["score"])]
+        return finite
 
     @cached_property
     def effort(self) -> list[dict[str, list[tuple[int, float]]]]:
