@@ -17,7 +17,8 @@ from benchmark.dataset import Split
 from benchmark.errors import BudgetError, ConfigError, SupervisionError
 from benchmark.ledger import Spending
 from benchmark.registry import datasets, methods
-from benchmark.reporting.command import run_command
+from benchmark.reporting.command import run_command, stored_words
+from benchmark.running.budgeted import budget_tags
 from benchmark.running.job import open_job, reopen_job
 from benchmark.running.matrix import run_all
 from benchmark.running.plan import plan
@@ -267,6 +268,8 @@ def test_minutes_need_a_price_and_a_cost_model_needs_minutes(root, tmp_path):
         spec_of(root, method="dknn", slide="test_1", budget="30%")
     model.write_text("image_labels: {minutes: 3, source: own}\n")
     dear, cheap = spec_of(root, budget="30min", cost_model=model)[0], spec_of(root, budget="30min")[0]
+    asked = [stored_words(budget_tags(spec)) for spec in (dear, cheap)]
+    assert asked == [["--cost-model", "YOUR-COST-MODEL.yaml"], []]
     assert open_job(dear, tmp_path).identity != open_job(cheap, tmp_path).identity
 
 

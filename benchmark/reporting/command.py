@@ -24,6 +24,10 @@ CALIBRATED = "calibrated=temperature"
 """The setting of a row whose scores are scaled, which is the option `--calibrate`."""
 
 
+PRICES = "YOUR-COST-MODEL.yaml"
+"""Stands in a command for the cost model of a run whose prices are not ours; its config.yaml has them, not the file."""
+
+
 def run_command(
     *,
     method: str,
@@ -51,13 +55,22 @@ def run_command(
 
 
 def stored_words(tags: Mapping[str, str]) -> list[str]:
-    """The options of a stored run that neither its method's nor its dataset's settings tell: data, slide, device."""
+    """The options of a stored run besides the settings of method and dataset: data, slide, device, prices."""
     number = tags.get("bench.synthetic_slides", "")
     words = miniature_words(int(number) if number.isdecimal() else None)
     places = (("--data", "bench.data"), ("--test-data", "bench.test_data"))
     for option, tag in (*places, ("--slide", "bench.slide"), ("--device", "bench.asked_device")):
         words += [option, tags[tag]] if tags.get(tag) else []
-    return words
+    prices = tags.get("bench.label_minutes")
+    return [*words, *(["--cost-model", PRICES] if prices and prices != _our_prices() else [])]
+
+
+def _our_prices() -> str:
+    """The digest of the shipped minutes per label, as `bench.label_minutes` has it."""
+    from benchmark.identity import digest_of
+    from benchmark.reporting.label_cost import read_cost_model
+
+    return digest_of(read_cost_model(None).prices())[:8]
 
 
 def miniature_words(slides: int | None) -> list[str]:
