@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark.metrics.retrieval import mean_precision_at_10, neighbour_hits, perfect_share_at_10
+from benchmark.metrics.retrieval import BLUR, _closest, mean_precision_at_10, neighbour_hits, perfect_share_at_10
 
 
 def test_two_tight_classes_are_retrieved_perfectly():
@@ -41,14 +41,17 @@ def test_against_sorting_all_distances():
         assert neighbour_hits(features, labels, block).tolist() == expected
 
 
-def test_points_that_are_the_same_are_equally_far_at_every_length():
+def test_rounding_of_products_breaks_no_tie():
+    """Products of matrices round by where a row stands, and by how many threads there are."""
     rng = np.random.default_rng(0)
-    features = np.repeat(rng.normal(size=(3, 384)) * 50, [30, 30, 1], axis=0)
-    labels = np.r_[[0, 1] * 30, 0]
-    distances = ((features[:, None] - features) ** 2).sum(-1)
+    points = np.repeat(rng.normal(size=(2, 512)) * 50, [30, 30], axis=0)
+    distances = ((points[:, None] - points) ** 2).sum(-1) - (points**2).sum(-1)[:, None]
     np.fill_diagonal(distances, np.inf)
-    expected = (labels[np.argsort(distances, axis=1, kind="stable")[:, :10]] == labels[:, None]).sum(axis=1)
-    np.testing.assert_array_equal(neighbour_hits(features, labels), expected)
+    expected = np.sort(np.argsort(distances, axis=1, kind="stable")[:, :10])
+    blur = BLUR * 512 * (points**2).sum(-1).max()
+    noisy = distances + rng.uniform(-blur, blur, distances.shape) / 4
+    np.testing.assert_array_equal(np.sort(_closest(points, np.arange(60), noisy, blur)), expected)
+    assert (np.sort(_closest(points, np.arange(60), noisy, 0.0)) != expected).any()
 
 
 def test_against_scikit_learn():
