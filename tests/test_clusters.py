@@ -19,7 +19,7 @@ from benchmark.running.executors import submitted
 from benchmark.running.executors.chosen_engine import chosen_engine, read_gpus
 from benchmark.running.executors.engine_file import read_engine
 from benchmark.running.executors.executor import no_curve
-from benchmark.running.executors.job_book import JobBook
+from benchmark.running.executors.job_book import BookedJob, JobBook
 from benchmark.running.executors.node_check import facts_here
 from benchmark.running.executors.node_work import settled
 from benchmark.running.executors.sample_works import make_task
@@ -203,6 +203,25 @@ def test_jobs_that_are_left_go_on_and_can_be_shown_and_cancelled(asked, tmp_path
     until(lambda: not psutil.pid_exists(int((tmp_path / "child").read_text())))
     assert "no job '12'" in refused(["jobs", "cancel", "12"], capsys)
     assert "which jobs" in refused(["jobs", "cancel"], capsys)
+
+
+def test_jobs_of_the_cache_that_was_named_are_cancelled_each_by_itself(tmp_path, monkeypatch, capsys):
+    """The book of the usual cache stays as it is, and an engine that fails keeps no other job."""
+
+    class Asked:
+        def states(self, jobs):
+            if jobs == ["2"]:
+                raise EngineError("the controller is silent")
+            return {}
+
+    monkeypatch.setattr("benchmark.commands.jobs._engine", lambda one: Asked())
+    usual, named = JobBook(tmp_path / "cache"), JobBook(tmp_path / "other")
+    for book in (usual, named):
+        for number in ("1", "2", "3"):
+            book.enter(BookedJob(number, "slurm", {}, "run", "glas", "store", "folder"))
+    said = refused(["jobs", "--cache", str(tmp_path / "other"), "cancel", "--all"], capsys)
+    assert "not cancelled: 2 (slurm: the controller is silent)" in said
+    assert [job.job for job in named.jobs()] == ["2"] and len(usual.jobs()) == 3
 
 
 def test_a_run_of_this_very_job_that_is_still_open_is_an_earlier_attempt(monkeypatch):

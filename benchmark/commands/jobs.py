@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.commands.options import Cache
-from benchmark.errors import BenchError, ConfigError
+from benchmark.errors import BenchError, ConfigError, EngineError
 
 if TYPE_CHECKING:
     from benchmark.running.executors.executor import Engine
@@ -66,35 +66,48 @@ def jobs(context: typer.Context, cache: Cache = None) -> None:
 
 @app.command()
 def cancel(
+    context: typer.Context,
     job: Annotated[list[str] | None, typer.Argument(metavar="JOB", help="Jobs (bench jobs shows them).")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All jobs.")] = False,
     cache: Cache = None,
 ) -> None:
     """Cancel jobs; what their runs have computed is kept, and the same command resumes them."""
-    from benchmark.commands.printing import console
-
     if bool(job) == everything:
         raise ConfigError("which jobs? expected their ids, or --all", fix="bench jobs")
-    book = _book(cache)
+    before = context.parent.params.get("cache") if context.parent else None  # bench jobs --cache DIR cancel
+    book = _book(cache or before)
     booked = {one.job: one for one in book.jobs()}
     unknown = [name for name in job or () if name not in booked]
     if unknown:
         known = ", ".join(booked) or "none"
         raise ConfigError(f"there is no job {unknown[0]!r}; there are: {known}", fix="bench jobs")
-    for name in job or booked:
-        one = booked[name]
-        engine = _engine(one)
-        if engine.states([name]):
-            engine.cancel(name)
-        book.strike(one.engine, name)
-        console().print(f"{name}: cancelled ({one.run} on {one.dataset})", soft_wrap=True, highlight=False)
+    _cancel(book, [booked[name] for name in job or booked])
+
+
+def _cancel(book: JobBook, chosen: list[BookedJob]) -> None:
+    """Cancel jobs one by one. Raises `EngineError` at the end for those that could not be."""
+    from benchmark.commands.printing import console
+
+    left: list[str] = []
+    for one in chosen:
+        try:
+            engine = _engine(one)
+            if engine.states([one.job]):
+                engine.cancel(one.job)
+        except BenchError as error:
+            left.append(f"{one.job} ({one.engine}: {error.what})")
+            continue
+        book.strike(one.engine, one.job)
+        console().print(f"{one.job}: cancelled ({one.run} on {one.dataset})", soft_wrap=True, highlight=False)
+    if left:
+        raise EngineError(f"not cancelled: {', '.join(left)}", fix="bench jobs")
 
 
 def _book(cache: Path | None) -> JobBook:
     from benchmark.cachehome import cache_home
     from benchmark.running.executors.job_book import JobBook
 
-    return JobBook(cache or cache_home())
+    return JobBook(Path(cache or cache_home()))
 
 
 def _by_engine(booked: list[BookedJob]) -> list[tuple[str, list[BookedJob]]]:
