@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -39,7 +41,7 @@ from benchmark.commands import (
 )
 from benchmark.commands import listing as catalogue
 from benchmark.commands.session import Session
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, ConfigError
 
 EXAMPLES = """\
 First steps:
@@ -129,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
+        _refuse_empty(sys.argv[1:] if arguments is None else arguments)
         app(args=arguments, prog_name="bench", obj=session)
     except BenchError as error:
         _explain(f"error: {error}", session)
@@ -147,6 +150,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(2) from None
     except Exception as error:
         _unexpected(error, session)
+
+
+def _refuse_empty(words: Sequence[str]) -> None:
+    """Raise `ConfigError` for an empty word, as of a variable of the shell that is not set: it would count as none."""
+    for before, word in pairwise(("", *words)):
+        bare = re.fullmatch(r"(--[\w-]+)=\s*", word)
+        if bare or not word.strip():
+            option = bare[1] if bare else before.partition("=")[0] if before.startswith("-") else ""
+            what = f"{option} is given an empty value" if option else "an empty word is among the arguments"
+            raise ConfigError(what, fix="leave it out, or say what it is to be (is a variable of the shell not set?)")
 
 
 def _interrupted(session: Session) -> NoReturn:

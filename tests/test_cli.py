@@ -292,6 +292,21 @@ def test_names_with_blanks_between_them(bench, requests, words, fix):
     assert code == 2 and "belongs to no option" in err and fix in err and not requests.all
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "--method", "constant", "--budget", ""), "--budget is given an empty value"),
+        (("run", "--features", " "), "--features is given an empty value"),
+        (("run", "--slide="), "--slide is given an empty value"),
+        (("sweep", "oeem", "--dataset", ""), "--dataset is given an empty value"),
+        (("show", ""), "an empty word is among the arguments"),
+    ],
+)
+def test_an_empty_value_does_not_count_as_none(bench, requests, words, said):
+    code, _, errors = bench(*words)
+    assert code == 2 and said in errors and not requests.all
+
+
 def test_mistakes_defects_and_interrupts(bench, requests):
     requests.error = DataError("the slide [a] is missing", fix="bench data verify x")
     code, out, err = bench("run")
