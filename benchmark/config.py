@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,6 +20,8 @@ from benchmark.near_names import did_you_mean, near_names
 from benchmark.plain_yaml import read_yaml, short
 from benchmark.seeds import MOST_SEED
 from benchmark.setting_faults import OWNERS, explain, refuse_features
+
+V = TypeVar("V")
 
 SYNTHETIC = run_target.SYNTHETIC
 SYNTHETIC_SLIDES, FEWEST_SYNTHETIC = 24, 4
@@ -200,6 +202,16 @@ def read_setting(text: str) -> tuple[str, Any]:
         raise ConfigError(f"the value of --set {short(text)} is not valid YAML{told}", fix=fix) from None
 
 
+def named_once(settings: Iterable[tuple[str, V]]) -> dict[str, V]:
+    """Settings as a mapping. Raises `ConfigError` for a name that is given twice, of which one would be lost."""
+    given: dict[str, V] = {}
+    for name, value in settings:
+        if name in given:
+            raise ConfigError(f"{name} is set twice, and only one of its values would count", fix="set it once")
+        given[name] = value
+    return given
+
+
 def read_grid(text: str) -> tuple[str, list[Any]]:
     """Split `key=a,b,c` into the name and its values; commas in brackets, braces or quotes belong to a value."""
     key, equals, value = text.partition("=")
@@ -228,11 +240,11 @@ def read_variants(text: str, known: Iterable[str]) -> list[Variant]:
     if text.strip() == "all":
         return [Variant(name, {}) for name in known]
     variants = []
-    for part in text.split(","):
+    for part in _top_level(text):
         name, *settings = part.strip().split(":")
         if not name:
             raise ConfigError(f"an empty name in {text!r}", fix="bench list")
-        variants.append(Variant(name, dict(read_setting(setting) for setting in settings)))
+        variants.append(Variant(name, named_once(map(read_setting, settings))))
     return variants
 
 
@@ -263,7 +275,7 @@ def resolve(method: type[Method], preset: str, *layers: Mapping[str, Any]) -> Ba
         hint = did_you_mean(near_names(preset, method.presets, most=1))
         msg = f"{method.name} has no preset {preset!r}; {hint}{' ' * bool(hint)}it has: {', '.join(method.presets)}"
         raise ConfigError(msg, fix=f"bench info {method.name}")
-    given = _by_field(method.Params, _merged(layers))
+    given = _merged(by_field(method.Params, layer) for layer in layers)
     if "features" in given and "features" not in method.Params.model_fields:
         raise refuse_features([method.name], [])
     params = validated(method.Params, {**method.presets[preset], **given}, method.name)
@@ -279,12 +291,12 @@ def resolve(method: type[Method], preset: str, *layers: Mapping[str, Any]) -> Ba
 def validated(model: type[BaseModel], values: Mapping[str, Any], owner: str) -> BaseModel:
     """Validate, or raise `ConfigError` naming the field, what was given, the legal range and the nearest field."""
     try:
-        return model.model_validate(_by_field(model, values))
+        return model.model_validate(by_field(model, values))
     except ValidationError as error:
         raise ConfigError(f"{owner}: {explain(error, model)}", fix=f"bench info {owner}") from None
 
 
-def _by_field(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+def by_field(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     """The same values; a paper's symbol (`V`, `K`) is replaced by the name of its field."""
     symbols = symbols_of(model)
     return {symbols.get(name, name) if symbols.get(name) not in values else name: values[name] for name in values}
@@ -308,23 +320,30 @@ def share_settings(
     """Split `--set` into a method's parameters, a dataset's options and names that neither has.
 
     `method.x` and `dataset.x` name the owner. A bare name, which may be a paper's symbol, goes to the one that has it.
-    Raises `ConfigError` for a bare name that both have.
+    Raises `ConfigError` for a bare name that both have, and for two names of one field.
     """
     refuse_ambiguous(settings, [method], [dataset])
-    params: dict[str, Any] = {}
-    options: dict[str, Any] = {}
+    params: list[tuple[str, Any]] = []
+    options: list[tuple[str, Any]] = []
     unknown: list[str] = []
     for key, value in settings.items():
         owner, dot, name = key.partition(".")
         owner, name = (owner, name) if dot and owner in OWNERS else ("", key)
         of_method = name in method.Params.model_fields or name in symbols_of(method.Params)
         if owner != "dataset" and (of_method or (name == "features" and owner)):  # `resolve` tells who takes features
-            params[symbols_of(method.Params).get(name, name)] = value
+            params.append((symbols_of(method.Params).get(name, name), value))
         elif owner != "method" and name in dataset.Options.model_fields:
-            options[name] = value
+            options.append((name, value))
         else:
             unknown.append(key)
-    return params, options, unknown
+    return named_once(params), named_once(options), unknown
+
+
+def refuse_overridden(variant: Variant, own: Iterable[str], given: Iterable[str]) -> None:
+    """Raise `ConfigError` for a `--set` of a field that a variant, whose fields are `own`, sets itself."""
+    for name in sorted(set(own) & set(given)):
+        what = f"{variant.label} sets {name}, and so does --set: variants would lose what tells them apart"
+        raise ConfigError(what, fix=f"drop --set {name}=…, or write it into each variant")
 
 
 def refuse_ambiguous(settings: Iterable[str], chosen: Iterable[type[Method]], places: Iterable[type[Dataset]]) -> None:

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel
 
 from benchmark import config
+from benchmark.commands.run import features_setting
 from benchmark.config import RunRequest, resolve, share_settings
 from benchmark.errors import BenchError, ConfigError, RegistryError
 from benchmark.plain_yaml import short
@@ -206,8 +207,47 @@ class Folder(BaseModel):
     name: str = ""
 
 
-@pytest.mark.parametrize("text", ["2024-13-45", "[", "!!int abc", "a b", "/a, b", "x=1 name=2", "it's", "/data/f 1"])
+@pytest.mark.parametrize(
+    "text", ["2024-13-45", "[", "!!int abc", "a b", "/a, b", "x=1 name=2", "it's", "/data/f 1", "\N{MICROSCOPE}, 1"]
+)
 def test_the_label_of_settings_gives_back_what_was_set(text: str) -> None:
     label = label_of(Folder(folder=Path(text), name=text), Folder())
     words = [config.read_grid(f"{name}={value}") for name, value in split_settings(label).items()]
     assert words == [("folder", [text]), ("name", [text])]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"settings": ("aux_weight=0.2", "aux_weight=0.3")}, "aux_weight is set twice"),
+        ({"settings": ("aux_weight=0.2", "method.aux_weight=0.3")}, "aux_weight is set twice"),
+        ({"method": "hybrid", "settings": ("V=2,4", "reweight_constant=3")}, "reweight_constant is set twice"),
+        ({"dataset": "glas:target=gland:target=malignant"}, "target is set twice"),
+        (
+            {"method": "constant:value=0.1,constant:value=0.2", "settings": ("value=0.3",)},
+            "constant:value=0.1 sets value, and so does --set",
+        ),
+        ({"method": "hybrid:V=2", "settings": ("reweight_constant=3",)}, "hybrid:V=2 sets reweight_constant"),
+        ({"dataset": "glas:target=gland", "settings": ("target=malignant",)}, "glas:target=gland sets target"),
+    ],
+)
+def test_what_is_set_twice_is_refused(changes, said):
+    with pytest.raises(ConfigError, match=said):
+        ask(**changes)
+
+
+def test_a_variant_by_symbol_goes_over_the_run_file(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("params: {reweight_constant: 3}\n")
+    assert ask(method="hybrid:V=2", config=file)[0].params.reweight_constant == 2
+
+
+def test_a_list_in_a_variant_is_not_cut_at_its_commas():
+    one, other = ask(method="oeem:cls_mean=[0.5,0.4,0.3],constant")
+    assert one.params.cls_mean == (0.5, 0.4, 0.3) and other.method == "constant"
+
+
+def test_a_folder_with_an_emoji_reads_as_it_was_typed(tmp_path):
+    """YAML refuses the pairs of surrogates that JSON writes for it."""
+    folder = tmp_path / "slides \N{MICROSCOPE}"
+    assert config.read_setting(*features_setting(folder)) == ("method.features", str(folder))

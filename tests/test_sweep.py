@@ -21,7 +21,7 @@ from benchmark.config import RunRequest
 from benchmark.errors import ConfigError, DataError, StudyError
 from benchmark.tracking.store import Tracker
 from benchmark.tuning import study_storage as storage_module
-from benchmark.tuning.request import SweepRequest
+from benchmark.tuning.request import SweepRequest, resolve_sweep
 
 
 def test_a_sweep_from_its_first_trial_to_the_test_of_its_winner(toy, store, tmp_path, capsys):
@@ -407,6 +407,26 @@ def test_a_wrong_setting_is_told_as_one_not_as_a_mistake_of_the_file(toy, settin
     with pytest.raises(ConfigError) as refused:
         toy(run={"settings": (setting,), "dry_run": True})
     assert refused.value.what == message
+
+
+def test_the_options_of_the_command_line_go_over_those_of_the_sweep_file(tmp_path):
+    space = {"value": {"type": "float", "low": 0.1, "high": 1.0}}
+    options = {"target": "gland", "validation": 0.3}
+    path = write(tmp_path / "sweep.yaml", {"method": "constant", "space": space, "options": options})
+
+    def resolved(dataset, *settings):
+        return resolve_sweep(SweepRequest(str(path), RunRequest(dataset=dataset, settings=settings))).spec.options
+
+    named = resolved("glas:target=malignant")
+    assert (named.target, named.validation) == ("malignant", 0.3)
+    assert resolved("glas", "target=malignant").target == "malignant"
+    for dataset, settings, said in (
+        ("glas:target=malignant", ("target=gland",), "glas:target=malignant sets target"),
+        ("glas", ("target=gland", "dataset.target=malignant"), "target is set twice"),
+        ("glas,slides", (), "names 2 datasets"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            resolved(dataset, *settings)
 
 
 def test_the_command_of_a_refit_run_says_so():

@@ -75,7 +75,7 @@ def plan_refinement(request: RefineRequest) -> RefinePlan:
     require_empty(request.out, force=request.force)
     wanted = chosen_format(request.format)
     kind = refiner(request.method)
-    given = dict(config.read_setting(text) for text in request.settings)
+    given = config.named_once(map(config.read_setting, request.settings))
     params, options = _shared(given, kind)
     if request.mpp is not None:
         options["mpp"] = plausible(request.mpp, "--mpp")

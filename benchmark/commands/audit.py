@@ -98,14 +98,14 @@ def _resolve(
     from benchmark.errors import ConfigError
     from benchmark.setting_faults import refuse_unknown
 
-    given = dict(config.read_setting(text) for text in settings)
+    given = config.named_once(map(config.read_setting, settings))
     values: dict[str, Any] = {}
     if method is not None:
         values, own, unknown = config.share_settings(given, method, dataset)
     elif preset is not None:
         raise ConfigError(f"--preset {preset}: a preset belongs to a method", fix="--method NAME")
     else:
-        own = {key.removeprefix("dataset."): value for key, value in given.items()}
+        own = config.named_once((key.removeprefix("dataset."), value) for key, value in given.items())
         unknown = [key for key in own if key not in dataset.Options.model_fields]
     if unknown:
         models = {dataset.name: dataset.Options} | ({method.name: method.Params} if method is not None else {})

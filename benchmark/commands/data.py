@@ -147,7 +147,8 @@ def _options(component: type[Dataset], settings: list[str]) -> BaseModel:
     from benchmark import config
     from benchmark.setting_faults import refuse_unknown
 
-    own = {key.removeprefix("dataset."): value for key, value in map(config.read_setting, settings)}
+    given = map(config.read_setting, settings)
+    own = config.named_once((key.removeprefix("dataset."), value) for key, value in given)
     unknown = [key for key in own if key not in component.Options.model_fields]
     if unknown:
         raise refuse_unknown(unknown[0], {component.name: component.Options})

@@ -250,7 +250,7 @@ def features_setting(folder: Path | None) -> tuple[str, ...]:
     """`--features FOLDER` as the setting it stands for."""
     import json
 
-    return () if folder is None else (f"method.features={json.dumps(str(folder.expanduser()))}",)
+    return () if folder is None else (f"method.features={json.dumps(str(folder.expanduser()), ensure_ascii=False)}",)
 
 
 def chosen_seeds(seed: int | None, seeds: str | None) -> tuple[int, ...] | None:

@@ -34,7 +34,7 @@ def plan(request: RunRequest) -> list[RunSpec]:
     file = config.read_file(request.config) if request.config else RunFile()
     chosen_methods = _variants(request.method or file.method, "method", methods().names())
     chosen_datasets = _variants(request.dataset or file.dataset, "dataset", datasets().names())
-    grid = dict(config.read_grid(text) for text in request.settings)
+    grid = config.named_once(map(config.read_grid, request.settings))
     pairs = [
         (one, methods().load(one.name), other, datasets().load(other.name))
         for other in chosen_datasets
@@ -154,6 +154,8 @@ def _resolve(
     dataset: type[Dataset],
 ) -> RunSpec:
     given, set_options, _ = config.share_settings(settings, method, dataset)
+    config.refuse_overridden(one, config.by_field(method.Params, one.settings), given)
+    config.refuse_overridden(other, other.settings, set_options)
     preset = request.preset or file.preset or config.default_preset(method)
     params = config.resolve(method, preset, file.params, one.settings, given)
     options = config.validated(dataset.Options, {**file.options, **other.settings, **set_options}, other.name)
@@ -221,8 +223,8 @@ def _word(value: Any) -> str:
     if not isinstance(value, str | Path):
         return text
     if " " in text and "=" in text:  # a blank ends a setting where `name=` follows
-        return json.dumps(text).replace(" ", "\\u0020")
-    return json.dumps(text) if "," in text or not _reads_as(text, text) else text
+        return json.dumps(text, ensure_ascii=False).replace(" ", "\\u0020")
+    return json.dumps(text, ensure_ascii=False) if "," in text or not _reads_as(text, text) else text
 
 
 def _reads_as(text: str, value: str) -> bool:

@@ -7,7 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmark.config import PUBLISHED_PRESET, RunRequest, RunSpec, read_setting, resolve, share_settings, symbols_of
+from benchmark.config import (
+    PUBLISHED_PRESET,
+    RunRequest,
+    RunSpec,
+    Variant,
+    named_once,
+    read_setting,
+    read_variants,
+    refuse_overridden,
+    resolve,
+    share_settings,
+    symbols_of,
+)
 from benchmark.errors import ConfigError
 from benchmark.identity import facts_of
 from benchmark.method import Method
@@ -96,18 +108,19 @@ def resolve_sweep(request: SweepRequest) -> Sweep:
         message = f"{loaded.path} names no dataset"
         raise ConfigError(message, fix=f"bench sweep {request.sweep} --dataset NAME   # bench list shows them")
     method = methods().load(file.method)
-    name, _, options = dataset.partition(":")
-    place = datasets().load(name)
-    given = dict(read_setting(text) for text in request.run.settings)
+    variant = _single(dataset)
+    name, place = variant.name, datasets().load(variant.name)
+    given = named_once(map(read_setting, request.run.settings))
     params, own, unknown = share_settings(given, method, place)
     if unknown:
         message = f"--set {unknown[0]}: neither {file.method} nor {name} has a field of that name"
         raise ConfigError(message, fix=f"bench info {file.method}")
+    refuse_overridden(variant, variant.settings, own)
     _check_settings(params, method, request.run.preset or file.preset, file)
     changes = {
         "preset": request.run.preset or file.preset,
         "params": {**file.params, **params},
-        "options": {**file.options, **own},
+        "options": {**file.options, **variant.settings, **own},
         "trials": request.trials or file.trials,
         "seeds": request.run.seeds or file.seeds,
         "patience": file.patience if request.patience is None else request.patience or None,
@@ -116,13 +129,13 @@ def resolve_sweep(request: SweepRequest) -> Sweep:
     base = base_of(loaded, method)
     space = space_of(loaded, method, base)
     loaded = _with_goals(loaded, request)
-    settings = [f"method.{key}={json.dumps(value)}" for key, value in loaded.file.params.items()]
-    settings += [f"dataset.{key}={json.dumps(value)}" for key, value in loaded.file.options.items()]
+    settings = [f"method.{key}={_word(value)}" for key, value in loaded.file.params.items()]
+    settings += [f"dataset.{key}={_word(value)}" for key, value in loaded.file.options.items()]
     spec = plan(
         replace(
             request.run,
             method=file.method,
-            dataset=":".join(filter(None, (name, options))),
+            dataset=name,
             preset=loaded.file.preset,
             settings=tuple(settings),
             seeds=(file.seed,),
@@ -130,6 +143,19 @@ def resolve_sweep(request: SweepRequest) -> Sweep:
     )[0]
     by_default = request.run.preset is None and "preset" not in file.model_fields_set
     return Sweep(loaded, spec, space, space.published(base), by_default)
+
+
+def _single(text: str) -> Variant:
+    """The dataset of a sweep with the options typed beside it. Raises `ConfigError` unless there is exactly one."""
+    variants = read_variants(text, datasets().names())
+    if len(variants) != 1:
+        raise ConfigError(f"--dataset {text} names {len(variants)} datasets", fix="one dataset for each sweep")
+    return variants[0]
+
+
+def _word(value: Any) -> str:
+    """A value as `--set` reads it. YAML knows no pairs of surrogates, which JSON writes for an emoji."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _with_goals(loaded: LoadedSweep, request: SweepRequest) -> LoadedSweep:
