@@ -65,6 +65,9 @@ class RunRequest:
     """What labels cost, for budgets in minutes."""
     gpus: tuple[int, ...] = ()
     """CUDA devices of this machine, one for each of the `jobs` runs in parallel."""
+    on: Path | None = None
+    """The engine file, and the runs at a time that were asked for there."""
+    workers: int | None = None
     detach: bool = False
     """Leave the runs on a cluster and return."""
     test: str | None = None

@@ -143,6 +143,16 @@ def test_the_command_for_the_failed_ones_does_exactly_them():
     assert priced == [command.replace("--timeout", "--cost-model prices.yaml --timeout")]
 
 
+def test_the_command_for_the_failed_ones_runs_them_where_they_were():
+    spec = RunSpec("oeem", None, "glas", None, "quick", 0, "auto", None, 6)
+    usual = "bench run --method oeem --dataset glas --preset quick --seeds 0"
+    assert rerun_commands([spec], RunRequest(on=Path("slurm.yml"), workers=4)) == [
+        f"{usual} --on slurm.yml --workers 4"
+    ]
+    for gpus, word in (((0,), "1"), ((0, 1), "0,1"), ((2, 3), "2,3")):
+        assert rerun_commands([spec], RunRequest(gpus=gpus)) == [f"{usual} --gpus {word}"]
+
+
 def test_a_kept_result_that_a_power_cut_emptied_is_none(tmp_path):
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "delivery.json").write_text("")

@@ -189,6 +189,8 @@ def run(
         cache=cache,
         jobs=choice.jobs,
         gpus=choice.gpus,
+        on=on,
+        workers=workers,
         detach=detach,
         timeout=timeout,
         memory=memory,

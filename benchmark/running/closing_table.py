@@ -156,10 +156,11 @@ def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) 
     for (method, variant, refit, dataset, settings, preset, data, device), seeds in groups.items():
         extra = list(data)
         extra += ["--device", device] if device != "auto" else []
-        for option in ("cost_model", "store", "cache", "timeout", "memory"):
+        for option in ("cost_model", "store", "cache", "timeout", "memory", "on", "workers"):
             value = getattr(request, option, None)
             extra += [f"--{option.replace('_', '-')}", str(value)] if value else []
         extra += ["--jobs", "0"] if request is not None and request.jobs == 0 else []
+        extra += _gpu_words(() if request is None else request.gpus)
         commands.append(
             run_command(
                 method=method,
@@ -173,6 +174,11 @@ def rerun_commands(specs: Sequence[RunSpec], request: RunRequest | None = None) 
             )
         )
     return commands
+
+
+def _gpu_words(gpus: tuple[int, ...]) -> list[str]:
+    """`--gpus` for these devices; a single number is how many, and those are the first."""
+    return ["--gpus", "1" if gpus == (0,) else ",".join(map(str, gpus))] if gpus else []
 
 
 def _number(value: float | None) -> str:
