@@ -198,6 +198,17 @@ def test_many_processes_on_one_folder_do_nothing_twice(asked, tmp_path):
     assert [run.status for run in OfflineStore(tmp_path / "many").runs(EXPERIMENT)] == ["FINISHED"]
 
 
+def test_what_is_no_run_keeps_no_run_from_being_read(folder, caplog):
+    """A file of a desktop, and a damaged record, which is named."""
+    for place in (folder, folder / "runs", *(folder / "runs").glob("*"), *(folder / "runs").glob("*/*")):
+        (place / ".DS_Store").touch()
+    assert len(OfflineStore(folder).stored()) == 4
+    damaged = next((folder / "runs").glob("*/*/*/run.json"))
+    damaged.write_text("{")
+    assert len(OfflineStore(folder).stored()) == 3
+    assert f"the offline run {damaged.parent} cannot be read" in caplog.text
+
+
 def test_a_line_cut_short_by_a_kill_loses_only_itself(folder, store):
     run = next(run for run in OfflineStore(folder).all_runs() if run.name == "run 3")
     with (run.folder / NUMBERS).open("a") as stream:

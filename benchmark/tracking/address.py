@@ -50,6 +50,20 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
+def require_address(uri: str, source: str) -> None:
+    """Raise `TrackingError` unless `uri`, given as `source`, can be a store: a database, a server or MLflow's own.
+
+    Without this MLflow takes any word for a folder, and says so in its own words.
+    """
+    scheme, colon, rest = uri.partition("://")
+    local = scheme.startswith(("sqlite", "databricks")) or scheme == "file"
+    if local or (colon and rest.strip("/").rpartition("@")[2]):
+        return
+    what = "has no host" if colon else "is no address, and no folder of offline runs"
+    example = "sqlite:///mlflow.db, http://HOST:5000, or a folder of bench run --offline"
+    raise TrackingError(f"{source}: {shown(uri)} {what}", fix=f"{source} {example}")
+
+
 def shown(uri: str) -> str:
     """The address without the user name and password that may be in it."""
     return re.sub(r"://[^/@]*@", "://", uri)

@@ -126,7 +126,7 @@ def read_record(folder: Path) -> OfflineRun | None:
     try:
         facts = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         return OfflineRun(**facts, folder=folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a file that a desktop left among the folders
         return None
     except (OSError, ValueError, TypeError) as error:
         raise TrackingError(f"the offline run {folder} cannot be read: {type(error).__name__}: {error}") from error

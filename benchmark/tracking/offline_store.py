@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from benchmark.errors import TrackingError
 from benchmark.stored import StoredRun
+from benchmark.tracking.address import require_address
 from benchmark.tracking.live import NOTE, LiveRun
 from benchmark.tracking.mlflow_run import DatasetInput
 from benchmark.tracking.names import stored_params, stored_tags
@@ -29,11 +32,15 @@ from benchmark.tracking.owner import died_silently, orphaned, own_tags, owner_ta
 from benchmark.tracking.sqlite_reader import trimmed
 from benchmark.tracking.store import Tracker, store_uri
 
+_log = logging.getLogger(__name__)
+
 
 def open_store(uri: str | None = None, *, cache: Path | None = None) -> Tracker:
     """The tracking store of an address: a database, a server, or a folder of offline runs."""
     chosen = store_uri(uri)
     folder = offline_folder(chosen)
+    if folder is None:
+        require_address(chosen, "--store" if uri else "MLFLOW_TRACKING_URI")
     return Tracker(chosen, cache=cache) if folder is None else OfflineStore(folder)
 
 
@@ -69,7 +76,7 @@ class OfflineStore(Tracker):
             folders = runs_of(self.folder, experiment, "").parent.glob("*/*")
         else:
             folders = (self.folder / "runs").glob("*/*/*")
-        yield from (run for folder in folders if (run := read_record(folder)) is not None)
+        yield from _sound(folders)
 
     def finished(self, experiment: str, identity: str) -> StoredRun | None:
         """The newest FINISHED run of that identity, if there is one."""
@@ -181,8 +188,25 @@ class OfflineStore(Tracker):
 
     def _called(self, beginning: str) -> list[StoredRun]:
         require_offline(self.folder, make=False)
-        found: Callable[[Path], OfflineRun | None] = read_record
-        return [run.stored() for run in map(found, (self.folder / "runs").glob(f"*/*/{beginning}*")) if run is not None]
+        return [run.stored() for run in _sound((self.folder / "runs").glob(f"*/*/{beginning}*"))]
+
+
+def _sound(folders: Iterable[Path]) -> Iterator[OfflineRun]:
+    """The runs in these folders; a damaged record is named, and keeps no other from being read."""
+    for folder in folders:
+        try:
+            run = read_record(folder)
+        except TrackingError as error:
+            _tell(f"{error.what}; left out")
+            continue
+        if run is not None:
+            yield run
+
+
+@cache
+def _tell(text: str) -> None:
+    """Warn of something once, however often the folder is read."""
+    _log.warning(text)
 
 
 def _by_end(runs: list[StoredRun]) -> list[StoredRun]:
