@@ -39,7 +39,10 @@ def read_with_lines(path: Path, kind: str) -> tuple[Any, Lines]:
     """The content of a file, a `kind` in messages, and the lines of its keys. Raises `ConfigError` with the line."""
     if not path.is_file():
         raise ConfigError(f"there is no {kind} {path}")
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"the {kind} {path} cannot be read: {error.strerror}", fix=f"ls -l {path}") from error
     try:
         loader = _Loader(raw.decode("utf-8-sig"))
         node = loader.get_single_node()

@@ -427,7 +427,7 @@ def test_gpus_are_counted_listed_or_all(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     assert (read_gpus("all"), read_gpus("2"), read_gpus("0,2")) == ((0, 1, 2), (0, 1), (0, 2))
-    for text in ("4", "0,3", "0,0", "some", "0", ""):
+    for text in ("4", "0,3", "0,0", "some", "0", "", "²", "9999999", "9" * 5000):
         with pytest.raises(ConfigError, match="--gpus"):
             read_gpus(text)
 

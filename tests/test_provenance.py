@@ -309,7 +309,7 @@ def test_seeds_follow_their_axes():
     assert generator("x").random() == generator("x").random()
 
 
-@pytest.mark.parametrize("told", ["many", "0", "2,1"])
+@pytest.mark.parametrize("told", ["many", "0", "2,1", "\N{SUPERSCRIPT TWO}", "9" * 5000])
 def test_a_thread_count_that_is_none_is_refused(told, monkeypatch):
     from benchmark.errors import ConfigError
     from benchmark.running.device import threads

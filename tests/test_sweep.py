@@ -249,6 +249,10 @@ def test_studies_are_listed_shown_and_exported(toy, capsys, tmp_path):
     assert best["method"] == "toy"
     assert best["params"]["share"] == stored().best[0].params["share"]
     assert yaml.safe_load(bench("best", name, "--trial", "0"))["params"]["share"] == 0.2
+    for verb in ("best", "export"):
+        with pytest.raises(SystemExit) as refused:
+            main(["sweep", verb, name, "--out", str(tmp_path)])
+        assert refused.value.code == 2 and "it is a folder" in capsys.readouterr().err
 
 
 def test_trials_are_a_data_frame(toy):

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Annotated, Literal
 
@@ -600,3 +601,13 @@ def test_no_method_searches_whether_it_has_weights(name):
     if told:
         searched = {one.name for one in derived_space(method, resolve(method, "paper"))}
         assert not searched & set(told)
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "sweep.yaml").touch()
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ConfigError, match=r"the sweep file .*sweep.yaml cannot be read: Permission denied"):
+        read_sweep(tmp_path / "sweep.yaml")

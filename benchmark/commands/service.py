@@ -12,7 +12,7 @@ from benchmark.commands.options import Store
 def ui(
     store: Store = None,
     host: Annotated[str, typer.Option(metavar="NAME", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", help="Port to listen on.")] = 5000,
+    port: Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="Port to listen on.")] = 5000,
 ) -> None:
     """Open the MLflow UI on the store; stop it with Ctrl-C."""
     from benchmark.tracking.server import serve

@@ -253,7 +253,8 @@ def _write(text: str, out: Path | None) -> None:
     if out is None:
         sys.stdout.write(text)
         return
-    from benchmark.storage import whole_file
+    from benchmark.storage import require_place, whole_file
 
+    require_place(out)
     with whole_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -33,10 +33,10 @@ def check_devices() -> Iterator[Check]:
 
 def check_cores() -> Check:
     """Cores this process may use, against `OMP_NUM_THREADS`."""
-    from benchmark.running.device import cores
+    from benchmark.running.device import cores, read_threads
 
     available, threads = cores(), os.environ.get("OMP_NUM_THREADS", "")
-    if threads and not threads.isdigit():
+    if threads and read_threads(threads) is None:
         return Check(
             "cores", False, f"{available}; OMP_NUM_THREADS={threads!r} is not a number", "unset OMP_NUM_THREADS"
         )

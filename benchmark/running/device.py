@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 
 from benchmark.errors import ConfigError
@@ -46,9 +47,14 @@ def cores() -> int:
 def threads() -> int:
     """`OMP_NUM_THREADS` where it is set, else every core. Raises `ConfigError` when it is not a positive number."""
     told = os.environ.get("OMP_NUM_THREADS", "")
-    if told and not (told.isdigit() and int(told)):
+    if told and read_threads(told) is None:
         raise ConfigError(f"OMP_NUM_THREADS={told!r} is not a number of threads", fix="unset OMP_NUM_THREADS")
-    return int(told) if told else cores()
+    return read_threads(told) or cores()
+
+
+def read_threads(told: str) -> int | None:
+    """The number of threads that `OMP_NUM_THREADS` says; None where it says none."""
+    return int(told) or None if re.fullmatch("[0-9]{1,9}", told) else None
 
 
 def limit_threads(count: int) -> None:

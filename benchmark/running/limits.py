@@ -11,9 +11,13 @@ from pathlib import Path
 import psutil
 
 from benchmark.errors import ConfigError
+from benchmark.plain_yaml import short
 
 SHARE = 0.9
 """Share of the machine's memory for all jobs together, unless `--memory` is given."""
+
+MOST = 1e12
+"""Of any unit; more is a slip of the keyboard."""
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"mb": 10**6, "gb": 10**9, "mib": 2**20, "gib": 2**30, "m": 2**20, "g": 2**30}
@@ -52,16 +56,18 @@ def chosen_limits(timeout: str | None, memory: str | None, jobs: int) -> Limits:
 def read_seconds(text: str) -> float:
     """`90`, `90s`, `15m`, `2h`, `1d` in seconds. Raises `ConfigError` for anything else."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|)", text.strip().lower())
-    if not found or not float(found[1]):
-        raise ConfigError(f"--timeout {text!r} is not a duration", fix="--timeout 90s, --timeout 15m or --timeout 2h")
+    if not found or not 0 < float(found[1]) < MOST:
+        raise ConfigError(
+            f"--timeout {short(text)} is not a duration", fix="--timeout 90s, --timeout 15m or --timeout 2h"
+        )
     return float(found[1]) * _SECONDS[found[2]]
 
 
 def read_bytes(text: str) -> int:
     """`500MB`, `8GB`, `8GiB`, `8g` in bytes. Raises `ConfigError` for anything else, also without a unit."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(mb|gb|mib|gib|m|g)", text.strip().lower())
-    if not found or not float(found[1]):
-        raise ConfigError(f"--memory {text!r} is not an amount of memory", fix="--memory 8GB or --memory 500MB")
+    if not found or not 0 < float(found[1]) < MOST:
+        raise ConfigError(f"--memory {short(text)} is not an amount of memory", fix="--memory 8GB or --memory 500MB")
     return int(float(found[1]) * _BYTES[found[2]])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmark.config import RunSpec
-from benchmark.running.device import assigned_device, cores
+from benchmark.running.device import assigned_device, cores, read_threads
 from benchmark.running.job import Job, Known
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Tasks:
             known=job.known,
             store=self.store,
             cache=self.cache,
-            threads=int(told) if told.isdigit() and int(told) else max(cores() // self.jobs, 1),
+            threads=read_threads(told) or max(cores() // self.jobs, 1),
             environment=self._environment,
             folder=str(Path.cwd()),
             path=tuple(sys.path),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.errors import ConfigError
+from benchmark.plain_yaml import short
 from benchmark.running.executors.engine_file import read_engine
 from benchmark.running.executors.executor import Engine
 from benchmark.running.executors.local import LOCAL
@@ -58,12 +60,14 @@ def read_gpus(text: str) -> tuple[int, ...]:
 
     found = torch.cuda.device_count()
     parts = [part.strip() for part in text.split(",")]
-    if text.strip() != "all" and not all(part.isdigit() for part in parts):
-        raise ConfigError(f"--gpus {text!r}: expected all, a number of GPUs, or their numbers 0,2", fix="--gpus all")
+    if text.strip() != "all" and not all(re.fullmatch("[0-9]{1,9}", part) for part in parts):
+        raise ConfigError(
+            f"--gpus {short(text)}: expected all, a number of GPUs, or their numbers 0,2", fix="--gpus all"
+        )
     if text.strip() == "all":
         numbers = tuple(range(found))
     else:
-        numbers = tuple(map(int, parts)) if len(parts) > 1 else tuple(range(int(parts[0])))
+        numbers = tuple(map(int, parts)) if len(parts) > 1 else tuple(range(min(int(parts[0]), found + 1)))
     if not numbers or max(numbers) >= found or len(set(numbers)) < len(numbers):
         raise ConfigError(f"--gpus {text}: this machine has {found} CUDA device(s)", fix="bench doctor, or --jobs 2")
     return numbers

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from benchmark.config import SYNTHETIC
 from benchmark.errors import BenchError, EngineError
 from benchmark.guardian import GRACE
-from benchmark.running.device import cores
+from benchmark.running.device import cores, read_threads
 from benchmark.running.executors.executor import Ended
 from benchmark.running.executors.local import LocalExecutor
 from benchmark.running.limits import SHARE, Limits, machine_memory
@@ -100,7 +100,7 @@ def settled(task: Task, job: str) -> Task:
     environment = {**os.environ, **told, JOB: job}
     threads = told.get("OMP_NUM_THREADS", "")
     path = tuple(dict.fromkeys((*sys.path, *task.path)))
-    count = int(threads) if threads.isdigit() and int(threads) else cores()
+    count = read_threads(threads) or cores()
     return replace(task, environment=environment, path=path, threads=count, terminal=False)
 
 
