@@ -131,8 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
-        _refuse_empty(sys.argv[1:] if arguments is None else arguments)
-        app(args=arguments, prog_name="bench", obj=session)
+        app(args=_words(sys.argv[1:] if arguments is None else arguments), prog_name="bench", obj=session)
     except BenchError as error:
         _explain(f"error: {error}", session)
         raise SystemExit(2) from None
@@ -152,14 +151,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _unexpected(error, session)
 
 
-def _refuse_empty(words: Sequence[str]) -> None:
-    """Raise `ConfigError` for an empty word, as of a variable of the shell that is not set: it would count as none."""
+def _words(words: Sequence[str]) -> list[str]:
+    """The arguments, with the home folder for the `~` of `--cache=~/c`, which shells leave as it is.
+
+    Raises `ConfigError` for an empty word, as of a variable of the shell that is not set: it would count as none.
+    """
+    read = []
     for before, word in pairwise(("", *words)):
-        bare = re.fullmatch(r"(--[\w-]+)=\s*", word)
-        if bare or not word.strip():
-            option = bare[1] if bare else before.partition("=")[0] if before.startswith("-") else ""
+        found = re.fullmatch(r"(--[\w-]+)=(\s*|~|~/.*)", word)
+        if not word.strip() or (found and not found[2].strip()):
+            option = found[1] if found else before.partition("=")[0] if before.startswith("-") else ""
             what = f"{option} is given an empty value" if option else "an empty word is among the arguments"
             raise ConfigError(what, fix="leave it out, or say what it is to be (is a variable of the shell not set?)")
+        read.append(f"{found[1]}={Path(found[2]).expanduser()}" if found else word)
+    return read
 
 
 def _interrupted(session: Session) -> NoReturn:

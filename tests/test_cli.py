@@ -307,6 +307,39 @@ def test_an_empty_value_does_not_count_as_none(bench, requests, words, said):
     assert code == 2 and said in errors and not requests.all
 
 
+def test_a_home_folder_behind_an_equals_sign_is_found(bench, requests, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    bench("run", "--method", "constant", "--dataset", "glas", "--cache=~/c", "--config=~/run.yaml")
+    assert (requests.all[0].cache, requests.all[0].config) == (tmp_path / "c", tmp_path / "run.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("leaderboard", "--by", "grade", "--plot", "x.png"), "--plot draws the curves of --curve, not --by"),
+        (("leaderboard", "--goal", "0.5"), "--goal 0.5 has no effect without --curve"),
+        (("ui", "--port", "99999"), "less than or equal to 65535"),
+        (("ui", "--store", "foo"), "--store: foo is no address"),
+        (("leaderboard", "--store", "http://"), "--store: http:// has no host"),
+        (("run", "--method", "constant", "--memory", "9" * 400 + "GB"), "is not an amount of memory"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(bench, words, said):
+    code, _, errors = bench(*words)
+    assert code == 2 and said in " ".join(errors.split())
+
+
+def test_json_before_the_word_that_says_what_to_list(bench, plugin):
+    assert bench("list", "--json", "methods") == bench("list", "methods", "--json")
+
+
+def test_the_page_of_offline_runs_leads_to_their_delivery(bench, tmp_path):
+    (tmp_path / "off").mkdir()
+    (tmp_path / "off" / "bench-offline.json").touch()
+    code, _, errors = bench("ui", "--store", "off")
+    assert code == 2 and f"bench sync {tmp_path / 'off'}" in errors
+
+
 def test_mistakes_defects_and_interrupts(bench, requests):
     requests.error = DataError("the slide [a] is missing", fix="bench data verify x")
     code, out, err = bench("run")

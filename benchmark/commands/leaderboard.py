@@ -137,6 +137,10 @@ def leaderboard(
     asked = [name for name, given in views.items() if given]
     if len(asked) > 1:
         raise ConfigError(f"both {asked[0]} and {asked[1]} are given", fix="use one of them")
+    if plot is not None and asked not in ([], ["--curve"]):
+        raise ConfigError(f"--plot draws the curves of --curve, not {asked[0]}", fix="drop one of the two")
+    if goal is not None and not (curve or plot or form is Format.json):
+        raise ConfigError(f"--goal {goal} has no effect without --curve", fix=f"--curve --goal {goal}")
     tests = tests and asked in ([], ["--curve"])
     cost, known = read_cost_model(cost_model), published(references)
     tracker, folders = sources(store, published_in or [], alone=alone)

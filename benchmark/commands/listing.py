@@ -33,21 +33,26 @@ def everything(
 
 
 @listing.command("methods")
-def list_methods(json: AsJson = False) -> None:
+def list_methods(context: typer.Context, json: AsJson = False) -> None:
     """List the methods."""
-    _show(methods().entries(), json=json)
+    _show(methods().entries(), json=json or _before(context))
 
 
 @listing.command("datasets")
-def list_datasets(json: AsJson = False) -> None:
+def list_datasets(context: typer.Context, json: AsJson = False) -> None:
     """List the datasets."""
-    _show(datasets().entries(), json=json)
+    _show(datasets().entries(), json=json or _before(context))
 
 
 @listing.command("encoders")
-def list_encoders(json: AsJson = False) -> None:
+def list_encoders(context: typer.Context, json: AsJson = False) -> None:
     """List the encoders of the catalogue, and whose weights are on this machine."""
-    _show_encoders(json=json)
+    _show_encoders(json=json or _before(context))
+
+
+def _before(context: typer.Context) -> bool:
+    """Whether `--json` stands before the word that says what to list."""
+    return bool(context.parent and context.parent.params.get("json"))
 
 
 def info(
