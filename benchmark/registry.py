@@ -74,6 +74,16 @@ class Registry(Generic[T]):
         loaded: type[T] = component
         return loaded
 
+    def broken(self) -> dict[str, str]:
+        """Name → why its component cannot be loaded, for those that cannot. Imports them all."""
+        reasons: dict[str, str] = {}
+        for name in self.names():
+            try:
+                self.load(name)
+            except RegistryError as error:
+                reasons[name] = error.what
+        return reasons
+
     @cached_property
     def _by_name(self) -> dict[str, Entry]:
         by_name: dict[str, Entry] = {}

@@ -251,3 +251,9 @@ def test_a_folder_with_an_emoji_reads_as_it_was_typed(tmp_path):
     """YAML refuses the pairs of surrogates that JSON writes for it."""
     folder = tmp_path / "slides \N{MICROSCOPE}"
     assert config.read_setting(*features_setting(folder)) == ("method.features", str(folder))
+
+
+def test_the_size_of_a_miniature_beside_real_data_is_refused():
+    with pytest.raises(ConfigError, match="--synthetic-slides 8 has no effect without --data synthetic"):
+        ask(synthetic_slides=8, data="/data/glas")
+    assert ask(synthetic_slides=8, data="synthetic")[0].synthetic_slides == 8

@@ -11,7 +11,7 @@ import types
 import pytest
 from packaging.requirements import Requirement
 
-from benchmark.doctor import machine, places, software
+from benchmark.doctor import machine, places, preset_weights, software
 
 
 def check_package(requirement):
@@ -75,6 +75,17 @@ def test_broken_plug_ins_are_named_beside_the_sound(distribution):
     assert {check.subject: check.ok for check in software.check_plugins()}["methods"] is False
 
 
+def test_a_method_that_cannot_be_made_hides_no_others_weights(distribution):
+    """Neither does one that cannot be imported, which another check names."""
+    source = "from benchmark.methods.constant import Constant\n\nclass Unmade(Constant):\n    name = 'unmade'\n"
+    source += "    def __init__(self, params):\n        raise ValueError('cannot be made')\n"
+    names = {"unmade": "unmade_module:Unmade", "broken": "nowhere:Nothing"}
+    distribution("elsewhere", modules={"unmade_module": source}, methods=names)
+    checks = {check.subject: check for check in preset_weights.check_weights()}
+    assert checks["weights of unmade"].ok is False and "cannot be made" in checks["weights of unmade"].result
+    assert "weights imagenet-lite0" in checks
+
+
 def fake_torch(monkeypatch, gpus):
     properties = types.SimpleNamespace(name="Some GPU", total_memory=8 * 2**30)
     cuda = types.SimpleNamespace(
@@ -100,7 +111,7 @@ def test_devices(monkeypatch, tmp_path):
     assert check.ok is False and "force-reinstall torch" in check.fix
 
 
-@pytest.mark.parametrize(("told", "ok"), [("", True), ("1", True), ("100000", None), ("many", False)])
+@pytest.mark.parametrize(("told", "ok"), [("", True), ("1", True), ("100000", None), ("many", False), ("²", False)])
 def test_threads(monkeypatch, told, ok):
     monkeypatch.setenv("OMP_NUM_THREADS", told)
     check = machine.check_cores()

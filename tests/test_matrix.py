@@ -1,5 +1,6 @@
 """A matrix whose methods misbehave: each is told apart, stored with its reason, and harms nobody else."""
 
+import hashlib
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,6 +16,7 @@ import pytest
 
 from benchmark.config import RunRequest
 from benchmark.errors import BenchError, ConfigError
+from benchmark.registry import Registry
 from benchmark.running import matrix
 from benchmark.running.executors import local
 from benchmark.running.limits import read_bytes, read_seconds
@@ -22,6 +25,7 @@ from benchmark.tracking.store import Tracker
 BAD = '''
 """Methods that go wrong, each in its own way."""
 import os, signal, subprocess, sys, time
+from pathlib import Path
 import numpy as np
 from benchmark.method import Method, MethodCard, Params, Prediction
 from benchmark.slides import ScoreMap
@@ -128,9 +132,31 @@ class Slow(Good):
     def fit(self, train, validation, context):
         open(os.environ["SLOW_FILE"], "a").write(f"{os.getpid()}\\n")
         time.sleep(float(os.environ.get("SLOW_SECONDS", "2")))
+
+
+class Unmade(Good):
+    def __init__(self, params):
+        raise ValueError("cannot be made")
+
+
+class Unsure(Good):
+    """Made while runs are planned, and not where they are done."""
+
+    def __init__(self, params):
+        if os.getpid() != int(os.environ.get("PLANNER", os.getpid())):
+            raise ValueError("not in a process of its own")
+        super().__init__(params)
+
+
+class PicksParams(Params):
+    weights: Path | None = None
+
+
+class Picks(Good):
+    Params = PicksParams
 '''
 
-NAMES = re.findall(r"^class (\w+)", BAD, re.MULTILINE)
+NAMES = re.findall(r"^class (\w+)\((?:Method|Good)\)", BAD, re.MULTILINE)
 KINDS = {name.lower(): f"bad_methods:{name}" for name in NAMES}
 
 
@@ -208,6 +234,43 @@ def test_a_single_run_in_its_own_process_raises_its_error(asked, store):
         matrix.run_all(asked("dies"))
     with pytest.raises(BenchError, match="stopped after 3 s"):
         matrix.run_all(asked("hangs", timeout="3s"))
+
+
+def test_a_method_that_cannot_be_made_or_imported_fails_alone(asked, store, distribution, capsys, monkeypatch):
+    assert matrix.run_all(asked("unmade,constant")) == 1
+    assert states(store)["constant"] == "ok" and reasons(store, "glas")["unmade"] == "ValueError: cannot be made"
+    distribution("gone", methods={"gone": "nowhere:Gone"})
+    monkeypatch.setattr(Registry, "names", lambda self: ["constant", "gone"] if self.kind == "method" else ["glas"])
+    assert matrix.run_all(asked("all", dry_run=True)) == 0
+    said = capsys.readouterr().out
+    assert "left out: the method 'gone'" in said and "1 run: 1 finished" in said
+
+
+def test_a_file_that_cannot_be_read_fails_its_run_alone(asked, store, monkeypatch, tmp_path, capsys):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    file = tmp_path / "weights.pth"
+    file.touch()
+    monkeypatch.setattr(hashlib, "file_digest", refuse)
+    assert matrix.run_all(asked(f"picks:weights={file},constant", dry_run=True)) == 2
+    said = capsys.readouterr().out
+    assert "weights.pth:Permissiondenied" in "".join(said.split()) and "1 to do" in said
+
+
+def test_a_run_that_is_finished_under_another_preset_is_said_to_be(asked, capsys):
+    assert matrix.run_all(asked("constant")) == 0
+    assert matrix.run_all(replace(asked("constant"), preset="paper", dry_run=True)) == 0
+    assert "finished as preset smoke; --force stores it as paper too" in capsys.readouterr().out
+    assert matrix.run_all(asked("constant", dry_run=True)) == 0
+    assert "as preset" not in capsys.readouterr().out
+
+
+def test_what_fails_before_its_run_is_opened_is_stored(asked, store, monkeypatch):
+    monkeypatch.setenv("PLANNER", str(os.getpid()))
+    with pytest.raises(ValueError, match="not in a process of its own"):
+        matrix.run_all(asked("unsure"))
+    assert reasons(store)["unsure"] == "ValueError: not in a process of its own"
 
 
 def test_a_dry_run_shows_the_plan_and_does_nothing(asked, store, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from benchmark.config import DEFAULT_PRESET, PUBLISHED_PRESET, RunSpec, default_preset, resolve
 from benchmark.learning.encoders.needed import absent, encoders_of, random_starts
@@ -29,9 +30,9 @@ def default_preset_note(names: Iterable[str]) -> str | None:
         return None
     reasons: dict[str, str] = {}
     for kind in kinds:
-        for encoder, reason in weights_needed(kind, PUBLISHED_PRESET).items():
-            if reason is not None:
-                reasons[encoder] = reason
+        with suppress(Exception):  # a plug-in may raise anything; its run tells of it
+            absences = weights_needed(kind, PUBLISHED_PRESET)
+            reasons |= {encoder: reason for encoder, reason in absences.items() if reason is not None}
     needs = ", ".join(f"{encoder} (absent: {reason})" for encoder, reason in reasons.items())
     line = f"preset {DEFAULT_PRESET}; the published setting is --preset {PUBLISHED_PRESET}"
     return f"{line}, which needs the weights of {needs}" if needs else line
@@ -58,7 +59,10 @@ def absent_weights_notes(specs: Iterable[RunSpec]) -> list[str]:
     for spec in specs:
         if getattr(spec.params, "features", None) is not None:
             continue
-        asked = methods().load(spec.method)(spec.params).starts_from()
+        try:
+            asked = methods().load(spec.method)(spec.params).starts_from()
+        except Exception:  # a plug-in may raise anything; its run fails with the reason
+            continue
         names |= dict.fromkeys(encoders_of(spec.params) if asked is None else asked)
     reasons = {name: absent(name) for name in names}
     return [f"note: {name} is not on this machine: {reason}" for name, reason in reasons.items() if reason]

@@ -26,7 +26,7 @@ from benchmark.running.executors.local import LOCAL
 from benchmark.running.executors.node_check import check_nodes
 from benchmark.running.limits import Limits, chosen_limits, duration
 from benchmark.running.outcome import Outcome
-from benchmark.running.plan import plan
+from benchmark.running.plan import left_out, plan
 from benchmark.running.states import FAILURES, ends_all, reason_of, state_of
 from benchmark.running.survey import Prospect, Survey, conclude, record
 from benchmark.running.task import Tasks
@@ -57,7 +57,9 @@ def run_all(request: RunRequest, engine: Engine = LOCAL) -> int:
         raise ConfigError(f"--jobs {request.jobs}: expected 0 or more", fix="--jobs 2")
     limits = chosen_limits(request.timeout, request.memory, 1 if engine.remote else request.jobs)
     with doing(console, "reading the methods"):
-        specs = plan(request)
+        specs, broken = plan(request), left_out(request)
+    for reason in broken:
+        console.print(f"left out: {reason}", style="red", markup=False, soft_wrap=True)
     _say_preset(request, specs, console)
     for note in [*random_weights_notes(specs), *absent_weights_notes(specs)]:
         console.print(note, style="yellow", soft_wrap=True)

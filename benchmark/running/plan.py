@@ -20,20 +20,21 @@ from benchmark.dataset import Dataset
 from benchmark.errors import ConfigError
 from benchmark.method import Method
 from benchmark.plain_yaml import read_yaml
-from benchmark.registry import datasets, methods
+from benchmark.registry import Registry, datasets, methods
 from benchmark.reporting.command import CALIBRATED
 from benchmark.run_target import Target, require_target, target_data
 from benchmark.running.budgeted import chosen_budgets, with_budget
 from benchmark.setting_faults import refuse_features, refuse_unknown
 
+ALL = "all"
 SYNTHETIC_SEED, TARGET_SEED = 0, 1
 
 
 def plan(request: RunRequest) -> list[RunSpec]:
     """Every (method, dataset, seed) of the request, resolved. Raises `ConfigError` before anything runs."""
     file = config.read_file(request.config) if request.config else RunFile()
-    chosen_methods = _variants(request.method or file.method, "method", methods().names())
-    chosen_datasets = _variants(request.dataset or file.dataset, "dataset", datasets().names())
+    chosen_methods = _variants(request.method or file.method, "method", methods())
+    chosen_datasets = _variants(request.dataset or file.dataset, "dataset", datasets())
     grid = config.named_once(map(config.read_grid, request.settings))
     pairs = [
         (one, methods().load(one.name), other, datasets().load(other.name))
@@ -46,6 +47,7 @@ def plan(request: RunRequest) -> list[RunSpec]:
     seeds = request.seeds or ((file.seed,) if file.seed is not None else (0,))
     points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
     target = _target(request, file)
+    _refuse_slides(request, (request.data or file.data, target.data if target else None))
     specs = [_resolve(request, file, point, *pair) for pair in pairs for point in points]
     budgets = chosen_budgets(request, file)
     seeded = [
@@ -109,10 +111,18 @@ def _check_device(device: str) -> None:
         raise ConfigError(msg, fix="bench doctor shows what there is")
 
 
-def _variants(text: str | None, what: str, known: list[str]) -> list[Variant]:
+def left_out(request: RunRequest) -> list[str]:
+    """Why components are not among those that the request names with `all`: they cannot be loaded."""
+    file = config.read_file(request.config) if request.config else RunFile()
+    asked = ((request.method or file.method, methods()), (request.dataset or file.dataset, datasets()))
+    return [reason for text, registry in asked if text == ALL for reason in registry.broken().values()]
+
+
+def _variants(text: str | None, what: str, registry: Registry[Any]) -> list[Variant]:
     if not text:
         raise ConfigError(f"no {what} is given", fix=f"bench run --{what} NAME (bench list shows the names)")
-    return config.read_variants(text, known)
+    broken = registry.broken() if text == ALL else {}
+    return config.read_variants(text, [name for name in registry.names() if name not in broken])
 
 
 def _refuse_unknown(
@@ -232,6 +242,13 @@ def _reads_as(text: str, value: str) -> bool:
         return bool(read_yaml(text) == value)
     except yaml.YAMLError:
         return False
+
+
+def _refuse_slides(request: RunRequest, places: tuple[str | None, ...]) -> None:
+    """Raise `ConfigError` for the size of a miniature where all data are real."""
+    if request.synthetic_slides is not None and config.SYNTHETIC not in places:
+        what = f"--synthetic-slides {request.synthetic_slides} has no effect without --data {config.SYNTHETIC}"
+        raise ConfigError(what, fix="drop it; --slides N takes a few slides of real data")
 
 
 def _slides(number: int | None) -> int | None:

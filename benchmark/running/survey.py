@@ -64,22 +64,17 @@ class Survey:
         return [self._judged(prospect, known.get(prospect.identity, [])) for prospect in opened]
 
     def _open(self, spec: RunSpec) -> Prospect:
-        target = [] if spec.target is None else [spec.target.as_file()]
-        key = digest_of([spec.dataset, facts_of(spec.options), spec.data, spec.synthetic_slides, spec.slides, *target])
-        if key not in self._data:
-            self.tell(f"opening {spec.place}")
-            try:
-                self._data[key] = open_data(spec, self.cache)
-            except Exception as error:
-                self._data[key] = error
-        data = self._data[key]
+        data: OpenData | Exception | None = None
         try:
+            data = self._opened(spec)
             if isinstance(data, Exception):
                 raise data
             job = open_job(spec, self.cache, data)
             reason = not_applicable(job.method, job.dataset) if not job.too_little else None
         except Exception as error:  # a plug-in may raise anything, and a slide may be damaged: the others go on
-            facts = [spec.method, facts_of(spec.params), key, spec.seed, *budget_facts(spec).values()]
+            # Not their contents: a file that cannot be read may be what went wrong.
+            asked = [spec.params.model_dump(mode="json"), spec.options.model_dump(mode="json"), *_place(spec)]
+            facts = [spec.method, spec.dataset, *asked, spec.seed, *budget_facts(spec).values()]
             told = reason_of(error)
             absent = self.lenient and error is data and isinstance(error, BenchError)
             ended = Outcome(spec, "skipped", told) if absent else Outcome(spec, "failed", told, error=error)
@@ -87,6 +82,17 @@ class Survey:
         outcome = None if reason is None else Outcome(spec, "not applicable", reason)
         outcome = Outcome(spec, "skipped", job.too_little) if job.too_little else outcome
         return Prospect(spec, job.identity, job.experiment, job, outcome)
+
+    def _opened(self, spec: RunSpec) -> OpenData | Exception:
+        """The data of a run, or why they cannot be used; every dataset is opened once."""
+        key = digest_of([spec.dataset, facts_of(spec.options), *_place(spec)])
+        if key not in self._data:
+            self.tell(f"opening {spec.place}")
+            try:
+                self._data[key] = open_data(spec, self.cache)
+            except Exception as error:
+                self._data[key] = error
+        return self._data[key]
 
     def _stored(self, prospects: Sequence[Prospect]) -> dict[str, list[StoredRun]]:
         """Identity → its stored runs. First closes those of dead processes, so that none counts as running."""
@@ -102,18 +108,30 @@ class Survey:
         return known
 
     def _judged(self, prospect: Prospect, before: Sequence[StoredRun]) -> Prospect:
-        done = next((run for run in before if run.status == "FINISHED"), None)
         outcome, spec = prospect.outcome, prospect.spec
+        finished = [run for run in before if run.status == "FINISHED"]
+        done = min(finished, key=lambda run: run.tags.get("bench.preset") != spec.preset, default=None)
         if outcome is None and done is not None and not self.force:
             refines = Supervision.COARSE in methods().load(spec.method).supervision
             rows = slide_rows(self.tracker, done) if refines else []
-            outcome = Outcome(
-                spec, "finished before", run_id=done.id, metrics=whole_run(self.tracker, done).metrics, rows=rows
-            )
+            metrics, reason = whole_run(self.tracker, done).metrics, _as_another(done, spec)
+            outcome = Outcome(spec, "finished before", reason, run_id=done.id, metrics=metrics, rows=rows)
         computed = (
             outcome is None and not self.force and kept(self.cache / "undelivered" / prospect.identity) is not None
         )
         return Prospect(spec, prospect.identity, prospect.experiment, prospect.job, outcome, tuple(before), computed)
+
+
+def _place(spec: RunSpec) -> list[object]:
+    """Where the data are and how many of them are read, as asked."""
+    target = [] if spec.target is None else [spec.target.as_file()]
+    return [spec.data, spec.synthetic_slides, spec.slides, *target]
+
+
+def _as_another(done: StoredRun, spec: RunSpec) -> str:
+    """What is said of a finished run with the same parameters under another preset, whose rows stand apart."""
+    preset = done.tags.get("bench.preset", spec.preset)
+    return "" if preset == spec.preset else f"finished as preset {preset}; --force stores it as {spec.preset} too"
 
 
 def record(prospect: Prospect, outcome: Outcome, tracker: Tracker) -> str | None:
@@ -153,6 +171,15 @@ def _tags(prospect: Prospect) -> dict[str, str]:
         "bench.settings": spec.settings,
         "bench.identity": prospect.identity,
         **budget_tags(spec),
-        "bench.supervision": methods().load(spec.method)(spec.params).track(),
+        "bench.supervision": _track(spec),
     }
     return {name: value for name, value in tags.items() if value}
+
+
+def _track(spec: RunSpec) -> str:
+    """The method's track, or the kinds of label it declares where it cannot be made."""
+    kind = methods().load(spec.method)
+    try:
+        return kind(spec.params).track()
+    except Exception:  # a plug-in may raise anything; its run has failed with the reason
+        return "+".join(sorted(kind.supervision)) or "none"

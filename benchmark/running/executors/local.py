@@ -17,13 +17,13 @@ from typing import Any
 
 from pydantic import Field
 
-from benchmark.errors import EngineError
+from benchmark.errors import EngineError, TrackingError
 from benchmark.guardian import GRACE, Guardian
 from benchmark.process_tree import MARK, kill_tree
 from benchmark.running.executors.executor import Curve, Ended, Engine, EngineOptions, Say
 from benchmark.running.limits import Limits, MemoryWatch, duration, memory_kills
 from benchmark.running.outcome import Outcome
-from benchmark.running.states import STOPPED, State
+from benchmark.running.states import FAILURES, STOPPED, State
 from benchmark.running.task import Task
 from benchmark.running.worker import work
 
@@ -279,7 +279,8 @@ class LocalExecutor:
         """How a task ended that told it itself."""
         seconds = time.monotonic() - job.began
         outcome = replace(done, seconds=done.seconds or seconds, run_id=done.run_id or job.run)
-        return Ended(job.number, outcome, True)
+        failed = outcome.state in FAILURES and not isinstance(outcome.error, TrackingError)
+        return Ended(job.number, outcome, outcome.run_id is not None or not failed)
 
     def _end(self, job: _Job) -> Ended:
         del self._running[job.number]
