@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+import anyio
 import pytest
 from annotating import SMALL, request_of
 
@@ -11,6 +12,7 @@ from benchmark.annotating.serving import listen, serve
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright: pip install playwright")
 CHROMIUM = Path("/usr/bin/chromium")
+_ = anyio.open_file  # found here: pytest rewrites the module that has it, for which the server's thread may lack depth
 pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs the Debian package chromium")
 SLIDE = "test_016"
 """Of the miniature, one with lesion."""
