@@ -62,8 +62,8 @@ class Annotated:
         path, record = (self.folder / ANSWERS).absolute(), self.session.record
         grid = self.session.steps.grid
         write_answers(path, self.slide.id, grid, self.classes, record.examples, record.answers)
-        settings = (*self.request.settings, f"method.expert_answers={json.dumps(str(path))}")
-        return replace(self.request, settings=settings)
+        others = [text for text in self.request.settings if _name(text) != "expert_answers"]
+        return replace(self.request, settings=(*others, f"method.expert_answers={json.dumps(str(path))}"))
 
 
 def for_one_slide(request: RunRequest) -> RunRequest:
@@ -77,12 +77,18 @@ def for_one_slide(request: RunRequest) -> RunRequest:
     if alone is None:
         able = [known for known in methods().names() if hasattr(methods().load(known), "alone")]
         raise ConfigError(f"{name} asks no expert step by step", fix=f"--method NAME, one of {', '.join(able)}")
-    usual = tuple(f"method.{key}={json.dumps(value)}" for key, value in alone.items())
+    own = {_name(text) for text in (*request.settings, *name.split(":")[1:])}
+    usual = [f"method.{key}={json.dumps(value)}" for key, value in alone.items() if key not in own]
     request = replace(request, settings=(*usual, *request.settings))
     specs = plan(request)
     if len(specs) != 1:
         raise ConfigError(f"a person annotates with one setting at a time, got {len(specs)}")
     return request
+
+
+def _name(setting: str) -> str:
+    """Whose value `name=value` is, without `method.`."""
+    return setting.partition("=")[0].strip().removeprefix("method.")
 
 
 @contextmanager

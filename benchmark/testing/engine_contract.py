@@ -76,7 +76,7 @@ class EngineContract(Contract):
         assert silent is not None
         assert well is not None
         assert "out of luck" in failed.reason
-        assert over[1].stored
+        assert not over[1].stored, "it failed before its run was opened"
         assert "out of luck" in failed.trace
         assert "exit code 3" in silent.reason
         assert not over[2].stored

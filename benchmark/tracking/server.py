@@ -15,7 +15,6 @@ from benchmark.errors import TrackingError
 from benchmark.guardian import Guardian
 from benchmark.signals import terminable
 from benchmark.tracking.address import is_server, require_address, require_server, shown, sqlite_path, store_uri
-from benchmark.tracking.offline_files import offline_folder
 from benchmark.tracking.sqlite_file import require_runs
 
 PORTS_TRIED, START_SECONDS, STOP_SECONDS = 50, 90.0, 10.0
@@ -36,6 +35,8 @@ def serve(uri: str | None = None, host: str = "127.0.0.1", port: int = 5000) -> 
     MLflow does not start.
     """
     address = store_uri(uri)
+    from benchmark.tracking.offline_files import offline_folder
+
     folder = offline_folder(address)
     if folder is not None:
         msg = f"{folder} holds offline runs, which MLflow's page cannot show"
