@@ -47,9 +47,7 @@ class SimclrResnet18(TimmEncoder):
         """The network without weights. Raises `ConfigError` for a side below 64."""
         if side < SMALLEST:
             problem = f"the encoder {cls.name} takes patches of at least {SMALLEST} px, got {side}"
-            raise ConfigError(
-                problem, fix=f"larger patches (--set method.patch={SMALLEST}), or --set encoder=imagenet-lite0"
-            )
+            raise ConfigError(problem, fix=f"--set input_side={SMALLEST}, or --set encoder=imagenet-lite0")
         return super().network(side)
 
     @classmethod
