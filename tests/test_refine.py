@@ -306,3 +306,11 @@ def test_a_real_slide_gains(shared_data: Path, tmp_path: Path) -> None:
         return 2 * (mask & truth).sum() / (mask.sum() + (truth & tissue).sum())
 
     assert one.grid.width == 32 and f1(one.file) > f1(file) + 0.03
+
+
+def test_a_damaged_slide_is_named_once_with_what_to_do(tmp_path):
+    (tmp_path / "cut.svs").write_bytes(b"II*\0" + bytes(100))
+    with pytest.raises(DataError) as told:
+        open_slide(given_slides([tmp_path / "cut.svs"])[0], None)
+    assert told.value.what.count("slide 'cut'") == 1
+    assert "copy the file again" in told.value.fix

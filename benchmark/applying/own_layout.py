@@ -103,7 +103,8 @@ def open_slide(given: Given, mpp: float | None) -> tuple[Slide, SlideFacts, list
     """
     slide = Slide(given.id, given.path, given.id)
     if fault := probe(slide):
-        raise DataError(f"slide {given.id!r}: {fault}")
+        where = f"slide {given.id!r}: "
+        raise DataError(where + fault.removeprefix(where), fix="copy the file again if it is damaged, or leave it out")
     facts = slide_facts(given.path, given.id)
     notes = list(facts.notes)
     if given.mpp is None and facts.mpp is None and mpp is not None:
