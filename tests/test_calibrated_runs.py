@@ -10,8 +10,8 @@ from benchmark.metrics.calibration_report import CALIBRATION
 from benchmark.tracking.artifacts import StoreArtifacts, whole_run
 from benchmark.tracking.store import Tracker
 
-DARK = '''
-"""Scores darkness, far too sure of itself."""
+GUESS = '''
+"""Knows the truth through noise, and is far too sure of what it sees."""
 from typing import Any, ClassVar
 import numpy as np
 from benchmark.method import Method, MethodCard, Params, Prediction
@@ -19,15 +19,15 @@ from benchmark.slides import ScoreMap
 from PIL import Image
 
 
-class DarkParams(Params):
+class GuessParams(Params):
     """None."""
 
 
-class Dark(Method[DarkParams]):
-    name = "dark"
+class Guess(Method[GuessParams]):
+    name = "guess"
     supervision: ClassVar = frozenset()
-    card = MethodCard(title="Dark", citation="none", paper="none")
-    Params = DarkParams
+    card = MethodCard(title="Guess", citation="none", paper="none")
+    Params = GuessParams
     presets: ClassVar = {"paper": {}, "quick": {}, "smoke": {}}
 
     def encoders(self):
@@ -38,9 +38,13 @@ class Dark(Method[DarkParams]):
 
     def predict(self, slide, labels, context):
         grid = context.geometry.evaluation_grid(slide)
-        grey = np.asarray(Image.open(slide.path).convert("L"), np.float32)
-        sure = 1 / (1 + np.exp((grey - np.median(grey)) / 4))
-        return Prediction(ScoreMap(grid, sure.astype(np.float32)))
+        truth = np.asarray(Image.open(slide.path.with_name(f"{slide.path.stem}_anno.bmp"))) > 0
+        units = ScoreMap(grid, truth.astype(np.float32)).units(context.geometry.unit_grid(slide), 1)
+        return Prediction(ScoreMap(grid, self._seen(truth)), self._seen(units))
+
+    def _seen(self, truth):
+        noisy = truth - 0.5 + np.random.default_rng(0).normal(size=truth.shape)
+        return (1 / (1 + np.exp(-5 * noisy))).astype(np.float32)
 
     def state(self) -> dict[str, Any]:
         return {}
@@ -66,12 +70,12 @@ def of(store, method):
 
 
 def test_temperature_changes_probabilities_and_no_decision(distribution, miniatures, store, tmp_path, capsys):
-    distribution("dark-method", modules={"dark_method": DARK}, methods={"dark": "dark_method:Dark"})
-    run = ["run", "--method", "dark", "--dataset", "glas", "--data", str(miniatures["glas"]), "--jobs", "0"]
+    distribution("guess-method", modules={"guess_method": GUESS}, methods={"guess": "guess_method:Guess"})
+    run = ["run", "--method", "guess", "--dataset", "glas", "--data", str(miniatures["glas"]), "--jobs", "0"]
     run += ["--set", "validation=0.4", "--slides", "3"]
     assert ended(run) == 0
     assert ended([*run, "--calibrate"]) == 0
-    tracker, runs = of(store, "dark")
+    tracker, runs = of(store, "guess")
     plain, cold = runs[None], runs["calibrated=temperature"]
     assert plain.tag("identity") != cold.tag("identity") and plain.tag("row") != cold.tag("row")
     assert plain.tag("board") == cold.tag("board")

@@ -1,5 +1,7 @@
 """Calibration of a set of slides, and how leaderboard, report and figures show it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +14,6 @@ from benchmark.metrics.classification import clopper_pearson, spec_at_sensitivit
 from benchmark.metrics.net_benefit import net_benefit
 from benchmark.metrics.statistics import patient_draws, percentile_interval
 from benchmark.metrics.suite import METRICS, gather
-from benchmark.metrics.temperature import HOTTEST
 from benchmark.metrics.threshold_stability import resampled_thresholds, threshold_stability
 from benchmark.reporting import calibration_figures, style
 from benchmark.reporting.command import run_command
@@ -20,7 +21,7 @@ from benchmark.reporting.leaderboard.build_leaderboard import Filters, build_lea
 from benchmark.reporting.leaderboard.calibration_sheets import calibration_sheets
 from benchmark.reporting.report.threshold_chart import spreads, threshold_chart, words
 from benchmark.running.calibration_part import calibration_part
-from benchmark.running.heat import at_an_end
+from benchmark.running.heat import fitted
 from benchmark.stored import StoredRun
 
 
@@ -70,9 +71,13 @@ def test_what_has_no_calibration_says_why():
     assert not [name for name in found.numbers() if name.startswith("calibration/unit")]
     part = calibration_part(found, {})
     assert "units: not applicable, the expert sees the slide" in part.notes and part.summary.startswith("ECE of cells")
-    scaled = calibration_part(calibrate(slides, temperatures={"unit": 20.0, "cell": 1.5}), {})
-    ends = [note for note in scaled.notes if note.startswith("temperature")]
-    assert ["end of the range" in note for note in ends] == [True, False]
+
+
+def test_scores_that_separate_the_validation_slides_have_no_temperature():
+    slides = [replace(slide, unit_scores=0.2 + 0.3 * slide.unit_labels.astype(np.float32)) for slide in cohort(6)]
+    temperatures, notes = fitted(slides, {})
+    why = "the validation scores separate the classes: the best one is below 0.05"
+    assert not temperatures and notes == [f"no temperature of {kind}: {why}" for kind in ("units", "cells")]
 
 
 def test_the_decision_curve_is_of_slides_with_a_band_over_patients():
@@ -167,9 +172,3 @@ def test_calibration_costs_no_identity_and_is_one_question_at_a_time():
     assert not set(CALIBRATION) & set(METRICS)
     result = CliRunner().invoke(app, ["leaderboard", "--calibration", "--by", "grade"])
     assert "both --by and --calibration are given" in str(result.exception)
-
-
-def test_a_temperature_at_an_end_of_its_range_is_told_while_the_run_works():
-    (line,) = at_an_end({"unit": HOTTEST, "cell": 1.3})
-    assert line.startswith(f"temperature of units {HOTTEST:g}") and "no estimate" in line
-    assert at_an_end({"unit": 0.8}) == []

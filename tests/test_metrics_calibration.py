@@ -18,7 +18,7 @@ from benchmark.metrics.calibration import (
 )
 from benchmark.metrics.net_benefit import THRESHOLDS, net_benefit, net_benefit_of_all
 from benchmark.metrics.score_sums import ScoreSums
-from benchmark.metrics.temperature import COLDEST, HOTTEST, fit_temperature, scaled
+from benchmark.metrics.temperature import fit_temperature, scaled
 
 EXACT = 1e-12
 
@@ -154,16 +154,26 @@ def test_the_temperature_minimises_the_log_loss(seed):
     assert np.log(found) == pytest.approx(best.x, abs=1e-5)
 
 
-def test_the_temperature_of_scores_made_too_extreme_is_found_again_and_ends_are_ends():
+def test_the_temperature_of_scores_made_too_extreme_is_found_again_and_an_end_is_none():
     rng = np.random.default_rng(2)
     true = rng.beta(2, 2, 200_000)
     labels = rng.random(true.size) < true
     extreme = true**2.5 / (true**2.5 + (1 - true) ** 2.5)
     assert fit_temperature(ScoreSums.of(labels, extreme)) == pytest.approx(2.5, rel=0.02)
-    assert fit_temperature(ScoreSums.of([0, 0, 1], [0.1, 0.4, 0.8])) == COLDEST
-    assert fit_temperature(ScoreSums.of([1, 1, 0], [0.1, 0.4, 0.8])) == HOTTEST
-    assert fit_temperature(ScoreSums.of([1, 1], [0.1, 0.4])) is None
-    assert fit_temperature(ScoreSums.of([1, 0], [0.5, 0.5])) is None
+    for labels, scores, why in [
+        ([0, 0, 1], [0.1, 0.4, 0.8], "separate the classes"),
+        ([1, 1, 0], [0.1, 0.4, 0.8], "less than nothing"),
+        ([1, 1], [0.1, 0.4], "of one class"),
+        ([1, 1, 0], [0.1, 0.4, 0.0], "above 0 are of one class"),
+        ([1, 0], [0.5, 0.5], "all score 0.5"),
+    ]:
+        assert why in fit_temperature(ScoreSums.of(labels, scores))
+
+
+def test_hard_scores_become_the_share_that_is_right_and_a_zero_stays():
+    labels, scores = [1] * 90 + [0] * 10 + [0] * 90 + [1] * 10, [1.0] * 100 + [0.0] * 100
+    found = fit_temperature(ScoreSums.of(labels, scores))
+    assert scaled(np.array([1.0, 0.0]), found).tolist() == pytest.approx([0.9, 0.0], abs=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.7, 20.0])
@@ -193,3 +203,9 @@ def test_net_benefit_against_loops(seed):
     everybody = net_benefit(labels, np.ones(n))
     np.testing.assert_allclose(everybody, net_benefit_of_all(labels.mean()), atol=EXACT)
     assert net_benefit(labels, np.zeros(n)).tolist() == [0.0] * THRESHOLDS.size
+
+
+def test_a_stored_score_that_is_the_threshold_is_acted_on():
+    for threshold in THRESHOLDS:
+        stored = np.array([threshold], np.float32)
+        assert net_benefit([1], stored, [threshold]).tolist() == [1.0], threshold

@@ -20,6 +20,8 @@ THRESHOLDS: Floats = np.arange(1, 100) / 100
 def net_benefit(labels: ArrayLike, scores: ArrayLike, thresholds: ArrayLike = THRESHOLDS) -> Floats:
     """NB(t) = TP/n − FP/n · t/(1 − t) at every threshold, a unit being positive where its score >= t.
 
+    Both are compared in single precision, that of stored scores.
+
     Args:
         labels: n ≥ 1 values, 0 or 1.
         scores: n numbers in [0, 1].
@@ -33,9 +35,11 @@ def net_benefit(labels: ArrayLike, scores: ArrayLike, thresholds: ArrayLike = TH
 
 def called(labels: ArrayLike, scores: ArrayLike, thresholds: ArrayLike = THRESHOLDS) -> tuple[Floats, Floats]:
     """True and false positives at every threshold, T each."""
-    truth, values = np.asarray(labels) == 1, np.asarray(scores, np.float64)
+    truth, values = np.asarray(labels) == 1, np.asarray(scores, np.float32)
+    # In the precision of stored scores: 0.7 is at least 0.7.
+    stored = np.asarray(thresholds, np.float32)
     hits, alarms = (
-        part.size - np.searchsorted(np.sort(part), thresholds, side="left") for part in (values[truth], values[~truth])
+        part.size - np.searchsorted(np.sort(part), stored, side="left") for part in (values[truth], values[~truth])
     )
     return hits.astype(np.float64), alarms.astype(np.float64)
 

@@ -35,7 +35,7 @@ from benchmark.running.delivery import keep as keep_result
 from benchmark.running.device import choose_device, prepare
 from benchmark.running.evaluate import Evaluation, Examination, evaluate
 from benchmark.running.headlines import HEADLINES
-from benchmark.running.heat import at_an_end, fitted, reheated
+from benchmark.running.heat import fitted, reheated
 from benchmark.running.job import Job, experiment_note, reopen_job
 from benchmark.running.outcome import ElsewhereError, Outcome
 from benchmark.running.result import RunResult
@@ -237,8 +237,6 @@ def _work(job: Job, live: LiveRun, device: str, console: Console, home: Path) ->
     if reading:
         slides = f"{len(of_slide)} slides" if len(of_slide) > 1 else "1 slide"
         reporter.say(f"{len(reading)} notes on reading {slides}, in reading_notes.csv: {verify_command(job)}")
-    for line in at_an_end(heat):
-        reporter.say(line)
     history, examined = reporter.history, examination.results()
     calibration = calibrate(test.evidence, absent=no_probability_of(job), temperatures=heat, notes=cold, seed=seed)
     result = RunResult(

@@ -8,14 +8,12 @@ from pathlib import Path
 from benchmark.metrics.calibrated import KINDS
 from benchmark.metrics.calibration_report import CALIBRATION, Calibration
 from benchmark.metrics.evidence import SlideEvidence, Units
-from benchmark.metrics.temperature import COLDEST, HOTTEST
 from benchmark.metrics.threshold_stability import Stability
 from benchmark.reporting import calibration_figures, style
 from benchmark.reporting.folded import Folded, Sheet
 from benchmark.reporting.templating import number
 
 _LEVELS = {"unit": "units", "cell": "cells"}
-_END = ", an end of the range: their loss falls all the way, so that it is no estimate"
 
 
 def draw_calibration(
@@ -61,7 +59,7 @@ def calibration_part(found: Calibration, figures: dict[str, Path]) -> Folded:
     rows.append(["ECE of calibrated scores, by chance", *chances])
     notes = [f"{_LEVELS[kind]}: not applicable, {found.levels[kind].absent}" for kind in KINDS if kind not in known]
     notes += [
-        f"temperature of {_LEVELS[kind]}, fitted on validation slides: {t:.4g}{_END * (t in (COLDEST, HOTTEST))}"
+        f"temperature of {_LEVELS[kind]}, fitted on validation slides: {t:.4g}"
         for kind, t in found.temperatures.items()
     ]
     notes += found.notes

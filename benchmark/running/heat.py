@@ -11,7 +11,7 @@ from benchmark.metrics.calibrated import KINDS, Kind, score_sums
 from benchmark.metrics.evidence import SlideEvidence
 from benchmark.metrics.ranked import Ranked
 from benchmark.metrics.score_sums import ScoreSums
-from benchmark.metrics.temperature import COLDEST, HOTTEST, fit_temperature, scaled
+from benchmark.metrics.temperature import fit_temperature, scaled
 from benchmark.slides import ScoreMap
 
 
@@ -25,8 +25,8 @@ def fitted(validation: Sequence[SlideEvidence], absent: Mapping[Kind, str]) -> t
             notes.append(f"no temperature of {kind}s: {sums}")
             continue
         found = fit_temperature(ScoreSums.pooled(sums))
-        if found is None:
-            notes.append(f"no temperature of {kind}s: on the validation slides they are of one class, or all score 0.5")
+        if isinstance(found, str):
+            notes.append(f"no temperature of {kind}s: {found}")
         else:
             temperatures[kind] = found
     return temperatures, notes
@@ -58,12 +58,3 @@ def reheated(slide: SlideEvidence, temperatures: Mapping[Kind, float]) -> SlideE
         positive, negative = (np.bincount(places, weights=own) for own in (ranked.positive, ranked.negative))
         ranked = Ranked(values, positive.astype(np.int64), negative.astype(np.int64))
     return replace(units_at_temperature(slide, temperatures.get("unit")), ranked=ranked)
-
-
-def at_an_end(temperatures: Mapping[Kind, float]) -> list[str]:
-    """A sentence for each temperature that is no estimate, see `metrics.temperature`."""
-    return [
-        f"temperature of {kind}s {t:.4g}, an end of the range: it is no estimate, do not trust the scaled scores"
-        for kind, t in temperatures.items()
-        if t in (COLDEST, HOTTEST)
-    ]

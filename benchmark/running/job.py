@@ -21,6 +21,7 @@ from benchmark.few_slides import few_slides
 from benchmark.identity import digest_of, facts_of
 from benchmark.method import Method
 from benchmark.metrics.suite import SCHEMA
+from benchmark.metrics.temperature import TEMPERATURES
 from benchmark.one_slide import one_slide
 from benchmark.provenance import code_digest, code_version
 from benchmark.registry import datasets, methods
@@ -303,7 +304,7 @@ def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:
             "metrics": SCHEMA,
             "code": code_digest(method_class),
             **({"refit": True} if spec.refit else {}),
-            **({"calibrate": True} if spec.calibrate else {}),
+            **({"calibrate": TEMPERATURES} if spec.calibrate else {}),
             **budget_facts(spec),
         }
     )
