@@ -2,15 +2,27 @@
 
 import re
 import shlex
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmark.annotations import Polygons, Region
 from benchmark.budgets.allot import allot
 from benchmark.budgets.budget import RunBudget, read_budgets
-from benchmark.budgets.nested_order import Counted, classes_of, counted, least, nested_order, paid_by_units
+from benchmark.budgets.nested_order import (
+    Counted,
+    across_strata,
+    classes_of,
+    counted,
+    least,
+    nested_order,
+    paid_by_units,
+)
 from benchmark.budgets.within import within_budget
 from benchmark.config import RunRequest
 from benchmark.dataset import Split
@@ -18,11 +30,12 @@ from benchmark.errors import BudgetError, ConfigError, SupervisionError
 from benchmark.ledger import Spending
 from benchmark.registry import datasets, methods
 from benchmark.reporting.command import run_command, stored_words
-from benchmark.running.budgeted import budget_tags
-from benchmark.running.job import open_job, reopen_job
+from benchmark.running.budgeted import budget_facts, budget_tags
+from benchmark.running.job import OpenData, open_job, reopen_job
 from benchmark.running.matrix import run_all
 from benchmark.running.plan import plan
 from benchmark.running.survey import Survey
+from benchmark.seeds import seed_of
 from benchmark.slides import Slide
 from benchmark.supervision import Labels, Ledger, Supervision
 from benchmark.tracking.offline_store import open_store
@@ -94,6 +107,68 @@ def test_the_order_is_nested_stratified_and_lets_patients_take_turns():
         assert patients == min(8, positive) + min(4, count - positive)
     assert [each.slide.id for each in nested_order(whole[::-1], seed=0)] == [each.slide.id for each in order]
     assert [each.slide.id for each in nested_order(whole, seed=1)] != [each.slide.id for each in order]
+
+
+def order_within_strata(whole, seed):
+    """The order where no patient has slides in two strata, by its formula: turn, patient, place, slide."""
+    strata, placed = {}, []
+    for each in whole:
+        strata.setdefault(each.classes, {}).setdefault(each.slide.patient, []).append(each)
+    for patients in strata.values():
+        turns = [
+            (turn, seed_of("budget", seed, "patient", patient), each)
+            for patient, own in patients.items()
+            for turn, each in enumerate(sorted(own, key=lambda each: seed_of("budget", seed, "slide", each.slide.id)))
+        ]
+        stratum = [each for *_, each in sorted(turns, key=lambda turn: turn[:2])]
+        for number, each in enumerate(stratum):
+            place = (number + 0.5) / len(stratum) if number else 0.0
+            placed.append((place, seed_of("budget", seed, "slide", each.slide.id), each))
+    return [each for *_, each in sorted(placed, key=lambda entry: entry[:2])]
+
+
+@given(
+    patients=st.lists(st.tuples(st.sampled_from([(0,), (1,), (0, 1), ()]), st.integers(1, 6)), max_size=14),
+    seed=st.integers(0, 2**40),
+    mixed=st.randoms(use_true_random=False),
+)
+def test_where_no_patient_has_slides_in_two_strata_the_order_is_what_it_always_was(patients, seed, mixed):
+    whole = [
+        each
+        for number, (classes, own) in enumerate(patients)
+        for each in slides(1, own, classes=classes, start=f"{number}-")
+    ]
+    mixed.shuffle(whole)
+    assert not across_strata(whole)
+    assert nested_order(whole, seed) == order_within_strata(whole, seed)
+
+
+@given(
+    drawn=st.lists(st.tuples(st.integers(0, 5), st.sampled_from([(0,), (1,), (0, 1)])), max_size=30),
+    seed=st.integers(0, 99),
+)
+def test_whatever_patients_have_in_which_strata_every_slide_comes_once_and_strata_keep_their_places(drawn, seed):
+    whole = [
+        Counted(Slide(f"{n}", Path(f"{n}.png"), f"p{p}"), 1, frozenset(classes)) for n, (p, classes) in enumerate(drawn)
+    ]
+    order = nested_order(whole, seed)
+    assert sorted(each.slide.id for each in order) == sorted(each.slide.id for each in whole)
+    assert order == nested_order(whole[::-1], seed)
+    size, taken, places = Counter(each.classes for each in order), Counter(), []
+    for each in order:
+        places.append((taken[each.classes] + 0.5) / size[each.classes] if taken[each.classes] else 0.0)
+        taken[each.classes] += 1
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_patients_with_slides_in_every_stratum_take_turns_across_them(seed):
+    whole = [*slides(20, 1), *slides(20, 1, classes=(0,))]
+    whole = [Counted(replace(each.slide, id=f"{n}"), 1, each.classes) for n, each in enumerate(whole)]
+    order = nested_order(whole, seed)
+    for count in (2, 4, 10, 20):
+        assert len({each.slide.patient for each in order[:count]}) == count
+        assert sum(each.classes == {1} for each in order[:count]) == count / 2
 
 
 def test_a_share_counts_units():
@@ -254,6 +329,25 @@ def test_a_budget_is_part_of_the_run_and_none_changes_nothing(root, tmp_path):
         assert plan(RunRequest(config=tmp_path / "config.yaml")) == [spec]
     command = run_command(method="a", dataset="b", preset="quick", seeds=[0], settings=specs[0].settings)
     assert shlex.split(command)[-4:] == ["--budget", "25%", "--set", "dataset.target=malignant"]
+
+
+def test_runs_are_repeated_where_a_newer_rule_draws_other_slides_and_nowhere_else(root, tiles, tmp_path):
+    class Mixed(type(tiles)):
+        def slides(self, split):
+            return [replace(slide, patient=f"p{n % 4}") for n, slide in enumerate(super().slides(split))]
+
+    mixed = Mixed(tiles.root, tiles.options)
+    assert across_strata(counted(mixed, Split.TRAIN)) and not across_strata(counted(tiles, Split.TRAIN))
+    facts = []
+    for data in (tiles, mixed):
+        spec, whole = spec_of(root, settings=("dataset.target=malignant",), budget="60%,100%")
+        paid, everything = (open_job(each, tmp_path, OpenData(data, "content", "data")) for each in (spec, whole))
+        facts.append((paid.identity, everything.identity))
+        bought = [allot(RunBudget(share, "share"), {}, method("abmil"), data, 3) for share in (0.3, 0.6, 0.9)]
+        shown = [each.shown[Split.TRAIN] for each in bought]
+        assert shown[0] < shown[1] < shown[2]
+    assert facts[0][0] != facts[1][0] and facts[0][1] == facts[1][1]
+    assert budget_facts(spec) == budget_facts(spec, allot(spec.budget, {}, method("abmil"), tiles, 0))
 
 
 def test_minutes_need_a_price_and_a_cost_model_needs_minutes(root, tmp_path):

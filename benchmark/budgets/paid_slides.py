@@ -8,13 +8,25 @@ from typing import TYPE_CHECKING
 
 from benchmark.budgets.allotment import Allotment
 from benchmark.budgets.budget import RunBudget
-from benchmark.budgets.nested_order import ROUNDING, Counted, counted, lacks_class, least, nested_order, paid_by_units
+from benchmark.budgets.nested_order import (
+    ROUNDING,
+    Counted,
+    across_strata,
+    counted,
+    lacks_class,
+    least,
+    nested_order,
+    paid_by_units,
+)
 from benchmark.dataset import Dataset, Split
 from benchmark.supervision import Spending
 from benchmark.two_classes import seen_by
 
 if TYPE_CHECKING:
     from benchmark.method import Method
+
+ACROSS = "patients take turns across strata"
+"""The rule that draws other slides than the one before where a patient has slides in several strata."""
 
 
 def paid_slides(
@@ -43,7 +55,8 @@ def paid_slides(
         prices=dict(prices),
     )
     shown = {split: frozenset(s.slide.id for s in own) for split, own in _parts(beginning, aside).items()}
-    return Allotment(spending, shown=shown if withheld else None, notes=text)
+    revised = [ACROSS] if withheld and (across_strata(train) or across_strata(validation)) else []
+    return Allotment(spending, shown=shown if withheld else None, notes=text, revised=revised)
 
 
 def _parts(train: Sequence[Counted], validation: Sequence[Counted]) -> dict[Split, Sequence[Counted]]:

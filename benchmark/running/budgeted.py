@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from benchmark.budgets.allotment import Allotment
 from benchmark.budgets.budget import RunBudget, read_budgets
 from benchmark.config import RunFile, RunRequest, RunSpec
 from benchmark.errors import ConfigError
@@ -58,11 +59,12 @@ def with_budget(spec: RunSpec, budget: RunBudget | None, prices: Prices) -> RunS
     return replace(spec, budget=budget, label_minutes=prices, settings=settings)
 
 
-def budget_facts(spec: RunSpec) -> Mapping[str, Any]:
+def budget_facts(spec: RunSpec, allotment: Allotment | None = None) -> Mapping[str, Any]:
     """What of a budget decides a run's identity; nothing without one, so that such runs keep theirs."""
     if spec.budget is None:
         return {}
-    return {"budget": [spec.budget.text, *([dict(spec.label_minutes)] if spec.label_minutes else [])]}
+    rules = {"budget_rules": list(allotment.revised)} if allotment is not None and allotment.revised else {}
+    return {"budget": [spec.budget.text, *([dict(spec.label_minutes)] if spec.label_minutes else [])], **rules}
 
 
 def budget_tags(spec: RunSpec) -> Mapping[str, str]:
