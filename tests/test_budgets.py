@@ -27,7 +27,7 @@ from benchmark.budgets.within import within_budget
 from benchmark.config import RunRequest
 from benchmark.dataset import Split
 from benchmark.errors import BudgetError, ConfigError, SupervisionError
-from benchmark.ledger import Spending
+from benchmark.ledger import Budget, Spending
 from benchmark.registry import datasets, methods
 from benchmark.reporting.command import run_command, stored_words
 from benchmark.running.budgeted import budget_facts, budget_tags
@@ -273,6 +273,20 @@ def test_labels_refuse_more_reviews_than_the_budget_pays(tiles):
     alone = allot(HALF, PRICES, method("cnfp", search="slide", **{**plan, "sessions": 80}), tiles, 0)
     patches = {slide.id: np.prod(tiles.patch_grid(slide).shape) for slide in tiles.slides(Split.TEST)}
     assert all(alone.spending.reviews_of[name] == int(min(802, count) / 2) for name, count in patches.items())
+
+
+def test_a_limit_of_reviews_per_slide_holds_for_every_slide(tiles):
+    class Limited(methods().load("cnfp")):
+        def budgets(self):
+            return {Supervision.REVIEW: Budget(total=self.params.budget, per_slide=10)}
+
+    def limited(**params):
+        return Limited(Limited.Params(**{**Limited.presets["smoke"], "sessions": 80, **params}))
+
+    half = allot(HALF, PRICES, limited(), tiles, 0)
+    assert half.spending.reviews == 60 and half.notes == "at most 60 of 120 reviews", "12 training slides, 10 of each"
+    assert allot(HALF, PRICES, limited(budget=50), tiles, 0).spending.reviews == 25
+    assert half.revised and not allot(HALF, PRICES, method("cnfp", queries=1), tiles, 0).revised
 
 
 def test_examples_are_as_many_as_the_budget_pays(tiles):

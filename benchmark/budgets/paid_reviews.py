@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 FREE = "as much as it asks for: it costs nothing"
+EVERY_SLIDE = "a limit per slide holds for every slide"
+"""The rule by which a share is one of more reviews than before, where the method limits those of a slide."""
 
 
 def paid_reviews(budget: RunBudget, prices: Mapping[str, float], method: Method, dataset: Dataset) -> Allotment:
@@ -37,7 +39,9 @@ def paid_reviews(budget: RunBudget, prices: Mapping[str, float], method: Method,
     if short := _too_few(budget, number, of, method, dataset):
         return Allotment(Spending(budget.text), short=short)
     text = f"at most {number}{of} reviews"
-    return Allotment(Spending(budget.text, reviews=number), notes=text, bounds=("reviews", number))
+    revised = [EVERY_SLIDE] if budget.unit == "share" and _limit(method).per_slide is not None else []
+    spending = Spending(budget.text, reviews=number)
+    return Allotment(spending, notes=text, bounds=("reviews", number), revised=revised)
 
 
 def paid_per_slide(budget: RunBudget, prices: Mapping[str, float], method: Method, dataset: Dataset) -> Allotment:
@@ -99,10 +103,16 @@ def _too_few(budget: RunBudget, number: int, of: str, method: Method, dataset: D
 
 def _asked(method: Method, dataset: Dataset, slides: Sequence[Slide]) -> int:
     """How many reviews the method asks for without a budget: by its parameters, at most one of every patch."""
+    limit = _limit(method)
+    patches = [_patches(dataset, slide) for slide in slides]
+    most = sum(patches if limit.per_slide is None else (min(limit.per_slide, number) for number in patches))
+    plans = (method.review_counts(len(seen_by(method, dataset).classes)).total, limit.total)
+    return min(plan for plan in (*plans, most) if plan is not None)
+
+
+def _limit(method: Method) -> Budget:
     limit = method.budgets().get(Supervision.REVIEW, Budget())
-    limit = Budget(limit) if isinstance(limit, int) else limit
-    plans = (method.review_counts(len(seen_by(method, dataset).classes)).total, limit.total, limit.per_slide)
-    return min(plan for plan in (*plans, sum(_patches(dataset, slide) for slide in slides)) if plan is not None)
+    return Budget(limit) if isinstance(limit, int) else limit
 
 
 def _labelled_splits(method: Method) -> tuple[Split, ...]:
