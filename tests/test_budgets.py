@@ -26,7 +26,7 @@ from benchmark.budgets.nested_order import (
 from benchmark.budgets.within import within_budget
 from benchmark.config import RunRequest
 from benchmark.dataset import Split
-from benchmark.errors import BudgetError, ConfigError, SupervisionError
+from benchmark.errors import BlankSlideError, BudgetError, ConfigError, SupervisionError
 from benchmark.ledger import Budget, Spending
 from benchmark.registry import datasets, methods
 from benchmark.reporting.command import run_command, stored_words
@@ -273,6 +273,30 @@ def test_labels_refuse_more_reviews_than_the_budget_pays(tiles):
     alone = allot(HALF, PRICES, method("cnfp", search="slide", **{**plan, "sessions": 80}), tiles, 0)
     patches = {slide.id: np.prod(tiles.patch_grid(slide).shape) for slide in tiles.slides(Split.TEST)}
     assert all(alone.spending.reviews_of[name] == int(min(802, count) / 2) for name, count in patches.items())
+
+
+def test_a_blank_or_small_slide_does_not_stop_a_share_of_reviews(tiles):
+    blank, small = (slide.id for slide in tiles.slides(Split.TEST)[:2])
+
+    class Thin(type(tiles)):
+        def tissue(self, slide, grid):
+            if slide.id == blank:
+                raise BlankSlideError(f"slide {slide.id!r} holds no tissue")
+            held = np.ones(grid.shape, bool)
+            held.ravel()[4 if slide.id == small else held.size :] = False
+            return held
+
+    thin = Thin(tiles.root, tiles.options)
+    plan = {"search": "slide", "sessions": 80, "reviews": 5, "queries": 1}
+    alone = allot(RunBudget(0.2, "share"), PRICES, method("cnfp", **plan), thin, 0)
+    most, scored = alone.spending.reviews_of, len(thin.slides(Split.TEST)) + len(thin.slides(Split.VALIDATION))
+    assert most[blank] == 0 and most[small] == 1 and min(set(most.values()) - {0, 1}) > 2
+    assert f"at most 1 to {max(most.values())} reviews of each of {scored - 1} slides" in alone.notes
+    assert alone.notes.endswith(", of 1 no more than the queries it begins with; 1 without tissue")
+    few = allot(RunBudget(0.001, "share"), PRICES, method("cnfp", **plan), thin, 0)
+    assert few.short.startswith("a budget of 0.1% pays 1 review of any slide; it begins with 2 queries")
+    blank = thin.slides(Split.TRAIN)[0].id
+    assert allot(HALF, PRICES, method("cnfp"), thin, 0).spending.reviews == 8, "of 16"
 
 
 def test_a_limit_of_reviews_per_slide_holds_for_every_slide(tiles):

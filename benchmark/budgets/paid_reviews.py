@@ -12,6 +12,7 @@ from benchmark.budgets.allotment import Allotment, Regions
 from benchmark.budgets.budget import RunBudget
 from benchmark.budgets.nested_order import ROUNDING
 from benchmark.dataset import Dataset, Split
+from benchmark.errors import BlankSlideError
 from benchmark.slides import PatchSet
 from benchmark.supervision import COUNTERS, Budget, Spending, Supervision
 from benchmark.two_classes import seen_by
@@ -80,21 +81,31 @@ def _regions(budget: RunBudget, number: int | None, slides: Sequence[Slide]) -> 
 def _reviews_of(
     budget: RunBudget, number: int | None, slides: Sequence[Slide], method: Method, dataset: Dataset
 ) -> Allotment:
-    """So many reviews of every slide, or a share of them."""
+    """So many reviews of every slide, or a share of them, one at least of a slide with tissue."""
     if number is None:
-        shares = {slide.id: budget.amount * _asked(method, dataset, [slide]) for slide in slides}
-        most = {name: floor(share + ROUNDING) for name, share in shares.items()}
+        asked = {slide.id: _asked(method, dataset, [slide]) for slide in slides}
+        most = {name: max(min(1, whole), floor(budget.amount * whole + ROUNDING)) for name, whole in asked.items()}
     else:
         most = {slide.id: number for slide in slides}
-    if short := _too_few(budget, min(most.values(), default=0), " of some slides", method, dataset):
+    if short := _too_few(budget, max(most.values(), default=0), " of any slide", method, dataset):
         return Allotment(Spending(budget.text), short=short)
-    text = f"at most {min(most.values())} to {max(most.values())} reviews of each of {len(slides)} slides"
+    given, first = [own for own in most.values() if own], _begun_with(method, dataset)
+    text = f"at most {min(given)} to {max(given)} reviews of each of {len(given)} slides"
+    if few := sum(own <= first for own in given):
+        text += f", of {few} no more than the queries it begins with"
+    if blank := len(most) - len(given):
+        text += f"; {blank} without tissue"
     return Allotment(Spending(budget.text, reviews_of=most), notes=text, bounds=("reviews", *sorted(most.items())))
+
+
+def _begun_with(method: Method, dataset: Dataset) -> int:
+    """How many reviews are spent on queries, before anything is learnt."""
+    return method.review_counts(len(seen_by(method, dataset).classes)).first
 
 
 def _too_few(budget: RunBudget, number: int, of: str, method: Method, dataset: Dataset) -> str:
     """Why so few reviews teach nothing; empty where they may."""
-    first = method.review_counts(len(seen_by(method, dataset).classes)).first
+    first = _begun_with(method, dataset)
     if number > first:
         return ""
     queries = f"; it begins with {first} queries (--set queries=…)" if first else ""
@@ -121,7 +132,10 @@ def _labelled_splits(method: Method) -> tuple[Split, ...]:
 
 
 def _patches(dataset: Dataset, slide: Slide) -> int:
-    """How many of the recommended patches of a slide hold tissue."""
+    """How many of the recommended patches of a slide hold tissue; none where it is glass alone."""
     grid = dataset.patch_grid(slide)
-    tissue = dataset.tissue(slide, grid)
+    try:
+        tissue = dataset.tissue(slide, grid)
+    except BlankSlideError:
+        return 0
     return grid.rows * grid.cols if tissue is None else int(np.count_nonzero(tissue))
