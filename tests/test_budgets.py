@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from benchmark.annotations import Polygons, Region
 from benchmark.budgets.allot import allot
-from benchmark.budgets.budget import RunBudget, read_budgets
+from benchmark.budgets.budget import RunBudget, least_text, read_budgets
 from benchmark.budgets.nested_order import (
     Counted,
     across_strata,
@@ -208,9 +208,9 @@ def test_minutes_pay_what_the_labels_of_the_method_cost(tiles):
         (TENTH, "oeem", "10% pays 1 of 12 training slides, less than one patient of each class, which takes 2 slides"),
         (RunBudget(1, "slides"), "oeem", "1slide pays 1 of 12 training slides, less than one patient of each class"),
         (RunBudget(99, "slides"), "oeem", "99slides are more than the 12 training slides"),
-        (RunBudget(1, "minutes"), "abmil", r"less than one patient of each class, which takes 2 slides \(4 min\)"),
-        (RunBudget(0.1, "minutes"), "cnfp", "pays no review"),
-        (RunBudget(0.1, "minutes"), "dknn", "coarse_polygons cost 1 each"),
+        (RunBudget(1, "minutes"), "abmil", r"less than one patient of each class, which takes 2 slides \(4min\)"),
+        (RunBudget(0.1, "minutes"), "cnfp", "pays no reviews.*; the least that would do is 1.25min"),
+        (RunBudget(0.1, "minutes"), "dknn", "coarse_polygons cost 1 each, so that the least that would do is 24min"),
         (RunBudget(9, "slides"), "dknn", "labels of every slide that it scores"),
         (RunBudget(9, "minutes"), "hybrid", "chosen while it learns"),
         (HALF, "constant", "learns from no labels"),
@@ -218,6 +218,44 @@ def test_minutes_pay_what_the_labels_of_the_method_cost(tiles):
 )
 def test_a_budget_with_which_nothing_can_be_learnt_says_why(tiles, budget, name, fault):
     assert re.search(fault, allot(budget, PRICES, method(name), tiles, 0).short)
+
+
+def test_the_least_that_would_do_does(tiles):
+    class Doubled(type(tiles)):
+        def slides(self, split):
+            return super().slides(Split.TRAIN if split is Split.VALIDATION else split)
+
+    doubled = Doubled(tiles.root, tiles.options)
+    prices = {**PRICES, "image_labels": 1.0, "mask_pixels": 0.1 / 3, "reviews": 1 / 3, "coarse_polygons": 0.7}
+    alone = {"search": "slide", "sessions": 80, "queries": 1}
+    said = {}
+    for name, changes in (("abmil", {}), ("pspnet", {}), ("dknn", {}), ("cnfp", {"queries": 1}), ("cnfp", alone)):
+        for few in (RunBudget(0.01, "minutes"), RunBudget(0.001, "share")):
+            short = allot(few, prices, method(name, **changes), doubled, 0).short
+            if not short:
+                assert (name, few.unit) == ("dknn", "share"), "one region at least"
+                continue
+            (least_budget,) = read_budgets(re.search(r"([\d.]+(?:min|%))\)?$", short)[1])
+            assert not allot(least_budget, prices, method(name, **changes), doubled, 0).short, short
+            less = replace(least_budget, amount=0.99 * least_budget.amount)
+            assert allot(less, prices, method(name, **changes), doubled, 0).short, short
+            said[name, few.unit] = short
+    assert said["abmil", "minutes"].endswith("takes 2 slides (4min)"), "with 2 validation slides"
+    everything = allot(RunBudget(0.99, "share"), PRICES, method("cnfp", budget=3), tiles, 0)
+    assert everything.short.endswith("and asks for no more without a budget")
+
+
+def test_the_least_share_is_rounded_up_to_as_many_slides():
+    for number in (60, 61, 777):
+        order = slides(number, 1)
+        for count in range(1, number + 1):
+            text = least_text(
+                100 * count / number,
+                "share",
+                lambda known, order=order, count=count: paid_by_units(order, known.amount if known else 1) == count,
+            )
+            (known,) = read_budgets(text)
+            assert paid_by_units(order, known.amount if known else 1) == count and len(text) <= 6
 
 
 def test_labels_refuse_what_the_budget_does_not_pay(tiles):
@@ -269,7 +307,8 @@ def test_labels_refuse_more_reviews_than_the_budget_pays(tiles):
     assert half.spending.reviews == 21 and half.notes == "at most 21 of 42 reviews"
     assert allot(HALF, PRICES, method("cnfp", **plan, budget=20), tiles, 0).spending.reviews == 10
     few = allot(TENTH, PRICES, method("cnfp", **{**plan, "queries": 3}), tiles, 0)
-    assert few.short == "a budget of 10% pays 4 reviews of 46; it begins with 6 queries (--set queries=…)"
+    begun = "a budget of 10% pays 4 reviews of 46; it begins with 6 queries (--set queries=…)"
+    assert few.short == f"{begun}; the least that would do is 15.3%"
     alone = allot(HALF, PRICES, method("cnfp", search="slide", **{**plan, "sessions": 80}), tiles, 0)
     patches = {slide.id: np.prod(tiles.patch_grid(slide).shape) for slide in tiles.slides(Split.TEST)}
     assert all(alone.spending.reviews_of[name] == int(min(802, count) / 2) for name, count in patches.items())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import floor
 from typing import Any
 
-from benchmark.budgets.nested_order import ROUNDING
+from benchmark.budgets.budget import ROUNDING
 from benchmark.dataset import Split
 from benchmark.supervision import Spending
 

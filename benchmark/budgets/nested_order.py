@@ -10,14 +10,12 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from benchmark.budgets.budget import ROUNDING
 from benchmark.dataset import Dataset, Split
 from benchmark.seeds import seed_of
 
 if TYPE_CHECKING:
     from benchmark.slides import Slide
-
-ROUNDING = 1e-9
-"""A share of the units that falls short of a whole slide by no more than this still pays it."""
 
 
 @dataclass(frozen=True)
