@@ -430,9 +430,9 @@ def test_runs_are_repeated_where_a_newer_rule_draws_other_slides_and_nowhere_els
 def test_minutes_need_a_price_and_a_cost_model_needs_minutes(root, tmp_path):
     model = tmp_path / "cost.yaml"
     model.write_text("image_labels: none\n")
-    with pytest.raises(ConfigError, match="abmil learns from image_labels, for which the cost model has no minutes"):
-        spec_of(root, budget="30min", cost_model=model)
-    assert spec_of(root, method="pspnet", budget="30min", cost_model=model)[0].budget
+    with pytest.raises(ConfigError, match="abmil learns from image_labels of glas, for which the cost model has no"):
+        open_job(spec_of(root, budget="30min", cost_model=model)[0], tmp_path)
+    assert open_job(spec_of(root, method="pspnet", budget="30min", cost_model=model)[0], tmp_path).allotment
     with pytest.raises(ConfigError, match="has no effect"):
         spec_of(root, budget="30%", cost_model=model)
     with pytest.raises(ConfigError, match="both --slide test_1 and --budget 30%"):
@@ -442,6 +442,31 @@ def test_minutes_need_a_price_and_a_cost_model_needs_minutes(root, tmp_path):
     asked = [stored_words(budget_tags(spec)) for spec in (dear, cheap)]
     assert asked == [["--cost-model", "YOUR-COST-MODEL.yaml"], []]
     assert open_job(dear, tmp_path).identity != open_job(cheap, tmp_path).identity
+
+
+def test_minutes_need_a_price_for_what_is_counted_of_these_slides(tiles, miniatures):
+    kind = datasets().load("crc")
+    crc, budget = kind(miniatures["crc"], kind.Options()), RunBudget(1000, "minutes")
+    none = {name: {own: price for own, price in PRICES.items() if own != name} for name in PRICES}
+    assert not allot(budget, none["mask_pixels"], method("linear-probe"), crc, 0).short, "tiles have classes, no masks"
+    for name, absent, data in (
+        ("linear-probe", "patch_labels", crc),
+        ("pspnet", "mask_pixels", tiles),
+        ("cnfp", "reviews", crc),
+        ("dknn", "coarse_polygons", tiles),
+    ):
+        with pytest.raises(ConfigError, match=f"{name} learns from {absent} of {data.name}.*no minutes"):
+            allot(budget, none[absent], method(name), data, 0)
+        assert not allot(HALF, {}, method("pspnet"), tiles, 0).short
+    assert "chosen while it learns" in allot(budget, none["mask_pixels"], method("hybrid"), crc, 0).short
+
+
+def test_labels_without_a_price_are_refused_where_minutes_are_counted(tiles):
+    slide = tiles.slides(Split.TRAIN)[0]
+    spending = Spending("5min", minutes=5.0, prices={"image_labels": 1.0})
+    labels = Labels(tiles, [slide], set(Supervision), Ledger(), owner="m", spending=spending)
+    with pytest.raises(SupervisionError, match="m asked for patch_labels, for which its budget of 5min has no minutes"):
+        labels.patch(slide, tiles.patch_grid(slide))
 
 
 def test_a_budget_too_small_is_skipped_and_the_others_run(root, tmp_path, capsys):

@@ -47,7 +47,7 @@ def paid_reviews(budget: RunBudget, prices: Mapping[str, float], method: Method,
 
 def paid_per_slide(budget: RunBudget, prices: Mapping[str, float], method: Method, dataset: Dataset) -> Allotment:
     """The labels of each scored slide: minutes are divided equally, a share is one of what the slide would be given."""
-    kind = Supervision.COARSE if Supervision.COARSE in method.supervision else Supervision.REVIEW
+    kind = paid_kind(method)
     slides = [slide for split in _labelled_splits(method) for slide in dataset.slides(split)]
     if budget.unit == "slides":
         short = "it is given labels of every slide that it scores: give it % or minutes"
@@ -60,6 +60,11 @@ def paid_per_slide(budget: RunBudget, prices: Mapping[str, float], method: Metho
     if kind is Supervision.COARSE:
         return _regions(budget, price, slides)
     return _reviews_of(budget, price, slides, method, dataset)
+
+
+def paid_kind(method: Method) -> Supervision:
+    """What is paid of every slide."""
+    return Supervision.COARSE if Supervision.COARSE in method.supervision else Supervision.REVIEW
 
 
 def _regions(budget: RunBudget, price: float | None, slides: Sequence[Slide]) -> Allotment:
