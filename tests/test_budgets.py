@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shapely import MultiPolygon, Point, Polygon, box
 
-from benchmark.annotations import Polygons, Region
+from benchmark.annotations import ByShare, LabelImage, Note, Polygons, Region, Released
+from benchmark.annotations.carried import CarriedAnnotation
+from benchmark.annotations.drawn import Drawing
+from benchmark.annotations.two_class_annotation import TwoClasses
 from benchmark.budgets.allot import allot
+from benchmark.budgets.allotment import Allotment, Regions
 from benchmark.budgets.budget import RunBudget, least_text, read_budgets
 from benchmark.budgets.nested_order import (
     Counted,
@@ -26,7 +31,7 @@ from benchmark.budgets.nested_order import (
 from benchmark.budgets.within import within_budget
 from benchmark.config import RunRequest
 from benchmark.dataset import Split
-from benchmark.errors import BlankSlideError, BudgetError, ConfigError, SupervisionError
+from benchmark.errors import BlankSlideError, BudgetError, ConfigError, DataError, SupervisionError
 from benchmark.ledger import Budget, Spending
 from benchmark.registry import datasets, methods
 from benchmark.reporting.command import run_command, stored_words
@@ -36,7 +41,7 @@ from benchmark.running.matrix import run_all
 from benchmark.running.plan import plan
 from benchmark.running.survey import Survey
 from benchmark.seeds import seed_of
-from benchmark.slides import Slide
+from benchmark.slides import Grid, Slide
 from benchmark.supervision import Labels, Ledger, Supervision
 from benchmark.tracking.offline_store import open_store
 
@@ -362,8 +367,6 @@ def test_examples_are_as_many_as_the_budget_pays(tiles):
 
 
 def test_a_refiner_is_given_a_part_of_the_regions_of_each_slide(tiles):
-    from shapely import box
-
     class Drawn(type(tiles)):
         def coarse(self, slide):
             squares = [Region(box(40 * n, 0, 40 * n + 30, 30), 1) for n in range(10)]
@@ -380,6 +383,112 @@ def test_a_refiner_is_given_a_part_of_the_regions_of_each_slide(tiles):
     assert [len(own) for own in kept.values()] == [1, 3, 6] and kept["5%"] < kept["30%"] < kept["60%"]
     scored = len(drawn.slides(Split.TRAIN)) + len(drawn.slides(Split.VALIDATION)) + len(drawn.slides(Split.TEST))
     assert allot(RunBudget(2.0 * scored, "minutes"), PRICES, method("dknn"), drawn, 0).regions.of(10) == 2
+
+
+DISCS = [Region(Point(1500 * n + 900, 900).buffer(600), 1) for n in range(4)]
+CELLS = Grid.regular((6400, 1800), 256)
+
+
+def regions_of(annotation, number, tiles, seed=0):
+    """What a refiner is shown of an annotation of which so many regions are paid, and the ledger."""
+
+    class Drawn(type(tiles)):
+        def coarse(self, slide):
+            return annotation
+
+    allotment = Allotment(Spending("x"), regions=Regions(number=number))
+    drawn, ledger = Drawn(tiles.root, tiles.options), Ledger()
+    slide = drawn.slides(Split.TEST)[0]
+    labels = Labels(within_budget(drawn, allotment, seed), [slide], {Supervision.COARSE}, ledger, sealed=True)
+    return labels.coarse(slide), ledger.totals()["coarse_polygons"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda own: own,
+        Released,
+        lambda own: ByShare(own, 2, 0.75),
+        lambda own: ByShare(Released(own), 2, 0.75),
+        lambda own: CarriedAnnotation(Released(own), [0, 1]),
+        lambda own: TwoClasses(ByShare(own, 2, 0.75), {1}, 2),
+    ],
+)
+def test_a_part_of_an_annotation_is_read_by_the_rule_of_the_whole(tiles, rule):
+    note, ignored, hole = Note("a note"), box(6200, 0, 6400, 1800), Region(Point(900, 900).buffer(300), 0)
+    whole = rule(Polygons([*DISCS, hole], notes=[note], ignored=[ignored]))
+    for number in (1, 2, 3):
+        part, counted_as = regions_of(whole, number, tiles)
+        kept = [own for own in part.polygons() if own.label]
+        assert len(kept) == counted_as == number and part.notes == (note,)
+        alone = rule(Polygons([*(own for own in DISCS if own in kept), hole], ignored=[ignored]))
+        np.testing.assert_array_equal(part.labels(CELLS), alone.labels(CELLS))
+        np.testing.assert_array_equal(part.ignored(CELLS), whole.ignored(CELLS))
+        assert part.ignored(CELLS).any()
+
+
+def test_the_released_rule_sees_outlines_of_a_part_as_they_were_drawn(tiles):
+    bow = Polygon([(256, 256), (1536, 1536), (1536, 256), (256, 1536)])  # crosses itself: two pieces
+    squares = [box(2048 + 1024 * n, 300, 2800 + 1024 * n, 1200) for n in range(3)]
+    drawing = Drawing(Path("a.xml"))
+    for shape in (bow, *squares):
+        drawing.add(np.array(shape.exterior.coords), ["lesion"], "here", meaning=1)
+    read = drawing.finish()
+    assert not read.drawn[0].geometry.is_valid and read.count() == 5
+    entire = 0
+    for seed in range(12):
+        part, counted_as = regions_of(Released(read), 3, tiles, seed)
+        kept = [own.geometry for own in part.annotation.regions]
+        assert counted_as == len(kept) == 3
+        halves = [own for own in kept if own.bounds[2] <= 1536]
+        first = part.annotation.drawn[: len(part.annotation.drawn) - sum(own in kept for own in squares)]
+        assert [own.geometry for own in first] == ([bow] if len(halves) == 2 else halves)
+        entire += len(halves) == 2
+    assert 0 < entire < 12
+
+
+def test_what_its_own_layer_cut_is_kept_as_far_as_it_is_paid(tiles):
+    drawing = Drawing(Path("a.xml"))
+    for layer, left in enumerate((0, 3000)):
+        drawing.add(np.array(box(left, 0, left + 2000, 1500).exterior.coords), ["x"], "here", layer=layer, meaning=1)
+        cut = box(left + 900, -10, left + 1100, 1600)
+        drawing.add(np.array(cut.exterior.coords), ["x"], "here", layer=layer, meaning=1, negative=True)
+    read = drawing.finish()
+    assert read.count() == 4
+    for seed in range(6):
+        part, counted_as = regions_of(Released(read), 1, tiles, seed)
+        (kept,) = part.annotation.regions
+        assert counted_as == 1 and [own.geometry for own in part.annotation.drawn if own.label] == [kept.geometry]
+
+
+def test_a_region_of_several_pieces_is_as_many_for_the_budget_as_for_the_ledger(tiles):
+    five = Region(MultiPolygon([box(300 * n, 0, 300 * n + 200, 200) for n in range(5)]), 1)
+    image = np.zeros((40, 60), np.uint8)
+    image[:10, :10] = image[20:30, :10] = image[:10, 30:50] = 1
+    image[30:, 50:] = 9
+    traced = LabelImage(image, classes={1: 1}, ignore=[9])
+    for seed in range(4):
+        for whole in (Polygons([five, Region(box(0, 900, 100, 1000), 1)]), traced):
+            part, counted_as = regions_of(whole, 1, tiles, seed)
+            assert counted_as == part.count() == 1
+        grid = Grid.pixels((60, 40))
+        assert part.ignored(grid).sum() == 100 and 0 < part.labels(grid).sum() < traced.labels(grid).sum()
+
+
+def test_an_annotation_around_another_has_its_outlines(tiles):
+    class Half(ByShare):
+        def polygons(self):
+            return self.annotation.polygons()[:2]
+
+    with pytest.raises(DataError, match="Polygons has 4 outlines, what holds it has 2"):
+        regions_of(Half(Polygons(DISCS), 2, 0.5), 1, tiles)
+
+
+def test_runs_of_a_part_of_the_regions_are_repeated(root, tiles, tmp_path):
+    specs = spec_of(root, method="dknn", settings=("dataset.target=malignant",), budget="50%,100%")
+    half, everything = (open_job(spec, tmp_path) for spec in specs)
+    assert budget_facts(specs[0], half.allotment) != budget_facts(specs[0]) and half.allotment.bounds[0] != "regions"
+    assert everything.allotment is None
 
 
 def spec_of(root, **more):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 FREE = "as much as it asks for: it costs nothing"
+SAME_RULE = "regions of one piece, read by the rule of the whole"
+"""The rule for coarse annotations, where a part lost areas to ignore and the rule for cells, and regions had pieces."""
 EVERY_SLIDE = "a limit per slide holds for every slide"
 """The rule by which a share is one of more reviews than before, where the method limits those of a slide."""
 
@@ -74,7 +76,8 @@ def _regions(budget: RunBudget, price: float | None, slides: Sequence[Slide]) ->
         return Allotment(spending, short="of a set of tiles no regions are drawn")
     if price is None:
         text = f"{budget.text} of the regions of each slide, one at least"
-        return Allotment(spending, regions=Regions(budget.amount), notes=text, bounds=("regions", budget.text))
+        regions, amount = Regions(budget.amount), budget.text
+        return Allotment(spending, regions=regions, notes=text, bounds=(SAME_RULE, amount), revised=[SAME_RULE])
     number = _of_each(budget, price, slides)
     if not number:
         enough = least_text(
@@ -84,7 +87,8 @@ def _regions(budget: RunBudget, price: float | None, slides: Sequence[Slide]) ->
         what = f"a budget of {budget.text} is {each}; {COUNTERS[Supervision.COARSE]} cost {price:g} each"
         return Allotment(spending, short=f"{what}, so that the least that would do is {enough}")
     text = f"at most {number} regions of each of {len(slides)} slides"
-    return Allotment(spending, regions=Regions(number=number), notes=text, bounds=("regions", number))
+    regions = Regions(number=number)
+    return Allotment(spending, regions=regions, notes=text, bounds=(SAME_RULE, number), revised=[SAME_RULE])
 
 
 def _of_each(budget: RunBudget, price: float, slides: Sequence[Slide]) -> int:
