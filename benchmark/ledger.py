@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -92,16 +93,25 @@ class Ledger:
     `answers`: who said what of the cells that an expert reviewed, when, and how long it took.
     """
 
-    entries: dict[Entry, int] = field(default_factory=dict)
     answers: dict[Entry, Answer] = field(default_factory=dict)
-    _listeners: list[dict[Entry, int]] = field(default_factory=list, repr=False)
+    _entries: dict[Entry, int] = field(default_factory=dict, init=False)
+    _items: Counter[tuple[str, str | None]] = field(default_factory=Counter, init=False, repr=False)
+    """How many entries there are of a kind and slide, and of a kind in all (None): `count` is asked at every review."""
+    _totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS.values(), 0), init=False, repr=False)
+    _listeners: list[dict[Entry, int]] = field(default_factory=list, init=False, repr=False)
+
+    @property
+    def entries(self) -> Mapping[Entry, int]:
+        """What was handed out, and how many labels each item counts as; to be read only."""
+        return self._entries
 
     def record(self, kind: Supervision, slide: str, item: str, amount: int, answer: Answer | None = None) -> None:
         """Count `amount` labels of one kind, unless the item was counted before."""
         key = (str(kind), slide, item)
         if answer is not None:
             self.answers.setdefault(key, answer)
-        for entries in (self.entries, *self._listeners):
+        self._add(key, amount)
+        for entries in self._listeners:
             entries.setdefault(key, amount)
 
     @contextmanager
@@ -117,20 +127,26 @@ class Ledger:
     def merge(self, entries: Mapping[Entry, int], answers: Mapping[Entry, Answer] | None = None) -> None:
         """Add the entries of a reused stage, with the answers among them."""
         for key, amount in entries.items():
-            self.entries.setdefault(key, amount)
+            self._add(key, amount)
         for key, answer in (answers or {}).items():
             self.answers.setdefault(key, answer)
 
+    def _add(self, key: Entry, amount: int) -> None:
+        if key in self._entries:
+            return
+        kind, slide, item = key
+        self._entries[key] = amount
+        self._items[kind, slide] += 1
+        self._items[kind, None] += 1
+        self._totals[counter_of(kind, item)] += amount
+
     def count(self, kind: Supervision, slide: str | None = None) -> int:
         """How many items of one kind were handed out, in all or of one slide (patches or answers, not pixels)."""
-        return sum(1 for entry in self.entries if entry[0] == kind and slide in (None, entry[1]))
+        return self._items[kind, slide]
 
     def totals(self) -> dict[str, int]:
         """Every counter of `COUNTERS`, zero where nothing of the kind was used."""
-        totals = dict.fromkeys(COUNTERS.values(), 0)
-        for (kind, _, item), amount in self.entries.items():
-            totals[counter_of(kind, item)] += amount
-        return totals
+        return dict(self._totals)
 
     @property
     def review_seconds(self) -> float:

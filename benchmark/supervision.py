@@ -284,7 +284,11 @@ class Labels:
         spending = self.__spending
         if spending is None or spending.minutes is None or (str(kind), slide.id, item) in self.__ledger.entries:
             return
-        left, price = spending.left(self.__ledger.totals()), spending.prices[counter_of(kind, item)] * amount
+        counter = counter_of(kind, item)
+        if counter not in spending.prices:
+            what = f"{self.__owner} asked for {counter}, for which its budget of {spending.text} has no minutes"
+            raise SupervisionError(what, fix="name them in the method's `label_counts`")
+        left, price = spending.left(self.__ledger.totals()), spending.prices[counter] * amount
         if price > left + ROUNDING:
             what = f"{self.__owner} asked for {kind} labels of slide {slide.id!r} that take {price:.4g} min"
             raise BudgetError(f"{what}; {max(left, 0):.4g} min of its budget of {spending.text} are left")

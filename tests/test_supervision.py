@@ -6,7 +6,7 @@ import pytest
 from benchmark.annotations import LabelImage
 from benchmark.errors import BudgetError, SupervisionError
 from benchmark.slides import Grid
-from benchmark.supervision import Budget, Labels, Ledger, Supervision
+from benchmark.supervision import Budget, Labels, Ledger, Spending, Supervision
 
 
 class FakeSlide:
@@ -159,6 +159,33 @@ def test_a_stage_hears_labels_that_were_counted_before():
     other = Ledger()
     other.merge(heard)
     assert other.totals() == ledger.totals()
+
+
+def test_a_label_is_counted_as_fast_whatever_was_counted_before():
+    class Watched(dict):
+        walks = 0
+
+        def __iter__(self):
+            self.walks += 1
+            return super().__iter__()
+
+        def items(self):
+            self.walks += 1
+            return super().items()
+
+    ledger = Ledger()
+    ledger._entries = Watched()
+    spending = Spending("9min", minutes=9.0, prices={"reviews": 1.0}, reviews=9)
+    view = labels(Supervision.REVIEW, ledger=ledger, budgets={Supervision.REVIEW: 4}, spending=spending)
+    fine = Grid.windows((40, 20), 10, 10)
+    for col in (0, 1, 2, 2):
+        view.review(A, fine, 0, col)
+    assert ledger.count(Supervision.REVIEW) == ledger.count(Supervision.REVIEW, "a") == ledger.totals()["reviews"] == 3
+    assert ledger.count(Supervision.REVIEW, "b") == ledger.count(Supervision.PIXEL) == 0
+    ledger.merge({("review", "a", "x"): 1, ("review", "b", "x"): 1, ("pixel", "b", "tiles:0"): 4})
+    ledger.merge({("review", "b", "x"): 1})
+    assert [ledger.count(Supervision.REVIEW, slide) for slide in (None, "a", "b")] == [5, 4, 1]
+    assert ledger.totals()["patch_labels"] == 4 and not ledger.entries.walks
 
 
 def test_budgets_count_per_slide_as_well_as_in_all():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import floor
 from typing import Any
 
-from benchmark.budgets.nested_order import ROUNDING
+from benchmark.budgets.budget import ROUNDING
 from benchmark.dataset import Split
 from benchmark.supervision import Spending
 
@@ -40,6 +40,9 @@ class Allotment:
     """What it comes to, in words: `6 of 60 training slides`."""
     bounds: Sequence[Any] = ()
     """What of it decides results beside the slides: the limits on reviews and regions."""
+    revised: Sequence[str] = ()
+    """Rules that decided it and are newer than budgets: part of the run's identity, so that runs stored under the rules
+    before are repeated, and all others keep theirs."""
 
     @property
     def facts(self) -> list[Any]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from benchmark.budgets.budget import ROUNDING
 from benchmark.dataset import Dataset, Split
 from benchmark.seeds import seed_of
 
 if TYPE_CHECKING:
     from benchmark.slides import Slide
-
-ROUNDING = 1e-9
-"""A share of the units that falls short of a whole slide by no more than this still pays it."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class Counted:
     slide: Slide
     units: int
     classes: frozenset[int]
+
+    @property
+    def patient(self) -> str:
+        """Whose slide it is; where nobody says, nobody else's."""
+        return self.slide.patient or self.slide.id
 
 
 _counted: WeakKeyDictionary[Dataset, dict[Split, tuple[Counted, ...]]] = WeakKeyDictionary()
@@ -49,26 +54,77 @@ def _count(dataset: Dataset, slide: Slide) -> Counted:
 def nested_order(slides: Sequence[Counted], seed: int) -> list[Counted]:
     """All slides, in the order in which they are labelled.
 
-    Slides are stratified by the classes of their units. Within a stratum the patients take turns, in the order of a
-    hash of seed and patient; the slides of a patient come in the order of a hash of seed and slide. The i-th of the n
-    slides of a stratum (from 0) stands at (i + 1/2) / n among all, but the first one of every stratum stands at the
-    beginning. So every beginning has about the strata of the whole, and as many patients as it can have.
+    Slides are stratified by the classes of their units. The i-th of the n slides of a stratum (from 0) stands at
+    (i + 1/2) / n among all, but the first one of every stratum stands at the beginning. Which slide that is: of the
+    patient who has had the fewest so far, in all strata together; of equal ones, in this stratum; then in the order of
+    a hash of seed and patient. The slides of a patient come in the order of a hash of seed and slide, which also
+    orders strata that stand at one place. So every beginning has about the strata of the whole, and few slides are
+    spread over many patients, also where a patient has slides in several strata.
     """
-    strata: dict[frozenset[int], dict[str, list[Counted]]] = {}
+    used: Counter[str] = Counter()
+    strata = [_Stratum(own, seed) for own in by_stratum(slides).values()]
+    order = []
+    while strata:
+        first = min(stratum.place for stratum in strata)
+        next_ones = [(stratum.next(used), stratum) for stratum in strata if stratum.place == first]
+        each, stratum = min(next_ones, key=lambda pair: (_hash(seed, pair[0]), pair[0].slide.id))
+        stratum.take(used)
+        order.append(each)
+        strata = [stratum for stratum in strata if stratum.queue]
+    return order
+
+
+class _Stratum:
+    """The slides of a stratum that are not in the order yet."""
+
+    def __init__(self, slides: Sequence[Counted], seed: int) -> None:
+        self.size, self.taken = len(slides), 0
+        self._left: dict[str, list[Counted]] = {}
+        for each in sorted(slides, key=lambda each: (_hash(seed, each), each.slide.id), reverse=True):
+            self._left.setdefault(each.patient, []).append(each)
+        self.queue = [(0, 0, seed_of("budget", seed, "patient", patient), patient) for patient in self._left]
+        """A heap of (slides used in all strata when it was put there, in this one, hash, patient)."""
+        heapify(self.queue)
+
+    @property
+    def place(self) -> float:
+        """Where its next slide stands among all, from 0 to 1."""
+        return (self.taken + 0.5) / self.size if self.taken else 0.0
+
+    def next(self, used: Counter[str]) -> Counted:
+        """Its next slide. `used`: how many slides of each patient are in the order."""
+        known, here, tie, patient = self.queue[0]
+        while known != used[patient]:
+            heapreplace(self.queue, (used[patient], here, tie, patient))
+            known, here, tie, patient = self.queue[0]
+        return self._left[patient][-1]
+
+    def take(self, used: Counter[str]) -> None:
+        """Put its next slide into the order."""
+        _, here, tie, patient = heappop(self.queue)
+        self._left[patient].pop()
+        used[patient] += 1
+        self.taken += 1
+        if self._left[patient]:
+            heappush(self.queue, (used[patient], here + 1, tie, patient))
+
+
+def by_stratum(slides: Sequence[Counted]) -> dict[frozenset[int], list[Counted]]:
+    """Classes of the units → the slides that have these."""
+    strata: dict[frozenset[int], list[Counted]] = {}
     for each in slides:
-        strata.setdefault(each.classes, {}).setdefault(each.slide.patient or each.slide.id, []).append(each)
-    placed = []
-    for patients in strata.values():
-        turns = [
-            (turn, seed_of("budget", seed, "patient", patient), each)
-            for patient, own in patients.items()
-            for turn, each in enumerate(sorted(own, key=lambda each: seed_of("budget", seed, "slide", each.slide.id)))
-        ]
-        stratum = [each for *_, each in sorted(turns, key=lambda turn: (*turn[:2], turn[2].slide.id))]
-        for number, each in enumerate(stratum):
-            place = (number + 0.5) / len(stratum) if number else 0.0
-            placed.append((place, seed_of("budget", seed, "slide", each.slide.id), each))
-    return [each for *_, each in sorted(placed, key=lambda entry: (*entry[:2], entry[2].slide.id))]
+        strata.setdefault(each.classes, []).append(each)
+    return strata
+
+
+def across_strata(slides: Sequence[Counted]) -> bool:
+    """Whether a patient has slides in several strata."""
+    patients = [{each.patient for each in own} for own in by_stratum(slides).values()]
+    return sum(map(len, patients)) > len(set().union(*patients))
+
+
+def _hash(seed: int, each: Counted) -> int:
+    return seed_of("budget", seed, "slide", each.slide.id)
 
 
 def paid_by_units(order: Sequence[Counted], share: float) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmark.annotations import Polygons
 from benchmark.budgets.allotment import Allotment
+from benchmark.budgets.part_of import part_of, pieces
 from benchmark.dataset import Dataset, Split
 from benchmark.seeds import seed_of
 
@@ -34,14 +34,13 @@ class _WithinBudget(Dataset):
         annotation, regions = self._whole.coarse(slide), self._allotment.regions
         if regions is None:
             return annotation
-        outlines = annotation.polygons()
+        outlines = pieces(annotation)
         drawn = [number for number, outline in enumerate(outlines) if outline.label]
         drawn.sort(key=lambda number: seed_of("budget", self._seed, "region", slide.id, number))
-        kept = set(drawn[: regions.of(len(drawn))])
-        if len(kept) == len(drawn):
+        lost = frozenset(drawn[regions.of(len(drawn)) :])
+        if not lost:
             return annotation
-        chosen = [own for number, own in enumerate(outlines) if not own.label or number in kept]
-        return Polygons(chosen, notes=annotation.notes)
+        return part_of(annotation, frozenset(range(len(outlines))) - lost, len(outlines))
 
 
 def within_budget(dataset: Dataset, allotment: Allotment, seed: int) -> Dataset:

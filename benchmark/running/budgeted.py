@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from benchmark.budgets.allotment import Allotment
 from benchmark.budgets.budget import RunBudget, read_budgets
 from benchmark.config import RunFile, RunRequest, RunSpec
 from benchmark.errors import ConfigError
 from benchmark.identity import digest_of
-from benchmark.registry import methods
 from benchmark.reporting.command import BUDGET
 from benchmark.reporting.label_cost import read_cost_model
-from benchmark.supervision import COUNTERS
 
 Prices = tuple[tuple[str, float], ...]
 
@@ -45,24 +44,19 @@ def chosen_budgets(request: RunRequest, file: RunFile) -> list[tuple[RunBudget |
 
 
 def with_budget(spec: RunSpec, budget: RunBudget | None, prices: Prices) -> RunSpec:
-    """The run with a budget. Raises `ConfigError` for minutes where a kind of label of the method has no price."""
+    """The run with a budget."""
     if budget is None:
         return spec
-    if budget.unit == "minutes":
-        method = methods().load(spec.method)
-        for counter in dict.fromkeys(COUNTERS[kind] for kind in sorted(method.supervision)):
-            if counter not in dict(prices):
-                what = f"{spec.method} learns from {counter}, for which the cost model has no minutes"
-                raise ConfigError(f"--budget {budget.text}: {what}", fix=f"--cost-model FILE with {counter}: minutes")
     settings = " ".join(filter(None, (spec.settings, f"{BUDGET}={budget.text}")))
     return replace(spec, budget=budget, label_minutes=prices, settings=settings)
 
 
-def budget_facts(spec: RunSpec) -> Mapping[str, Any]:
+def budget_facts(spec: RunSpec, allotment: Allotment | None = None) -> Mapping[str, Any]:
     """What of a budget decides a run's identity; nothing without one, so that such runs keep theirs."""
     if spec.budget is None:
         return {}
-    return {"budget": [spec.budget.text, *([dict(spec.label_minutes)] if spec.label_minutes else [])]}
+    rules = {"budget_rules": list(allotment.revised)} if allotment is not None and allotment.revised else {}
+    return {"budget": [spec.budget.text, *([dict(spec.label_minutes)] if spec.label_minutes else [])], **rules}
 
 
 def budget_tags(spec: RunSpec) -> Mapping[str, str]:

@@ -235,18 +235,24 @@ def reopen_job(spec: RunSpec, cache: Path, known: Known) -> Job:
         dataset = elsewhere(dataset, other, dict(spec.target.classes), as_is=spec.target.as_is)
     method = methods().load(spec.method)(spec.params)
     digests = (known.content, known.data_identity, known.identity)
-    return _as_far_as_paid(Job(spec, method, dataset, *digests, cache, trained_on=known.trained_on))
+    job = Job(spec, method, dataset, *digests, cache, trained_on=known.trained_on)
+    return _as_far_as_paid(job, _allotted(spec, method, dataset))
 
 
-def _as_far_as_paid(job: Job) -> Job:
-    """The same run with the data that its budget pays; all of them where it has none, or one that is too small."""
-    spec = job.spec
+def _allotted(spec: RunSpec, method: Method, dataset: Dataset) -> Allotment | None:
+    """What the budget of a run comes to; None where it has none."""
     if spec.budget is None:
+        return None
+    return allot(spec.budget, dict(spec.label_minutes), method, dataset, spec.seed)
+
+
+def _as_far_as_paid(job: Job, allotment: Allotment | None) -> Job:
+    """The same run with the data that its budget pays; all of them where it has none, or one that is too small."""
+    if allotment is None:
         return job
-    allotment = allot(spec.budget, dict(spec.label_minutes), job.method, job.dataset, spec.seed)
     if allotment.short:
         return replace(job, allotment=allotment)
-    return replace(job, allotment=allotment, dataset=within_budget(job.dataset, allotment, spec.seed))
+    return replace(job, allotment=allotment, dataset=within_budget(job.dataset, allotment, job.spec.seed))
 
 
 def open_data(spec: RunSpec, cache: Path) -> OpenData:
@@ -295,6 +301,7 @@ def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:
     method = method_class(spec.params)
     if spec.slide is not None:
         data = OpenData(one_slide(data.dataset, spec.slide), data.content, digest_of([data.identity, spec.slide]))
+    allotment = _allotted(spec, method, data.dataset)
     identity = digest_of(
         {
             "method": spec.method,
@@ -305,11 +312,11 @@ def open_job(spec: RunSpec, cache: Path, data: OpenData | None = None) -> Job:
             "code": code_digest(method_class),
             **({"refit": True} if spec.refit else {}),
             **({"calibrate": TEMPERATURES} if spec.calibrate else {}),
-            **budget_facts(spec),
+            **budget_facts(spec, allotment),
         }
     )
     digests = (data.content, data.identity, identity)
-    job = _as_far_as_paid(Job(spec, method, data.dataset, *digests, cache, trained_on=data.trained_on))
+    job = _as_far_as_paid(Job(spec, method, data.dataset, *digests, cache, trained_on=data.trained_on), allotment)
     method.check_classes(job.seen.classes)
     method.check_slides(*job.learnt_and_scored)
     if spec.calibrate and not job.slides(Split.VALIDATION):
