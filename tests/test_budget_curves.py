@@ -80,10 +80,36 @@ def test_curves_of_other_budgets_are_compared_where_both_are():
     assert not apart.crosses and apart.start == apart.end == 0
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        ([0.9, 0.8, 1.0], [0.8, 0.8, 0.9], "no crossing from 1 min to 1.67 h: A is above B throughout; equal at 10 min"),
+        ([0.5, 0.7, 0.8], [0.5, 0.6, 0.7], "no crossing from 1 min to 1.67 h: A is above B throughout; equal at 1 min"),
+        ([0.5, 0.7, 1.0], [0.4, 0.6, 1.0], "A is above B throughout; equal at 1.67 h"),
+        ([0.4, 0.6, 1.0], [0.5, 0.7, 1.0], "B is above A throughout; equal at 1.67 h"),
+        ([0.1 + 0.2, 0.5, 0.6], [0.3, 0.3, 0.3], "A is above B throughout; equal at 1 min"),
+        ([0.4, 0.5, 0.5], [0.5, 0.5, 0.5], "B is above A throughout; equal at 10 min and 1.67 h"),
+        ([0.5, 0.6, 0.7], [0.5, 0.6, 0.7], "A and B are equal throughout"),
+        ([0.4, 0.5, 0.6], [0.5, 0.5, 0.5], "below 10 min B beats A, above it A beats B"),
+    ],
+)
+def test_curves_that_are_equal_at_a_budget_touch_there_and_do_not_cross(one, other, told):
+    pair = [curve("A", DECADES, one), curve("B", DECADES, other)]
+    for each in (pair, pair[::-1]):
+        (found,) = crossings(each, None)
+        text = sentence(found)
+        assert text.endswith(told) or text.endswith(told.replace("A and B", "B and A"))
+    seeds = [curve(each.name, DECADES, each.values.repeat(3, axis=1)) for each in pair]
+    (found,) = crossings(seeds, resampled(seeds))
+    assert found.low is None or found.low == found.high == found.minutes
+
+
 def test_from_when_on_for_good():
     grid = DECADES
     rows = np.array([[1, 1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, -1], [1, 1, 0]], float)
-    assert for_good(grid, rows) == pytest.approx([-np.inf, 10**1.5, 10**0.5, np.inf, np.inf])
+    assert for_good(grid, rows) == pytest.approx([-np.inf, 10**1.5, 10**0.5, np.inf, -np.inf])
+    ties = np.array([[1, 0, 1], [0, 1, 1], [-1, 0, 1], [-1, 0, 0], [0, 0, 0], [0, -1e-12, 1], [1, -1, 0]], float)
+    assert for_good(grid, ties) == pytest.approx([-np.inf, -np.inf, 10, np.inf, np.inf, -np.inf, np.inf])
     assert interval(np.array([-np.inf, *range(1, 20), np.inf])) == (-np.inf, np.inf)
     assert interval(np.arange(1001.0)) == (25.0, 975.0)
 
@@ -247,7 +273,7 @@ def test_what_is_said_of_a_crossing():
     doubt = "pspnet is above oeem throughout (undecided, 56% of resamples at 10 h)"
     assert sentence(replace(throughout, sure=0.56)).endswith(doubt)
     assert "no minutes that both cover" in sentence(Crossing("a", "b", 0.0, 0.0))
-    assert "end equal" in sentence(replace(inside, minutes=np.inf))
+    assert "are equal throughout" in sentence(replace(inside, minutes=np.inf))
 
 
 def test_budgets_without_a_price_or_a_common_seed_are_named():

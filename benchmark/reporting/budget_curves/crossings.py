@@ -19,6 +19,7 @@ from benchmark.reporting.budget_curves.label_curve import (
     minutes_to,
     shared_grid,
     sign_changes,
+    signs,
 )
 from benchmark.reporting.label_cost import CostModel
 
@@ -27,11 +28,12 @@ SCALES = (0.5, 2.0)
 
 @dataclass(frozen=True)
 class Crossing:
-    """From `minutes` on, `winner` is above `loser` for good, up to the end of the range that both cover.
+    """From `minutes` on, `winner` is never below `loser` again, up to the end of the range that both cover.
 
-    −∞: it is above everywhere. `low`, `high`: 95 % percentile interval over resamples, ±∞ beyond the range; None
-    without resamples. `sure`: the share of resamples in which `winner` is above at the end. `start`, `end`: the range;
-    both 0 where there is none. `earlier`: how often the mean curves cross before that.
+    −∞: it is nowhere below; +∞: the two are equal everywhere. `low`, `high`: 95 % percentile interval over resamples,
+    ±∞ beyond the range; None without resamples. `sure`: the share of resamples in which `winner` is above at the end.
+    `start`, `end`: the range; both 0 where there is none. `earlier`: how often the mean curves cross before that.
+    `equal`: minutes of budgets at which they touch.
     """
 
     winner: str
@@ -43,6 +45,7 @@ class Crossing:
     high: float | None = None
     sure: float | None = None
     earlier: int = 0
+    equal: tuple[float, ...] = ()
 
     @property
     def crosses(self) -> bool:
@@ -85,12 +88,14 @@ def _crossing(one: LabelCurve, other: LabelCurve, first: Floats | None, second: 
         return Crossing(one.name, other.name, 0.0, 0.0)
     sign = 1.0 if up else -1.0
     means = sign * (height(one.minutes, one.mean, grid) - height(other.minutes, other.mean, grid))
-    if means[-1] < 0:
+    sides = signs(means)
+    if sides.any() and sides[sides != 0][-1] < 0:
         return _crossing(other, one, second, first, up=up)
     minutes = float(for_good(grid, means)[0])
+    equal = tuple(float(at) for at in grid[sides == 0] if not np.isclose(at, minutes))
     earlier = max(0, sign_changes(means) - 1)
-    found = Crossing(one.name, other.name, float(grid[0]), float(grid[-1]), minutes, earlier=earlier)
-    if first is None or second is None:
+    found = Crossing(one.name, other.name, float(grid[0]), float(grid[-1]), minutes, earlier=earlier, equal=equal)
+    if first is None or second is None or not sides.any():
         return found
     differences = sign * (height(one.minutes, first, grid) - height(other.minutes, second, grid))
     low, high = interval(for_good(grid, differences))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import inf, isnan
+from math import inf
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.reporting.budget_curves.crossings import Crossing, Reach
@@ -31,7 +31,19 @@ def sentence(crossing: Crossing) -> str:
     winner, loser = crossing.winner, crossing.loser
     if not crossing.end:
         return f"{winner} and {loser}: no minutes that both cover"
-    covered = f"from {duration(crossing.start)} to {duration(crossing.end)}"
+    if crossing.minutes == inf:
+        return f"no crossing {_covered(crossing)}: {winner} and {loser} are equal throughout"
+    equal = f"; equal at {' and '.join(map(duration, crossing.equal))}" if crossing.equal else ""
+    return f"{_better(crossing)}{equal}"
+
+
+def _covered(crossing: Crossing) -> str:
+    return f"from {duration(crossing.start)} to {duration(crossing.end)}"
+
+
+def _better(crossing: Crossing) -> str:
+    """Which of two curves is above the other, and where."""
+    winner, loser, covered = crossing.winner, crossing.loser, _covered(crossing)
     if crossing.minutes == -inf:
         if crossing.sure is None:
             return f"no crossing {covered}: {winner} is above {loser} throughout"
@@ -39,8 +51,6 @@ def sentence(crossing: Crossing) -> str:
         sure = f"{crossing.sure:.0%} of resamples at {duration(crossing.end)}"
         doubt = "" if crossing.sure >= DECIDED else "undecided, "
         return f"no crossing {covered}: {winner} {verb} {loser} throughout ({doubt}{sure})"
-    if crossing.minutes == inf or isnan(crossing.minutes):
-        return f"no crossing {covered}: {winner} and {loser} end equal"
     within = _within(crossing.low, crossing.high, crossing.start, crossing.end)
     where = f"{duration(crossing.minutes)}{within}"
     if crossing.earlier:
