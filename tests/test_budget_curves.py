@@ -15,7 +15,8 @@ from benchmark.errors import ConfigError
 from benchmark.metrics.classification import delong_variance
 from benchmark.reporting.budget_curves.build_curves import curve_sets
 from benchmark.reporting.budget_curves.crossings import Crossing, crossings, reaches, sensitivity
-from benchmark.reporting.budget_curves.curve_words import NOTES, sentence, sheets
+from benchmark.reporting.budget_curves.curve_sentences import sentence
+from benchmark.reporting.budget_curves.curve_words import NOTES, sheets
 from benchmark.reporting.budget_curves.influences import influence_of_runs
 from benchmark.reporting.budget_curves.label_curve import (
     LabelCurve,
@@ -83,14 +84,18 @@ def test_curves_of_other_budgets_are_compared_where_both_are():
 @pytest.mark.parametrize(
     ("one", "other", "told"),
     [
-        ([0.9, 0.8, 1.0], [0.8, 0.8, 0.9], "no crossing from 1 min to 1.67 h: A is above B throughout; equal at 10 min"),
-        ([0.5, 0.7, 0.8], [0.5, 0.6, 0.7], "no crossing from 1 min to 1.67 h: A is above B throughout; equal at 1 min"),
+        (
+            [0.9, 0.8, 1.0],
+            [0.8, 0.8, 0.9],
+            "from 1 min to 1.67 h: A is above B throughout; equal at 10 min",
+        ),
+        ([0.5, 0.7, 0.8], [0.5, 0.6, 0.7], "from 1 min to 1.67 h: A is above B throughout; equal at 1 min"),
         ([0.5, 0.7, 1.0], [0.4, 0.6, 1.0], "A is above B throughout; equal at 1.67 h"),
         ([0.4, 0.6, 1.0], [0.5, 0.7, 1.0], "B is above A throughout; equal at 1.67 h"),
         ([0.1 + 0.2, 0.5, 0.6], [0.3, 0.3, 0.3], "A is above B throughout; equal at 1 min"),
         ([0.4, 0.5, 0.5], [0.5, 0.5, 0.5], "B is above A throughout; equal at 10 min and 1.67 h"),
         ([0.5, 0.6, 0.7], [0.5, 0.6, 0.7], "A and B are equal throughout"),
-        ([0.4, 0.5, 0.6], [0.5, 0.5, 0.5], "below 10 min B beats A, above it A beats B"),
+        ([0.4, 0.5, 0.6], [0.5, 0.5, 0.5], "below 10 min B is above A, above it A is above B"),
     ],
 )
 def test_curves_that_are_equal_at_a_budget_touch_there_and_do_not_cross(one, other, told):
@@ -260,20 +265,47 @@ def test_minutes_and_labels_are_of_the_seeds_of_the_values():
 
 
 def test_what_is_said_of_a_crossing():
-    inside = Crossing("pspnet", "oeem", 20.0, 600.0, 126.0, 72.0, 216.0, 0.99)
+    inside = Crossing("pspnet", "oeem", 20.0, 600.0, 126.0, 72.0, 216.0, 0.99, 0.98)
     assert sentence(inside) == "below 2.1 h [1.2 h, 3.6 h] oeem beats pspnet, above it pspnet beats oeem"
     assert "[< 20 min, > 10 h]" in sentence(replace(inside, low=-np.inf, high=np.inf))
     twice = sentence(replace(inside, earlier=2))
     assert twice.startswith("from 2.1 h [1.2 h, 3.6 h] on pspnet beats oeem; below it they cross 2 times more")
     throughout = replace(inside, minutes=-np.inf)
-    assert (
-        sentence(throughout)
-        == "no crossing from 20 min to 10 h: pspnet beats oeem throughout (99% of resamples at 10 h)"
-    )
-    doubt = "pspnet is above oeem throughout (undecided, 56% of resamples at 10 h)"
+    assert sentence(throughout) == "no crossing from 20 min to 10 h: pspnet beats oeem throughout (99% of resamples)"
+    doubt = "pspnet is above oeem throughout, but not surely (56% of resamples)"
     assert sentence(replace(throughout, sure=0.56)).endswith(doubt)
     assert "no minutes that both cover" in sentence(Crossing("a", "b", 0.0, 0.0))
     assert "are equal throughout" in sentence(replace(inside, minutes=np.inf))
+
+
+def test_beats_is_said_only_where_the_resamples_support_it():
+    inside = Crossing("pspnet", "oeem", 20.0, 600.0, 126.0, 72.0, 216.0, 0.74, 0.98)
+    where = "2.1 h [1.2 h, 3.6 h]"
+    doubt = "pspnet is above oeem, but not surely (74% of resamples)"
+    assert sentence(inside) == f"below {where} oeem beats pspnet, above it {doubt}"
+    early = "oeem is above pspnet, but not surely (60% of resamples)"
+    assert sentence(replace(inside, sure=0.98, before=0.6)) == f"below {where} {early}, above it pspnet beats oeem"
+    assert sentence(replace(inside, earlier=1)).startswith(f"from {where} on {doubt};")
+    touching = sentence(replace(inside, sure=0.98, equal=(300.0,)))
+    assert touching == f"below {where} oeem beats pspnet, above it pspnet is above oeem; equal at 5 h"
+    none = replace(inside, low=None, high=None, sure=None, before=None)
+    assert sentence(none) == "below 2.1 h oeem is above pspnet, above it pspnet is above oeem"
+
+
+def test_what_resamples_agree_on_is_asked_at_every_budget():
+    """One is ahead by far at the end, and by less than the seeds differ at the start."""
+    spread = np.array([[-0.05, 0.0, 0.05], [0.0, 0.05, -0.05], [0.05, -0.05, 0.0]])
+    one = curve("one", DECADES, np.array([[0.51], [0.52], [0.9]]) + spread)
+    other = curve("other", DECADES, np.array([[0.5], [0.5], [0.5]]) - spread)
+    samples = resampled([one, other])
+    (found,) = crossings([one, other], samples)
+    above = samples[0] > samples[1]
+    assert found.minutes == -np.inf and np.mean(above[:, -1]) > 0.975 and found.high > 1
+    assert found.sure == np.mean(above.all(axis=1)) < 0.6 and "is above other throughout, but not" in sentence(found)
+    late = curve("late", DECADES, np.array([[0.49], [0.48], [0.9]]) + spread)
+    (found,) = crossings([late, other], resampled([late, other]))
+    assert found.sure > 0.975 > found.before and "late beats other" in sentence(found)
+    assert "other is above late, but not surely" in sentence(found)
 
 
 def test_budgets_without_a_price_or_a_common_seed_are_named():

@@ -31,9 +31,10 @@ class Crossing:
     """From `minutes` on, `winner` is never below `loser` again, up to the end of the range that both cover.
 
     −∞: it is nowhere below; +∞: the two are equal everywhere. `low`, `high`: 95 % percentile interval over resamples,
-    ±∞ beyond the range; None without resamples. `sure`: the share of resamples in which `winner` is above at the end.
-    `start`, `end`: the range; both 0 where there is none. `earlier`: how often the mean curves cross before that.
-    `equal`: minutes of budgets at which they touch.
+    ±∞ beyond the range; None without resamples. `sure`: the share of resamples in which `winner` is above at every
+    budget from `high` on, the end at least; at every budget of the range where `minutes` is −∞. `before`: in which
+    `loser` is above at every budget up to `low`, the start at least. `start`, `end`: the range; both 0 where there is
+    none. `earlier`: how often the mean curves cross before `minutes`. `equal`: minutes of budgets at which they touch.
     """
 
     winner: str
@@ -44,6 +45,7 @@ class Crossing:
     low: float | None = None
     high: float | None = None
     sure: float | None = None
+    before: float | None = None
     earlier: int = 0
     equal: tuple[float, ...] = ()
 
@@ -99,7 +101,22 @@ def _crossing(one: LabelCurve, other: LabelCurve, first: Floats | None, second: 
         return found
     differences = sign * (height(one.minutes, first, grid) - height(other.minutes, second, grid))
     low, high = interval(for_good(grid, differences))
-    return replace(found, low=low, high=high, sure=float((differences[:, -1] > 0).mean()))
+    if minutes == -np.inf:
+        return replace(found, low=low, high=high, sure=_agreeing(differences, means, 1.0))
+    after, before = np.flatnonzero(grid >= min(high, grid[-1])), np.flatnonzero(grid <= max(low, grid[0]))
+    return replace(
+        found,
+        low=low,
+        high=high,
+        sure=_agreeing(differences[:, after], means[after], 1.0),
+        before=_agreeing(differences[:, before], means[before], -1.0),
+    )
+
+
+def _agreeing(differences: Floats, means: Floats, side: float) -> float:
+    """The share of resamples on that side of 0 at all these budgets; where the means are equal, not on the other."""
+    sides = side * signs(differences)
+    return float(((sides > 0) | ((sides == 0) & (signs(means) == 0))).all(axis=1).mean())
 
 
 def reaches(

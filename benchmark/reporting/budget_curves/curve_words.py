@@ -1,4 +1,4 @@
-"""Curves in sentences and tables: the same in the terminal, in Markdown and on the page."""
+"""Curves in tables and notes: the same in the terminal, in Markdown and on the page."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from math import inf
 
 from benchmark.metrics.catalogue import METRICS
-from benchmark.reporting.budget_curves.crossings import Crossing, Reach
+from benchmark.reporting.budget_curves.crossings import Crossing
+from benchmark.reporting.budget_curves.curve_sentences import reached, sentence
 from benchmark.reporting.budget_curves.curve_set import CurveSet
 from benchmark.reporting.durations import duration
 from benchmark.reporting.leaderboard import leaderboard_words as words
 from benchmark.reporting.leaderboard.leaderboard_tables import Sheet
 
-DECIDED = 0.975
-"""Share of the resamples in which a method has to be above the other to be said to beat it."""
 MOST_PAIRS = 12
 """Sentences on the page; the table has all pairs."""
 
@@ -21,63 +20,11 @@ NOTES = (
     "curve: linear between budgets over log(minutes). ±: half of the 95 % t-interval over seeds, from three seeds on.",
     "crossing: from when on a method is above the other for good; [ ]: 95 % interval over seeds (Student's t) and test "
     "patients (bootstrap), the same for both.",
+    "beats: above at every budget outside [ ], or throughout, in at least 97.5 % of the resamples; is above: by the "
+    "means.",
     "area: mean height over log(minutes) between its own cheapest and dearest budget.",
     "minutes are a model (--cost-model), labels are counted.",
 )
-
-
-def sentence(crossing: Crossing) -> str:
-    """`below 2.1 h [1.2 h, 3.6 h] oeem beats pspnet, above it pspnet beats oeem`."""
-    winner, loser = crossing.winner, crossing.loser
-    if not crossing.end:
-        return f"{winner} and {loser}: no minutes that both cover"
-    if crossing.minutes == inf:
-        return f"no crossing {_covered(crossing)}: {winner} and {loser} are equal throughout"
-    equal = f"; equal at {' and '.join(map(duration, crossing.equal))}" if crossing.equal else ""
-    return f"{_better(crossing)}{equal}"
-
-
-def _covered(crossing: Crossing) -> str:
-    return f"from {duration(crossing.start)} to {duration(crossing.end)}"
-
-
-def _better(crossing: Crossing) -> str:
-    """Which of two curves is above the other, and where."""
-    winner, loser, covered = crossing.winner, crossing.loser, _covered(crossing)
-    if crossing.minutes == -inf:
-        if crossing.sure is None:
-            return f"no crossing {covered}: {winner} is above {loser} throughout"
-        verb = "beats" if crossing.sure >= DECIDED else "is above"
-        sure = f"{crossing.sure:.0%} of resamples at {duration(crossing.end)}"
-        doubt = "" if crossing.sure >= DECIDED else "undecided, "
-        return f"no crossing {covered}: {winner} {verb} {loser} throughout ({doubt}{sure})"
-    within = _within(crossing.low, crossing.high, crossing.start, crossing.end)
-    where = f"{duration(crossing.minutes)}{within}"
-    if crossing.earlier:
-        times = "once" if crossing.earlier == 1 else f"{crossing.earlier} times"
-        return f"from {where} on {winner} beats {loser}; below it they cross {times} more"
-    return f"below {where} {loser} beats {winner}, above it {winner} beats {loser}"
-
-
-def reached(reach: Reach) -> str:
-    """`2.1 h [1.2 h, 3.6 h]`, `at most 20 min` where its cheapest budget does, `not by 6 h`."""
-    within = _within(reach.low, reach.high, reach.start, reach.end)
-    if reach.minutes == inf:
-        return f"not by {duration(reach.end)}{within}"
-    return f"at most {duration(reach.start)}{within}" if reach.minutes == -inf else f"{duration(reach.minutes)}{within}"
-
-
-def _within(low: float | None, high: float | None, start: float, end: float) -> str:
-    """The interval; an end beyond the range is told from within it."""
-    if low is None or high is None:
-        return ""
-    return f" [{_end(low, start, end)}, {_end(high, start, end)}]"
-
-
-def _end(value: float, start: float, end: float) -> str:
-    if value == -inf:
-        return f"< {duration(start)}"
-    return f"> {duration(end)}" if value == inf else duration(value)
 
 
 def sheets(found: CurveSet) -> Iterator[Sheet]:
@@ -155,7 +102,7 @@ def page_notes(found: CurveSet) -> Sequence[str]:
     prices = [f"At other prices: {'; '.join(moved[:MOST_PAIRS])}."] if moved else []
     levels = [f"Without labels: {', '.join(f'{n} {v:.{places}f}' for n, v in found.levels.items())}."]
     more = [*(levels if found.levels else []), *(f"{note[:1].upper()}{note[1:]}." for note in found.notes)]
-    return [*told, goal, areas, *prices, *more, *NOTES[1:2], *price_list(found)]
+    return [*told, goal, areas, *prices, *more, *NOTES[1:3], *price_list(found)]
 
 
 def price_list(found: CurveSet) -> list[str]:
