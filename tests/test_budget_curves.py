@@ -167,6 +167,25 @@ def test_a_crossing_has_an_interval_and_says_how_sure_the_end_is():
     assert near.low < near.minutes < near.high < 10 and level.minutes == np.inf == level.high
 
 
+@pytest.mark.parametrize("values", [([0.6, 0.81], [0.5, 0.9]), ([0.6, 0.8], [0.55, 0.79])])
+def test_one_seed_without_patients_has_no_interval(values):
+    one, other = (curve(name, DECADES[:2], own) for name, own in zip(("one", "other"), values, strict=True))
+    assert resampled([one, other]) == [None, None]
+    seeds = curve("other", DECADES[:2], np.array(values[1])[:, None] + np.array([-0.01, 0.0, 0.02]))
+    for pair in ([one, other], [one, seeds], [seeds, one]):
+        (found,) = crossings(pair, resampled(pair))
+        assert found.low is found.high is found.sure is found.before is None
+        assert "beats" not in sentence(found) and "%" not in sentence(found) and "[" not in sentence(found)
+        intervals = {each.name: each.low for each in reaches(pair, resampled(pair), 0.7)}
+        assert intervals["one"] is None and (pair == [one, other]) == (intervals["other"] is None)
+    runs = [run for run in runs_of(boxes=("coarse", (0.3, 0.6, 0.8))) if run.tag("seed") == "1"]
+    cost = read_cost_model(None)
+    (alone,) = curve_sets(boards(runs, cost), cost)
+    assert alone.notes == ("no interval: one seed, no patients: boxes quick",)
+    (tested,) = curve_sets(boards(runs, cost), cost, slides=slides_of, units=units_of)
+    assert tested.notes == ("one seed, so that intervals leave its chance out: boxes quick",)
+
+
 def test_other_prices_move_the_crossing_of_methods_with_other_labels():
     cost = read_cost_model(None)
     tens = [{"image_labels": 30.0 * 10**n} for n in range(3)]

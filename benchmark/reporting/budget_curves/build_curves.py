@@ -120,10 +120,12 @@ def _place(board: Board) -> str:
 
 
 def _spread_notes(curves: Sequence[LabelCurve]) -> list[str]:
-    single = [curve.name for curve in curves if len(curve.seeds) < 2]
-    without = [curve.name for curve in curves if not curve.patients]
-    notes = [f"one seed, so that intervals leave its chance out: {', '.join(single)}"] if single else []
-    return [*notes, *([f"intervals over seeds alone, not over patients: {', '.join(without)}"] if without else [])]
+    told = {
+        "no interval: one seed, no patients": [curve for curve in curves if not curve.varies],
+        "one seed, so that intervals leave its chance out": [c for c in curves if c.varies and len(c.seeds) < 2],
+        "intervals over seeds alone, not over patients": [c for c in curves if c.varies and len(c.patients) < 2],
+    }
+    return [f"{text}: {', '.join(curve.name for curve in found)}" for text, found in told.items() if found]
 
 
 def _curve(

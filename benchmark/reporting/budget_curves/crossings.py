@@ -25,6 +25,8 @@ from benchmark.reporting.label_cost import CostModel
 
 SCALES = (0.5, 2.0)
 
+Samples = Sequence[Floats | None]
+
 
 @dataclass(frozen=True)
 class Crossing:
@@ -77,10 +79,13 @@ class Sensitivity:
     crossing: Crossing
 
 
-def crossings(curves: Sequence[LabelCurve], samples: Sequence[Floats] | None, *, up: bool = True) -> list[Crossing]:
-    """Of every pair of curves with two budgets at least. `samples`: see `resampled`; None for no intervals."""
+def crossings(curves: Sequence[LabelCurve], samples: Samples | None, *, up: bool = True) -> list[Crossing]:
+    """Of every pair of curves with two budgets at least. `samples`: see `resampled`; None for no intervals.
+
+    A pair has an interval where both curves have resamples.
+    """
     able = [number for number, curve in enumerate(curves) if len(curve.minutes) > 1]
-    drawn: list[Floats | None] = [None] * len(curves) if samples is None else list(samples)
+    drawn = samples or [None] * len(curves)
     return [_crossing(curves[i], curves[j], drawn[i], drawn[j], up=up) for i, j in combinations(able, 2)]
 
 
@@ -119,13 +124,11 @@ def _agreeing(differences: Floats, means: Floats, side: float) -> float:
     return float(((sides > 0) | ((sides == 0) & (signs(means) == 0))).all(axis=1).mean())
 
 
-def reaches(
-    curves: Sequence[LabelCurve], samples: Sequence[Floats] | None, goal: float, *, up: bool = True
-) -> list[Reach]:
+def reaches(curves: Sequence[LabelCurve], samples: Samples | None, goal: float, *, up: bool = True) -> list[Reach]:
     """Of every curve, when it reaches the goal, and its area."""
     sign = 1.0 if up else -1.0
     found = []
-    for number, curve in enumerate(curves):
+    for curve, drawn in zip(curves, samples or [None] * len(curves), strict=True):
         reach = Reach(
             curve.name,
             float(minutes_to(curve.minutes, sign * curve.mean, sign * goal)[0]),
@@ -133,8 +136,8 @@ def reaches(
             start=float(curve.minutes[0]),
             end=float(curve.minutes[-1]),
         )
-        if samples is not None:
-            low, high = interval(minutes_to(curve.minutes, sign * samples[number], sign * goal))
+        if drawn is not None:
+            low, high = interval(minutes_to(curve.minutes, sign * drawn, sign * goal))
             reach = replace(reach, low=low, high=high)
         found.append(reach)
     return found

@@ -44,6 +44,11 @@ class LabelCurve:
         return mean
 
     @property
+    def varies(self) -> bool:
+        """Whether anything tells how far its values might be off: two seeds, or two test patients."""
+        return len(self.seeds) > 1 or len(self.patients) > 1
+
+    @property
     def half(self) -> Floats | None:
         """Half the width of the 95 % t-interval over seeds, k; None below three seeds, where it says nothing."""
         from scipy.stats import t
