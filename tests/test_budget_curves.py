@@ -34,6 +34,7 @@ from benchmark.reporting.leaderboard.build_boards import boards
 from benchmark.reporting.leaderboard.build_leaderboard import Filters, build_leaderboard
 from benchmark.reporting.report.budget_charts import write_plot
 from benchmark.reporting.report.write_report import render
+from benchmark.stored import method_params
 
 DECADES = np.array([1.0, 10.0, 100.0])
 
@@ -325,6 +326,67 @@ def test_what_resamples_agree_on_is_asked_at_every_budget():
     (found,) = crossings([late, other], resampled([late, other]))
     assert found.sure > 0.975 > found.before and "late beats other" in sentence(found)
     assert "other is above late, but not surely" in sentence(found)
+
+
+def test_a_budget_that_is_left_out_is_named_with_its_seed_and_metric():
+    runs = runs_of(boxes=("coarse", (0.3, 0.6, 0.8)))
+    (place,) = (n for n, run in enumerate(runs) if (run.tag("budget"), run.tag("seed")) == ("10%", "1"))
+    runs[place] = replace(runs[place], metrics={n: v for n, v in runs[place].metrics.items() if n != "pixel/miou"})
+    (found,) = curve_sets(boards(runs, read_cost_model(None)), read_cost_model(None))
+    assert found.curves[0].budgets == ("30%", "100%")
+    assert found.notes[0] == "boxes quick: left out are 10% (no mIoU of seed 1)"
+
+
+def test_a_curve_is_of_one_set_of_parameters_and_says_when_its_code_changed(tmp_path):
+    def changed(run):
+        whole = run.tag("budget") is None
+        return replace(run, ended=10 if whole else 1, tags={**run.tags, "bench.code": "2" if whole else "1"})
+
+    class Configs(NoArtifacts):
+        def fetch(self, run, path):
+            if path != "config.yaml" or run.tag("budget") == lost:
+                return []
+            (tmp_path / path).write_text(f"params:\n  lr: {1 if run.tag('budget') == '10%' else 9}\n  batch: 0.50\n")
+            return [tmp_path / path]
+
+    runs, lost = [changed(run) for run in runs_of(boxes=("coarse", (0.3, 0.6, 0.8)))], "no budget"
+    (found,) = build_leaderboard(runs, Filters(), store="s", artifacts=Configs()).curves
+    assert found.curves[0].budgets == ("30%", "100%")
+    told = "boxes quick: left out are 10% (older runs with other parameters: lr=1, newest 9)"
+    assert found.notes[:2] == (told, "runs of 2 versions of the code: 1, 2")
+    lost = "10%"
+    (found,) = build_leaderboard(runs, Filters(), store="s", artifacts=Configs()).curves
+    assert found.curves[0].budgets == ("10%", "30%", "100%")
+    assert found.notes[0] == "boxes quick: the parameters at 10% are not known"
+    of_record = replace(runs[0], params={"lr": "1", "batch": "0.5", "seed": "0", "dataset.side": "4"})
+    assert method_params(Configs(), of_record) == {"lr": "1", "batch": "0.5"}
+    assert method_params(Configs(), runs[-1]) == {"lr": "9", "batch": "0.5"}
+
+
+def test_budgets_in_minutes_at_several_prices_are_told_apart():
+    def two_hours(run):
+        price = {"10%": "aaa", "30%": "bbb"}.get(run.tag("budget"))
+        paid = {"budget": "2h", "label_minutes": price, "settings": "budget=2h", "row": "row of 2h"} if price else {}
+        return replace(run, tags={**run.tags, **{f"bench.{name}": text for name, text in paid.items()}})
+
+    runs = [two_hours(run) for run in runs_of(boxes=("coarse", (0.3, 0.6, 0.8)))]
+    (found,) = curve_sets(boards(runs, read_cost_model(None)), read_cost_model(None))
+    assert found.curves[0].budgets == ("2h at prices aaa", "2h at prices bbb", "100%")
+    (found,) = curve_sets(boards(runs[3:], read_cost_model(None)), read_cost_model(None))
+    assert found.curves[0].budgets == ("2h", "100%")
+
+
+def test_labels_that_cost_nothing_are_not_called_none(tmp_path):
+    (tmp_path / "free.yaml").write_text("image_labels: {minutes: 0, source: gift}\n")
+    cost = read_cost_model(tmp_path / "free.yaml")
+    runs = [*runs_of(words=("image", (0.5, 0.55, 0.6))), replace(stored("constant", 0.2, supervision="none"), id="c")]
+    only = build_leaderboard(runs, Filters(), store="s", artifacts=None, cost=cost)
+    with pytest.raises(ConfigError, match="words quick: its labels cost 0 by this cost model") as refused:
+        require_curves(only)
+    assert "--cost-model" in refused.value.fix
+    (found,) = curve_sets(boards([*runs, *runs_of(boxes=("coarse", (0.3, 0.6, 0.8)))], cost), cost)
+    assert found.levels == {"constant quick": 0.2} and [each.name for each in found.curves] == ["boxes quick"]
+    assert any(note.startswith("words quick: its labels cost 0") for note in found.notes)
 
 
 def test_budgets_without_a_price_or_a_common_seed_are_named():

@@ -239,9 +239,17 @@ def _plot(found: Leaderboard, plot: Path) -> None:
 
 def require_curves(found: Leaderboard) -> None:
     """Raise `ConfigError` where there is no curve over budgets."""
-    if not found.curves:
-        fix = "bench run --method a,b --dataset NAME --budget 3%,10%,30%,100% --seeds 0,1,2"
-        raise ConfigError(f"no method in {found.store} has run at two budgets", fix=fix)
+    from benchmark.reporting.budget_curves.curve_rows import no_time
+
+    if found.curves:
+        return
+    paid = [(board.names[row.label], row) for board in found.boards if board.budget for row in board.rows if row.labels]
+    timeless = [f"{name}: {no_time(row)}" for name, row in paid if not row.minutes]
+    if timeless:
+        msg = f"no method in {found.store} has run at two budgets that take time; {timeless[0]}"
+        raise ConfigError(msg, fix="--cost-model FILE   # with minutes above 0 for its labels")
+    fix = "bench run --method a,b --dataset NAME --budget 3%,10%,30%,100% --seeds 0,1,2"
+    raise ConfigError(f"no method in {found.store} has run at two budgets", fix=fix)
 
 
 def _transfers(found: Leaderboard, filters: Filters, rows: int, form: Format, out: Path | None) -> None:
