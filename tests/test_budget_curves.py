@@ -16,7 +16,8 @@ from benchmark.metrics.classification import delong_variance
 from benchmark.reporting.budget_curves.build_curves import curve_sets
 from benchmark.reporting.budget_curves.crossings import Crossing, crossings, reaches, sensitivity
 from benchmark.reporting.budget_curves.curve_sentences import sentence
-from benchmark.reporting.budget_curves.curve_words import NOTES, sheets
+from benchmark.reporting.budget_curves.curve_set import CurveSet
+from benchmark.reporting.budget_curves.curve_words import NOTES, page_notes, sheets
 from benchmark.reporting.budget_curves.influences import influence_of_runs
 from benchmark.reporting.budget_curves.label_curve import (
     LabelCurve,
@@ -387,6 +388,30 @@ def test_labels_that_cost_nothing_are_not_called_none(tmp_path):
     (found,) = curve_sets(boards([*runs, *runs_of(boxes=("coarse", (0.3, 0.6, 0.8)))], cost), cost)
     assert found.levels == {"constant quick": 0.2} and [each.name for each in found.curves] == ["boxes quick"]
     assert any(note.startswith("words quick: its labels cost 0") for note in found.notes)
+
+
+def test_the_page_says_which_pairs_it_leaves_out_and_which_crossings_other_prices_take_away():
+    cost = read_cost_model(None)
+    counts = ([{"image_labels": 30.0 * 10**n} for n in range(3)], [{"coarse_polygons": 10.0 * 10**n} for n in range(3)])
+    minutes = [[cost.minutes(each) for each in own] for own in counts]
+    one = curve("one", minutes[0], [0.5, 0.5, 0.5], counts=tuple(counts[0]))
+    other = curve("other", minutes[1], [0.49, 0.7, 0.9], counts=tuple(counts[1]))
+    usual = {"board": "b", "dataset": "tiles", "title": "t", "metric": "pixel/miou", "goal": 0.6, "levels": {}}
+    usual = {**usual, "reaches": (), "cost": cost}
+    pair = (one, other)
+    found = CurveSet(
+        curves=pair, crossings=tuple(crossings(pair, None)), sensitivity=tuple(sensitivity(pair, cost)), **usual
+    )
+    assert found.crossings[0].crosses and any(not each.crossing.crosses for each in found.sensitivity)
+    (told,) = (note for note in page_notes(found) if note.startswith("At other prices"))
+    gone = [each for each in found.sensitivity if not each.crossing.crosses]
+    assert told.count("(the crossing is gone)") == len(gone)
+    assert all(f"×{each.times:g}: {sentence(each.crossing)} (the" in told for each in gone)
+    many = [curve(f"m{n}", DECADES, [0.1 * n, 0.2 * n, 0.9 - 0.1 * n]) for n in range(7)]
+    found = CurveSet(curves=tuple(many), crossings=tuple(crossings(many, None)), sensitivity=(), **usual)
+    notes = page_notes(found)
+    left = "9 further pairs of methods are left out here: bench leaderboard --dataset tiles --curve --metric pixel/miou"
+    assert left in notes and len(found.crossings) == 21
 
 
 def test_budgets_without_a_price_or_a_common_seed_are_named():

@@ -14,7 +14,7 @@ from benchmark.reporting.leaderboard import leaderboard_words as words
 from benchmark.reporting.leaderboard.leaderboard_tables import Sheet
 
 MOST_PAIRS = 12
-"""Sentences on the page; the table has all pairs."""
+"""Sentences of a kind on the page, which says how many are left out and what prints them."""
 
 NOTES = (
     "curve: linear between budgets over log(minutes). ±: half of the 95 % t-interval over seeds, from three seeds on.",
@@ -90,19 +90,32 @@ def _where(crossing: Crossing) -> str:
 def page_notes(found: CurveSet) -> Sequence[str]:
     """What the page says under a chart."""
     told = [f"{sentence(crossing)[:1].upper()}{sentence(crossing)[1:]}." for crossing in found.crossings[:MOST_PAIRS]]
+    told += _left_out(found, len(found.crossings) - MOST_PAIRS, "pairs of methods")
     places = words.digits(found.metric)
     title = METRICS[found.metric].title
     goal = f"To {title} {found.goal:.{places}f}: {'; '.join(f'{r.name} {reached(r)}' for r in found.reaches)}."
     areas = f"Area: {'; '.join(f'{r.name} {r.area:.{places}f}' for r in found.reaches)}."
-    moved = [
-        f"{words.counter(each.counter)} ×{each.times:g}: {sentence(each.crossing)}"
-        for each in found.sensitivity
-        if each.crossing.crosses
-    ]
+    moved = list(_moved(found))
     prices = [f"At other prices: {'; '.join(moved[:MOST_PAIRS])}."] if moved else []
+    prices += _left_out(found, len(moved) - MOST_PAIRS, "crossings at other prices")
     levels = [f"Without labels: {', '.join(f'{n} {v:.{places}f}' for n, v in found.levels.items())}."]
     more = [*(levels if found.levels else []), *(f"{note[:1].upper()}{note[1:]}." for note in found.notes)]
     return [*told, goal, areas, *prices, *more, *NOTES[1:3], *price_list(found)]
+
+
+def _moved(found: CurveSet) -> Iterator[str]:
+    """What other prices change: pairs that cross, that no longer do, or of which the other is above."""
+    as_they_are = {frozenset((each.winner, each.loser)): each for each in found.crossings}
+    for each in found.sensitivity:
+        now, base = each.crossing, as_they_are[frozenset((each.crossing.winner, each.crossing.loser))]
+        if now.crosses or _where(now) != _where(base):
+            gone = " (the crossing is gone)" if base.crosses and not now.crosses else ""
+            yield f"{words.counter(each.counter)} ×{each.times:g}: {sentence(now)}{gone}"
+
+
+def _left_out(found: CurveSet, number: int, what: str) -> list[str]:
+    command = f"bench leaderboard --dataset {found.dataset} --curve --metric {found.metric}"
+    return [f"{number} further {what} are left out here: {command}"] if number > 0 else []
 
 
 def price_list(found: CurveSet) -> list[str]:
