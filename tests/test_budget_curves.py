@@ -1,5 +1,6 @@
 """Curves over budgets against hand-worked examples: heights, areas, crossings, intervals, and other prices."""
 
+import csv
 import json
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from test_leaderboard import SLIDES, stored
 
 from benchmark.cli import main
+from benchmark.commands import leaderboard as commands
 from benchmark.commands.leaderboard import require_curves
 from benchmark.errors import ConfigError
 from benchmark.metrics.classification import delong_variance
@@ -446,6 +448,28 @@ def test_tables_json_and_picture_say_the_same(tmp_path):
 class NoArtifacts:
     def fetch(self, run, path):
         return []
+
+
+def test_curves_as_csv_have_a_line_per_budget(monkeypatch, capsys):
+    runs = [*runs_of(boxes=("coarse", (0.3, 0.6, 0.8))), replace(stored("constant", 0.2, supervision="none"), id="c")]
+    monkeypatch.setattr(commands, "sources", lambda *_, **__: (None, []))
+    monkeypatch.setattr(
+        "benchmark.notebook.read_leaderboard",
+        lambda *_, **__: build_leaderboard(shown, Filters(), store="s", artifacts=None),
+    )
+    shown = runs
+    with pytest.raises(SystemExit):
+        main(["leaderboard", "--curve", "--format", "csv"])
+    constant, *lines = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert (constant["method"], constant["minutes"], constant["mean"]) == ("constant quick", "0.0", "0.2")
+    assert [(line["budget"], float(line["minutes"])) for line in lines] == [("10%", 4), ("30%", 12), ("100%", 40)]
+    assert float(lines[0]["mean"]) == pytest.approx(0.3) and lines[0]["labels"] == "4 polygons"
+    assert float(lines[0]["half"]) == pytest.approx(0.025, abs=5e-4) and lines[0]["seeds"] == "0 1 2"
+    shown = [stored("a", 0.5)]
+    for form in ("csv", "json"):
+        with pytest.raises(SystemExit) as end:
+            main(["leaderboard", "--curve", "--format", form])
+        assert end.value.code == 2 and "has run at two budgets" in " ".join(capsys.readouterr().err.split())
 
 
 def test_without_budgets_the_command_says_how_to_run_them(tmp_path, capsys):

@@ -165,7 +165,7 @@ def leaderboard(
         return _transfers(found, filters, rows, form, out)
     if plot is not None:
         _plot(found, plot)
-    if curve and form in (Format.table, Format.markdown):
+    if curve:
         _curves(found, form, out)
     elif form is Format.table and out is None:
         _print(show.as_tables(found, filters, pairs=pairs, rows=rows, published=everything), show.remarks_of(found))
@@ -217,6 +217,7 @@ def _calibration(found: Leaderboard, filters: Filters, form: Format, out: Path |
 
 def _curves(found: Leaderboard, form: Format, out: Path | None) -> None:
     """Print or write the curves. Raises `ConfigError` where no method has run at two budgets."""
+    from benchmark.reporting.budget_curves.curve_frame import curves_csv
     from benchmark.reporting.budget_curves.curve_words import NOTES, price_list, sheets
     from benchmark.reporting.leaderboard import leaderboard_tables as show
 
@@ -225,6 +226,10 @@ def _curves(found: Leaderboard, form: Format, out: Path | None) -> None:
     notes = [*NOTES, *dict.fromkeys(line for each in found.curves for line in price_list(each))]
     if form is Format.table and out is None:
         _print(show.rich_tables(pages), tuple(notes))
+    elif form is Format.csv:
+        _write(curves_csv(found.curves), out)
+    elif form is Format.json:
+        _write(show.as_json(found), out)
     else:
         _write(show.markdown(pages, notes), out)
 
