@@ -1,6 +1,7 @@
 """Curves over budgets against hand-worked examples: heights, areas, crossings, intervals, and other prices."""
 
 import csv
+import importlib.util
 import json
 from dataclasses import replace
 
@@ -285,6 +286,18 @@ def test_minutes_and_labels_are_of_the_seeds_of_the_values():
     )
     for one, other in zip(curves.curves, more.curves, strict=True):
         assert (one.seeds, one.minutes.tolist(), one.counts) == (other.seeds, other.minutes.tolist(), other.counts)
+
+
+def test_an_interval_holds_the_truth_where_it_covers_it(repository):
+    path = repository / "measurements/crossing_coverage.py"
+    spec = importlib.util.spec_from_file_location("crossing_coverage", path)
+    coverage = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(coverage)
+    dear = Crossing("dear", "cheap", 3.0, 200.0, 50.0, 30.0, 90.0)
+    assert coverage.holds(dear, 46.8) and not coverage.holds(dear, 20.0)
+    cheap = Crossing("cheap", "dear", 3.0, 200.0, -np.inf, -np.inf, np.inf)
+    assert coverage.holds(cheap, 46.8), "in some resamples the dear one overtakes"
+    assert not coverage.holds(replace(cheap, high=-np.inf), 46.8), "in none of them"
 
 
 def test_what_is_said_of_a_crossing():
