@@ -38,6 +38,9 @@ CALIBRATION = "calibration.json"
 GROUPS = "groups.json"
 """The artifact with the figures of subgroups: column → its groups, or why it has none."""
 
+CONFIG = "config.yaml"
+"""The artifact with all settings of a run, resolved: it repeats the run."""
+
 NO_NUMBERS = "bench.numbers_missing"
 """Tag of a record, in no store: why only the store's own numbers are there."""
 
@@ -151,6 +154,15 @@ def unit_table(artifacts: Artifacts, run: StoredRun) -> DataFrame:
     return _read(artifacts, run, UNITS, _units)
 
 
+def method_params(artifacts: Artifacts, run: StoredRun) -> dict[str, str]:
+    """The resolved parameters of the run's method, from its record, or from `CONFIG` where that was read without them.
+
+    Raises `MissingError` when neither has them.
+    """
+    own = {name: value for name, value in run.params.items() if name != "seed" and "." not in name}
+    return own or _read(artifacts, run, CONFIG, _params)
+
+
 def group_columns(artifacts: Artifacts, run: StoredRun) -> dict[str, Column]:
     """Column → its groups with their figures.
 
@@ -194,6 +206,18 @@ def _units(path: Path) -> DataFrame:
     scores = [float(score or "nan") for score in text["score"]]
     names = {column: text[column].map(unescaped) for column in ("slide", "patient")}
     return text.assign(**names, unit=text["unit"].astype(int), label=text["label"].astype("int8"), score=scores)
+
+
+def _params(path: Path) -> dict[str, str]:
+    import yaml
+
+    from benchmark.plain_yaml import read_yaml
+
+    try:
+        content = read_yaml(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+    return {name: str(value) for name, value in content["params"].items()}
 
 
 def _groups(path: Path) -> dict[str, Column]:

@@ -1,5 +1,7 @@
 """Curves over budgets against hand-worked examples: heights, areas, crossings, intervals, and other prices."""
 
+import csv
+import importlib.util
 import json
 from dataclasses import replace
 
@@ -10,12 +12,15 @@ from sklearn.metrics import roc_auc_score
 from test_leaderboard import SLIDES, stored
 
 from benchmark.cli import main
+from benchmark.commands import leaderboard as commands
 from benchmark.commands.leaderboard import require_curves
 from benchmark.errors import ConfigError
 from benchmark.metrics.classification import delong_variance
 from benchmark.reporting.budget_curves.build_curves import curve_sets
 from benchmark.reporting.budget_curves.crossings import Crossing, crossings, reaches, sensitivity
-from benchmark.reporting.budget_curves.curve_words import NOTES, sentence, sheets
+from benchmark.reporting.budget_curves.curve_sentences import sentence
+from benchmark.reporting.budget_curves.curve_set import CurveSet
+from benchmark.reporting.budget_curves.curve_words import NOTES, page_notes, sheets
 from benchmark.reporting.budget_curves.influences import influence_of_runs
 from benchmark.reporting.budget_curves.label_curve import (
     LabelCurve,
@@ -33,6 +38,7 @@ from benchmark.reporting.leaderboard.build_boards import boards
 from benchmark.reporting.leaderboard.build_leaderboard import Filters, build_leaderboard
 from benchmark.reporting.report.budget_charts import write_plot
 from benchmark.reporting.report.write_report import render
+from benchmark.stored import method_params
 
 DECADES = np.array([1.0, 10.0, 100.0])
 
@@ -80,10 +86,40 @@ def test_curves_of_other_budgets_are_compared_where_both_are():
     assert not apart.crosses and apart.start == apart.end == 0
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        (
+            [0.9, 0.8, 1.0],
+            [0.8, 0.8, 0.9],
+            "from 1 min to 1.67 h: A is above B throughout; equal at 10 min",
+        ),
+        ([0.5, 0.7, 0.8], [0.5, 0.6, 0.7], "from 1 min to 1.67 h: A is above B throughout; equal at 1 min"),
+        ([0.5, 0.7, 1.0], [0.4, 0.6, 1.0], "A is above B throughout; equal at 1.67 h"),
+        ([0.4, 0.6, 1.0], [0.5, 0.7, 1.0], "B is above A throughout; equal at 1.67 h"),
+        ([0.1 + 0.2, 0.5, 0.6], [0.3, 0.3, 0.3], "A is above B throughout; equal at 1 min"),
+        ([0.4, 0.5, 0.5], [0.5, 0.5, 0.5], "B is above A throughout; equal at 10 min and 1.67 h"),
+        ([0.5, 0.6, 0.7], [0.5, 0.6, 0.7], "A and B are equal throughout"),
+        ([0.4, 0.5, 0.6], [0.5, 0.5, 0.5], "below 10 min B is above A, above it A is above B"),
+    ],
+)
+def test_curves_that_are_equal_at_a_budget_touch_there_and_do_not_cross(one, other, told):
+    pair = [curve("A", DECADES, one), curve("B", DECADES, other)]
+    for each in (pair, pair[::-1]):
+        (found,) = crossings(each, None)
+        text = sentence(found)
+        assert text.endswith(told) or text.endswith(told.replace("A and B", "B and A"))
+    seeds = [curve(each.name, DECADES, each.values.repeat(3, axis=1)) for each in pair]
+    (found,) = crossings(seeds, resampled(seeds))
+    assert found.low is None or found.low == found.high == found.minutes
+
+
 def test_from_when_on_for_good():
     grid = DECADES
     rows = np.array([[1, 1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, -1], [1, 1, 0]], float)
-    assert for_good(grid, rows) == pytest.approx([-np.inf, 10**1.5, 10**0.5, np.inf, np.inf])
+    assert for_good(grid, rows) == pytest.approx([-np.inf, 10**1.5, 10**0.5, np.inf, -np.inf])
+    ties = np.array([[1, 0, 1], [0, 1, 1], [-1, 0, 1], [-1, 0, 0], [0, 0, 0], [0, -1e-12, 1], [1, -1, 0]], float)
+    assert for_good(grid, ties) == pytest.approx([-np.inf, -np.inf, 10, np.inf, np.inf, -np.inf, np.inf])
     assert interval(np.array([-np.inf, *range(1, 20), np.inf])) == (-np.inf, np.inf)
     assert interval(np.arange(1001.0)) == (25.0, 975.0)
 
@@ -134,6 +170,25 @@ def test_a_crossing_has_an_interval_and_says_how_sure_the_end_is():
     assert found.low < found.minutes < found.high and found.sure == 1.0
     (near, level) = reaches([steep, flat], resampled([steep, flat]), 0.6)
     assert near.low < near.minutes < near.high < 10 and level.minutes == np.inf == level.high
+
+
+@pytest.mark.parametrize("values", [([0.6, 0.81], [0.5, 0.9]), ([0.6, 0.8], [0.55, 0.79])])
+def test_one_seed_without_patients_has_no_interval(values):
+    one, other = (curve(name, DECADES[:2], own) for name, own in zip(("one", "other"), values, strict=True))
+    assert resampled([one, other]) == [None, None]
+    seeds = curve("other", DECADES[:2], np.array(values[1])[:, None] + np.array([-0.01, 0.0, 0.02]))
+    for pair in ([one, other], [one, seeds], [seeds, one]):
+        (found,) = crossings(pair, resampled(pair))
+        assert found.low is found.high is found.sure is found.before is None
+        assert "beats" not in sentence(found) and "%" not in sentence(found) and "[" not in sentence(found)
+        intervals = {each.name: each.low for each in reaches(pair, resampled(pair), 0.7)}
+        assert intervals["one"] is None and (pair == [one, other]) == (intervals["other"] is None)
+    runs = [run for run in runs_of(boxes=("coarse", (0.3, 0.6, 0.8))) if run.tag("seed") == "1"]
+    cost = read_cost_model(None)
+    (alone,) = curve_sets(boards(runs, cost), cost)
+    assert alone.notes == ("no interval: one seed, no patients: boxes quick",)
+    (tested,) = curve_sets(boards(runs, cost), cost, slides=slides_of, units=units_of)
+    assert tested.notes == ("one seed, so that intervals leave its chance out: boxes quick",)
 
 
 def test_other_prices_move_the_crossing_of_methods_with_other_labels():
@@ -233,21 +288,145 @@ def test_minutes_and_labels_are_of_the_seeds_of_the_values():
         assert (one.seeds, one.minutes.tolist(), one.counts) == (other.seeds, other.minutes.tolist(), other.counts)
 
 
+def test_an_interval_holds_the_truth_where_it_covers_it(repository):
+    path = repository / "measurements/crossing_coverage.py"
+    spec = importlib.util.spec_from_file_location("crossing_coverage", path)
+    coverage = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(coverage)
+    dear = Crossing("dear", "cheap", 3.0, 200.0, 50.0, 30.0, 90.0)
+    assert coverage.holds(dear, 46.8) and not coverage.holds(dear, 20.0)
+    cheap = Crossing("cheap", "dear", 3.0, 200.0, -np.inf, -np.inf, np.inf)
+    assert coverage.holds(cheap, 46.8), "in some resamples the dear one overtakes"
+    assert not coverage.holds(replace(cheap, high=-np.inf), 46.8), "in none of them"
+
+
 def test_what_is_said_of_a_crossing():
-    inside = Crossing("pspnet", "oeem", 20.0, 600.0, 126.0, 72.0, 216.0, 0.99)
+    inside = Crossing("pspnet", "oeem", 20.0, 600.0, 126.0, 72.0, 216.0, 0.99, 0.98)
     assert sentence(inside) == "below 2.1 h [1.2 h, 3.6 h] oeem beats pspnet, above it pspnet beats oeem"
     assert "[< 20 min, > 10 h]" in sentence(replace(inside, low=-np.inf, high=np.inf))
     twice = sentence(replace(inside, earlier=2))
     assert twice.startswith("from 2.1 h [1.2 h, 3.6 h] on pspnet beats oeem; below it they cross 2 times more")
     throughout = replace(inside, minutes=-np.inf)
-    assert (
-        sentence(throughout)
-        == "no crossing from 20 min to 10 h: pspnet beats oeem throughout (99% of resamples at 10 h)"
-    )
-    doubt = "pspnet is above oeem throughout (undecided, 56% of resamples at 10 h)"
+    assert sentence(throughout) == "no crossing from 20 min to 10 h: pspnet beats oeem throughout (99% of resamples)"
+    doubt = "pspnet is above oeem throughout, but not surely (56% of resamples)"
     assert sentence(replace(throughout, sure=0.56)).endswith(doubt)
     assert "no minutes that both cover" in sentence(Crossing("a", "b", 0.0, 0.0))
-    assert "end equal" in sentence(replace(inside, minutes=np.inf))
+    assert "are equal throughout" in sentence(replace(inside, minutes=np.inf))
+
+
+def test_beats_is_said_only_where_the_resamples_support_it():
+    inside = Crossing("pspnet", "oeem", 20.0, 600.0, 126.0, 72.0, 216.0, 0.74, 0.98)
+    where = "2.1 h [1.2 h, 3.6 h]"
+    doubt = "pspnet is above oeem, but not surely (74% of resamples)"
+    assert sentence(inside) == f"below {where} oeem beats pspnet, above it {doubt}"
+    early = "oeem is above pspnet, but not surely (60% of resamples)"
+    assert sentence(replace(inside, sure=0.98, before=0.6)) == f"below {where} {early}, above it pspnet beats oeem"
+    assert sentence(replace(inside, earlier=1)).startswith(f"from {where} on {doubt};")
+    touching = sentence(replace(inside, sure=0.98, equal=(300.0,)))
+    assert touching == f"below {where} oeem beats pspnet, above it pspnet is above oeem; equal at 5 h"
+    none = replace(inside, low=None, high=None, sure=None, before=None)
+    assert sentence(none) == "below 2.1 h oeem is above pspnet, above it pspnet is above oeem"
+
+
+def test_what_resamples_agree_on_is_asked_at_every_budget():
+    """One is ahead by far at the end, and by less than the seeds differ at the start."""
+    spread = np.array([[-0.05, 0.0, 0.05], [0.0, 0.05, -0.05], [0.05, -0.05, 0.0]])
+    one = curve("one", DECADES, np.array([[0.51], [0.52], [0.9]]) + spread)
+    other = curve("other", DECADES, np.array([[0.5], [0.5], [0.5]]) - spread)
+    samples = resampled([one, other])
+    (found,) = crossings([one, other], samples)
+    above = samples[0] > samples[1]
+    assert found.minutes == -np.inf and np.mean(above[:, -1]) > 0.975 and found.high > 1
+    assert found.sure == np.mean(above.all(axis=1)) < 0.6 and "is above other throughout, but not" in sentence(found)
+    late = curve("late", DECADES, np.array([[0.49], [0.48], [0.9]]) + spread)
+    (found,) = crossings([late, other], resampled([late, other]))
+    assert found.sure > 0.975 > found.before and "late beats other" in sentence(found)
+    assert "other is above late, but not surely" in sentence(found)
+
+
+def test_a_budget_that_is_left_out_is_named_with_its_seed_and_metric():
+    runs = runs_of(boxes=("coarse", (0.3, 0.6, 0.8)))
+    (place,) = (n for n, run in enumerate(runs) if (run.tag("budget"), run.tag("seed")) == ("10%", "1"))
+    runs[place] = replace(runs[place], metrics={n: v for n, v in runs[place].metrics.items() if n != "pixel/miou"})
+    (found,) = curve_sets(boards(runs, read_cost_model(None)), read_cost_model(None))
+    assert found.curves[0].budgets == ("30%", "100%")
+    assert found.notes[0] == "boxes quick: left out are 10% (no mIoU of seed 1)"
+
+
+def test_a_curve_is_of_one_set_of_parameters_and_says_when_its_code_changed(tmp_path):
+    def changed(run):
+        whole = run.tag("budget") is None
+        return replace(run, ended=10 if whole else 1, tags={**run.tags, "bench.code": "2" if whole else "1"})
+
+    class Configs(NoArtifacts):
+        def fetch(self, run, path):
+            if path != "config.yaml" or run.tag("budget") == lost:
+                return []
+            (tmp_path / path).write_text(f"params:\n  lr: {1 if run.tag('budget') == '10%' else 9}\n  batch: 0.50\n")
+            return [tmp_path / path]
+
+    runs, lost = [changed(run) for run in runs_of(boxes=("coarse", (0.3, 0.6, 0.8)))], "no budget"
+    (found,) = build_leaderboard(runs, Filters(), store="s", artifacts=Configs()).curves
+    assert found.curves[0].budgets == ("30%", "100%")
+    told = "boxes quick: left out are 10% (older runs with other parameters: lr=1, newest 9)"
+    assert found.notes[:2] == (told, "runs of 2 versions of the code: 1, 2")
+    lost = "10%"
+    (found,) = build_leaderboard(runs, Filters(), store="s", artifacts=Configs()).curves
+    assert found.curves[0].budgets == ("10%", "30%", "100%")
+    assert found.notes[0] == "boxes quick: the parameters at 10% are not known"
+    of_record = replace(runs[0], params={"lr": "1", "batch": "0.5", "seed": "0", "dataset.side": "4"})
+    assert method_params(Configs(), of_record) == {"lr": "1", "batch": "0.5"}
+    assert method_params(Configs(), runs[-1]) == {"lr": "9", "batch": "0.5"}
+
+
+def test_budgets_in_minutes_at_several_prices_are_told_apart():
+    def two_hours(run):
+        price = {"10%": "aaa", "30%": "bbb"}.get(run.tag("budget"))
+        paid = {"budget": "2h", "label_minutes": price, "settings": "budget=2h", "row": "row of 2h"} if price else {}
+        return replace(run, tags={**run.tags, **{f"bench.{name}": text for name, text in paid.items()}})
+
+    runs = [two_hours(run) for run in runs_of(boxes=("coarse", (0.3, 0.6, 0.8)))]
+    (found,) = curve_sets(boards(runs, read_cost_model(None)), read_cost_model(None))
+    assert found.curves[0].budgets == ("2h at prices aaa", "2h at prices bbb", "100%")
+    (found,) = curve_sets(boards(runs[3:], read_cost_model(None)), read_cost_model(None))
+    assert found.curves[0].budgets == ("2h", "100%")
+
+
+def test_labels_that_cost_nothing_are_not_called_none(tmp_path):
+    (tmp_path / "free.yaml").write_text("image_labels: {minutes: 0, source: gift}\n")
+    cost = read_cost_model(tmp_path / "free.yaml")
+    runs = [*runs_of(words=("image", (0.5, 0.55, 0.6))), replace(stored("constant", 0.2, supervision="none"), id="c")]
+    only = build_leaderboard(runs, Filters(), store="s", artifacts=None, cost=cost)
+    with pytest.raises(ConfigError, match="words quick: its labels cost 0 by this cost model") as refused:
+        require_curves(only)
+    assert "--cost-model" in refused.value.fix
+    (found,) = curve_sets(boards([*runs, *runs_of(boxes=("coarse", (0.3, 0.6, 0.8)))], cost), cost)
+    assert found.levels == {"constant quick": 0.2} and [each.name for each in found.curves] == ["boxes quick"]
+    assert any(note.startswith("words quick: its labels cost 0") for note in found.notes)
+
+
+def test_the_page_says_which_pairs_it_leaves_out_and_which_crossings_other_prices_take_away():
+    cost = read_cost_model(None)
+    counts = ([{"image_labels": 30.0 * 10**n} for n in range(3)], [{"coarse_polygons": 10.0 * 10**n} for n in range(3)])
+    minutes = [[cost.minutes(each) for each in own] for own in counts]
+    one = curve("one", minutes[0], [0.5, 0.5, 0.5], counts=tuple(counts[0]))
+    other = curve("other", minutes[1], [0.49, 0.7, 0.9], counts=tuple(counts[1]))
+    usual = {"board": "b", "dataset": "tiles", "title": "t", "metric": "pixel/miou", "goal": 0.6, "levels": {}}
+    usual = {**usual, "reaches": (), "cost": cost}
+    pair = (one, other)
+    found = CurveSet(
+        curves=pair, crossings=tuple(crossings(pair, None)), sensitivity=tuple(sensitivity(pair, cost)), **usual
+    )
+    assert found.crossings[0].crosses and any(not each.crossing.crosses for each in found.sensitivity)
+    (told,) = (note for note in page_notes(found) if note.startswith("At other prices"))
+    gone = [each for each in found.sensitivity if not each.crossing.crosses]
+    assert told.count("(the crossing is gone)") == len(gone)
+    assert all(f"×{each.times:g}: {sentence(each.crossing)} (the" in told for each in gone)
+    many = [curve(f"m{n}", DECADES, [0.1 * n, 0.2 * n, 0.9 - 0.1 * n]) for n in range(7)]
+    found = CurveSet(curves=tuple(many), crossings=tuple(crossings(many, None)), sensitivity=(), **usual)
+    notes = page_notes(found)
+    left = "9 further pairs of methods are left out here: bench leaderboard --dataset tiles --curve --metric pixel/miou"
+    assert left in notes and len(found.crossings) == 21
 
 
 def test_budgets_without_a_price_or_a_common_seed_are_named():
@@ -282,6 +461,28 @@ def test_tables_json_and_picture_say_the_same(tmp_path):
 class NoArtifacts:
     def fetch(self, run, path):
         return []
+
+
+def test_curves_as_csv_have_a_line_per_budget(monkeypatch, capsys):
+    runs = [*runs_of(boxes=("coarse", (0.3, 0.6, 0.8))), replace(stored("constant", 0.2, supervision="none"), id="c")]
+    monkeypatch.setattr(commands, "sources", lambda *_, **__: (None, []))
+    monkeypatch.setattr(
+        "benchmark.notebook.read_leaderboard",
+        lambda *_, **__: build_leaderboard(shown, Filters(), store="s", artifacts=None),
+    )
+    shown = runs
+    with pytest.raises(SystemExit):
+        main(["leaderboard", "--curve", "--format", "csv"])
+    constant, *lines = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert (constant["method"], constant["minutes"], constant["mean"]) == ("constant quick", "0.0", "0.2")
+    assert [(line["budget"], float(line["minutes"])) for line in lines] == [("10%", 4), ("30%", 12), ("100%", 40)]
+    assert float(lines[0]["mean"]) == pytest.approx(0.3) and lines[0]["labels"] == "4 polygons"
+    assert float(lines[0]["half"]) == pytest.approx(0.025, abs=5e-4) and lines[0]["seeds"] == "0 1 2"
+    shown = [stored("a", 0.5)]
+    for form in ("csv", "json"):
+        with pytest.raises(SystemExit) as end:
+            main(["leaderboard", "--curve", "--format", form])
+        assert end.value.code == 2 and "has run at two budgets" in " ".join(capsys.readouterr().err.split())
 
 
 def test_without_budgets_the_command_says_how_to_run_them(tmp_path, capsys):

@@ -406,6 +406,19 @@ def test_a_run_of_a_budget_or_on_fewer_slides_hides_no_transfer():
     assert transfers(build_leaderboard(mixed, Filters(), store="", artifacts=None, published=[]), Filters()) == []
 
 
+def test_a_budget_in_minutes_is_compared_with_that_of_the_same_prices():
+    there = {"target": "b", "trained_on": "data1", "board": "there", "settings": "test=b budget=2h"}
+    paid = {"budget": "2h", "row": "row of a2h", "settings": "budget=2h"}
+    prices = ("aaa", 0.9, {}), ("bbb", 0.6, {}), ("bbb", 0.55, there)
+    runs = [stored("a", value, **{**paid, "label_minutes": price, **more}) for price, value, more in prices]
+    for each in (runs, [runs[1], runs[0], runs[2]]):
+        found = build_leaderboard(each, Filters(), store="", artifacts=None, published=[])
+        (drop,) = (drop for each in transfers(found, Filters()) for drop in each.drops)
+        assert (drop.own.mean, drop.drop) == (0.6, pytest.approx(0.05))
+    other = build_leaderboard([runs[0], runs[2]], Filters(), store="", artifacts=None, published=[])
+    assert transfers(other, Filters()) == []
+
+
 def test_boards_elsewhere_are_no_data_set_of_the_mean_ranks():
     values = {"a": (0.8, 0.6), "b": (0.7, 0.5), "c": (0.6, 0.3)}
     found = boards_of(values)

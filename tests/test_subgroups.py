@@ -158,6 +158,23 @@ def test_only_the_seeds_that_keep_groups_are_counted_and_the_others_named(tmp_pa
             grouped(Leaderboard("", tuple(boards(each, None))), nobody, "grade")
 
 
+def test_seeds_are_joined_by_the_names_of_their_groups(tmp_path):
+    """The columns of the data were corrected between two seeds: C was a part of A."""
+    kept = ({"A": (0.9, 10), "B": (0.5, 10)}, {"B": (0.4, 10), "C": (0.1, 10)})
+    for seed, own in enumerate(kept):
+        groups = tuple(Group(name, size, size, {"image/auc": value}) for name, (value, size) in own.items())
+        (tmp_path / str(seed)).write_text(json.dumps({"centre": Column("centre", groups).facts()}))
+    files = SimpleNamespace(fetch=lambda run, path: [tmp_path / run.tag("seed")])
+    found = Leaderboard("", tuple(boards([stored("a", 0.5, seed=seed) for seed in range(2)], None)))
+    (board,) = grouped(found, files, "centre")
+    assert [(group.name, group.values) for group in board.rows[0].groups] == [("B", {"image/auc": 0.45})]
+    assert board.notes == ("a quick: left out are groups that are not of the same slides in all seeds: A, C",)
+    fewer = Column("centre", (Group("B", 9, 9, {"image/auc": 0.4}),))
+    (tmp_path / "1").write_text(json.dumps({"centre": fewer.facts()}))
+    with pytest.raises(ConfigError, match="--by centre: left out are groups .* in all seeds: A, B"):
+        grouped(found, files, "centre")
+
+
 def test_the_manifest_the_run_and_the_leaderboard_agree(own, store, capsys):
     dataset = Slides(own, Slides.Options())
     test = dataset.slides(Split.TEST)

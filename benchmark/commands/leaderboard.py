@@ -165,7 +165,7 @@ def leaderboard(
         return _transfers(found, filters, rows, form, out)
     if plot is not None:
         _plot(found, plot)
-    if curve and form in (Format.table, Format.markdown):
+    if curve:
         _curves(found, form, out)
     elif form is Format.table and out is None:
         _print(show.as_tables(found, filters, pairs=pairs, rows=rows, published=everything), show.remarks_of(found))
@@ -217,6 +217,7 @@ def _calibration(found: Leaderboard, filters: Filters, form: Format, out: Path |
 
 def _curves(found: Leaderboard, form: Format, out: Path | None) -> None:
     """Print or write the curves. Raises `ConfigError` where no method has run at two budgets."""
+    from benchmark.reporting.budget_curves.curve_frame import curves_csv
     from benchmark.reporting.budget_curves.curve_words import NOTES, price_list, sheets
     from benchmark.reporting.leaderboard import leaderboard_tables as show
 
@@ -225,6 +226,10 @@ def _curves(found: Leaderboard, form: Format, out: Path | None) -> None:
     notes = [*NOTES, *dict.fromkeys(line for each in found.curves for line in price_list(each))]
     if form is Format.table and out is None:
         _print(show.rich_tables(pages), tuple(notes))
+    elif form is Format.csv:
+        _write(curves_csv(found.curves), out)
+    elif form is Format.json:
+        _write(show.as_json(found), out)
     else:
         _write(show.markdown(pages, notes), out)
 
@@ -239,9 +244,17 @@ def _plot(found: Leaderboard, plot: Path) -> None:
 
 def require_curves(found: Leaderboard) -> None:
     """Raise `ConfigError` where there is no curve over budgets."""
-    if not found.curves:
-        fix = "bench run --method a,b --dataset NAME --budget 3%,10%,30%,100% --seeds 0,1,2"
-        raise ConfigError(f"no method in {found.store} has run at two budgets", fix=fix)
+    from benchmark.reporting.budget_curves.curve_rows import no_time
+
+    if found.curves:
+        return
+    paid = [(board.names[row.label], row) for board in found.boards if board.budget for row in board.rows if row.labels]
+    timeless = [f"{name}: {no_time(row)}" for name, row in paid if not row.minutes]
+    if timeless:
+        msg = f"no method in {found.store} has run at two budgets that take time; {timeless[0]}"
+        raise ConfigError(msg, fix="--cost-model FILE   # with minutes above 0 for its labels")
+    fix = "bench run --method a,b --dataset NAME --budget 3%,10%,30%,100% --seeds 0,1,2"
+    raise ConfigError(f"no method in {found.store} has run at two budgets", fix=fix)
 
 
 def _transfers(found: Leaderboard, filters: Filters, rows: int, form: Format, out: Path | None) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.metrics.catalogue import METRICS
 from benchmark.reporting.budget_curves.crossings import crossings, reaches, sensitivity
+from benchmark.reporting.budget_curves.curve_rows import CurveRows, Params, curve_rows
 from benchmark.reporting.budget_curves.curve_set import CurveSet
 from benchmark.reporting.budget_curves.influences import Table, influence_of_runs
 from benchmark.reporting.budget_curves.label_curve import LabelCurve, ascending
@@ -17,12 +17,8 @@ from benchmark.reporting.label_cost import CostModel
 from benchmark.reporting.leaderboard.build_boards import row_of
 from benchmark.reporting.leaderboard.standings import primary
 from benchmark.reporting.leaderboard.standings_model import Board, Row
-from benchmark.reporting.run_names import distinct_names, setting, split_settings
+from benchmark.reporting.run_names import setting, split_settings
 
-if TYPE_CHECKING:
-    pass
-
-WHOLE = "100%"
 GOAL = 0.95
 """Of the best mean that any curve has: the quality that minutes are counted to unless one is stated."""
 
@@ -33,6 +29,7 @@ def curve_sets(
     *,
     slides: Table | None = None,
     units: Table | None = None,
+    params: Params | None = None,
     metrics: Sequence[str] = (),
     goal: float | None = None,
 ) -> list[CurveSet]:
@@ -43,6 +40,7 @@ def curve_sets(
         cost: minutes for the labels.
         slides: the table per slide of a run; without it no patients are resampled.
         units: the test units of a run.
+        params: the parameters of a run's method; without it they are taken for equal where the settings are.
         metrics: as they are stored.
         goal: the quality that minutes are counted to; by default `GOAL` of the best mean.
     """
@@ -55,46 +53,30 @@ def curve_sets(
             shown = [name for name in metrics if name in METRICS] or list(
                 dict.fromkeys(name for board in group for name in primary(board))
             )
-            made = [_curve_set(group, name, cost, slides, units, goal) for name in shown]
+            found_rows = {name: curve_rows(group, name, params) for name in shown}
+            made = [_curve_set(group[0], name, rows, cost, slides, units, goal) for name, rows in found_rows.items()]
             found += [each for each in made if each is not None]
     return found
 
 
 def _curve_set(
-    group: Sequence[Board],
+    first: Board,
     metric: str,
+    rows: CurveRows,
     cost: CostModel,
     slides: Table | None,
     units: Table | None,
     goal: float | None,
 ) -> CurveSet | None:
-    rows: dict[str, list[tuple[str, Row]]] = {}
-    for board in group:
-        for row in board.rows:
-            if metric in row.figures:
-                rows.setdefault(row.label, []).append((board.budget or WHOLE, row))
-    names = distinct_names([own[0][1].component for own in rows.values()])
-    curves: list[LabelCurve] = []
-    levels: dict[str, float] = {}
-    notes: list[str] = []
-    for own in rows.values():
-        name = names[own[0][1].component]
-        priced = [(budget, row) for budget, row in own if row.minutes]
-        if priced:
-            curve = _curve(name, metric, priced, cost, slides, units)
-            curves += [curve] if isinstance(curve, LabelCurve) else []
-            notes += [curve] if isinstance(curve, str) else []
-        elif own[0][1].minutes == 0:
-            levels[name] = own[0][1].figures[metric].mean
-        else:
-            notes.append(f"{name}: no label time by this cost model")
+    made = [_curve(name, metric, own, cost, slides, units) for name, own in rows.priced.items()]
+    curves = [curve for curve in made if isinstance(curve, LabelCurve)]
+    notes = [*rows.notes, *(why for why in made if isinstance(why, str))]
     if not any(len(curve.minutes) > 1 for curve in curves):
         return None
     up = METRICS[metric].direction != "down"
     samples = resampled(curves)
     best = max(float(curve.mean.max()) for curve in curves) if up else min(float(c.mean.min()) for c in curves)
     stated = goal if goal is not None else (GOAL * best if up else best / GOAL)
-    first = group[0]
     return CurveSet(
         board=first.key,
         dataset=first.dataset,
@@ -105,7 +87,7 @@ def _curve_set(
         reaches=tuple(reaches(curves, samples, stated, up=up)),
         sensitivity=tuple(sensitivity(curves, cost, up=up)),
         goal=stated,
-        levels=levels,
+        levels=rows.levels,
         cost=cost,
         notes=(*notes, *_spread_notes(curves)),
     )
@@ -120,10 +102,12 @@ def _place(board: Board) -> str:
 
 
 def _spread_notes(curves: Sequence[LabelCurve]) -> list[str]:
-    single = [curve.name for curve in curves if len(curve.seeds) < 2]
-    without = [curve.name for curve in curves if not curve.patients]
-    notes = [f"one seed, so that intervals leave its chance out: {', '.join(single)}"] if single else []
-    return [*notes, *([f"intervals over seeds alone, not over patients: {', '.join(without)}"] if without else [])]
+    told = {
+        "no interval: one seed, no patients": [curve for curve in curves if not curve.varies],
+        "one seed, so that intervals leave its chance out": [c for c in curves if c.varies and len(c.seeds) < 2],
+        "intervals over seeds alone, not over patients": [c for c in curves if c.varies and len(c.patients) < 2],
+    }
+    return [f"{text}: {', '.join(curve.name for curve in found)}" for text, found in told.items() if found]
 
 
 def _curve(

@@ -19,19 +19,24 @@ from benchmark.reporting.budget_curves.label_curve import (
     minutes_to,
     shared_grid,
     sign_changes,
+    signs,
 )
 from benchmark.reporting.label_cost import CostModel
 
 SCALES = (0.5, 2.0)
 
+Samples = Sequence[Floats | None]
+
 
 @dataclass(frozen=True)
 class Crossing:
-    """From `minutes` on, `winner` is above `loser` for good, up to the end of the range that both cover.
+    """From `minutes` on, `winner` is never below `loser` again, up to the end of the range that both cover.
 
-    −∞: it is above everywhere. `low`, `high`: 95 % percentile interval over resamples, ±∞ beyond the range; None
-    without resamples. `sure`: the share of resamples in which `winner` is above at the end. `start`, `end`: the range;
-    both 0 where there is none. `earlier`: how often the mean curves cross before that.
+    −∞: it is nowhere below; +∞: the two are equal everywhere. `low`, `high`: 95 % percentile interval over resamples,
+    ±∞ beyond the range; None without resamples. `sure`: the share of resamples in which `winner` is above at every
+    budget from `high` on, the end at least; at every budget of the range where `minutes` is −∞. `before`: in which
+    `loser` is above at every budget up to `low`, the start at least. `start`, `end`: the range; both 0 where there is
+    none. `earlier`: how often the mean curves cross before `minutes`. `equal`: minutes of budgets at which they touch.
     """
 
     winner: str
@@ -42,7 +47,9 @@ class Crossing:
     low: float | None = None
     high: float | None = None
     sure: float | None = None
+    before: float | None = None
     earlier: int = 0
+    equal: tuple[float, ...] = ()
 
     @property
     def crosses(self) -> bool:
@@ -72,10 +79,13 @@ class Sensitivity:
     crossing: Crossing
 
 
-def crossings(curves: Sequence[LabelCurve], samples: Sequence[Floats] | None, *, up: bool = True) -> list[Crossing]:
-    """Of every pair of curves with two budgets at least. `samples`: see `resampled`; None for no intervals."""
+def crossings(curves: Sequence[LabelCurve], samples: Samples | None, *, up: bool = True) -> list[Crossing]:
+    """Of every pair of curves with two budgets at least. `samples`: see `resampled`; None for no intervals.
+
+    A pair has an interval where both curves have resamples.
+    """
     able = [number for number, curve in enumerate(curves) if len(curve.minutes) > 1]
-    drawn: list[Floats | None] = [None] * len(curves) if samples is None else list(samples)
+    drawn = samples or [None] * len(curves)
     return [_crossing(curves[i], curves[j], drawn[i], drawn[j], up=up) for i, j in combinations(able, 2)]
 
 
@@ -85,25 +95,40 @@ def _crossing(one: LabelCurve, other: LabelCurve, first: Floats | None, second: 
         return Crossing(one.name, other.name, 0.0, 0.0)
     sign = 1.0 if up else -1.0
     means = sign * (height(one.minutes, one.mean, grid) - height(other.minutes, other.mean, grid))
-    if means[-1] < 0:
+    sides = signs(means)
+    if sides.any() and sides[sides != 0][-1] < 0:
         return _crossing(other, one, second, first, up=up)
     minutes = float(for_good(grid, means)[0])
+    equal = tuple(float(at) for at in grid[sides == 0] if not np.isclose(at, minutes))
     earlier = max(0, sign_changes(means) - 1)
-    found = Crossing(one.name, other.name, float(grid[0]), float(grid[-1]), minutes, earlier=earlier)
-    if first is None or second is None:
+    found = Crossing(one.name, other.name, float(grid[0]), float(grid[-1]), minutes, earlier=earlier, equal=equal)
+    if first is None or second is None or not sides.any():
         return found
     differences = sign * (height(one.minutes, first, grid) - height(other.minutes, second, grid))
     low, high = interval(for_good(grid, differences))
-    return replace(found, low=low, high=high, sure=float((differences[:, -1] > 0).mean()))
+    if minutes == -np.inf:
+        return replace(found, low=low, high=high, sure=_agreeing(differences, means, 1.0))
+    after, before = np.flatnonzero(grid >= min(high, grid[-1])), np.flatnonzero(grid <= max(low, grid[0]))
+    return replace(
+        found,
+        low=low,
+        high=high,
+        sure=_agreeing(differences[:, after], means[after], 1.0),
+        before=_agreeing(differences[:, before], means[before], -1.0),
+    )
 
 
-def reaches(
-    curves: Sequence[LabelCurve], samples: Sequence[Floats] | None, goal: float, *, up: bool = True
-) -> list[Reach]:
+def _agreeing(differences: Floats, means: Floats, side: float) -> float:
+    """The share of resamples on that side of 0 at all these budgets; where the means are equal, not on the other."""
+    sides = side * signs(differences)
+    return float(((sides > 0) | ((sides == 0) & (signs(means) == 0))).all(axis=1).mean())
+
+
+def reaches(curves: Sequence[LabelCurve], samples: Samples | None, goal: float, *, up: bool = True) -> list[Reach]:
     """Of every curve, when it reaches the goal, and its area."""
     sign = 1.0 if up else -1.0
     found = []
-    for number, curve in enumerate(curves):
+    for curve, drawn in zip(curves, samples or [None] * len(curves), strict=True):
         reach = Reach(
             curve.name,
             float(minutes_to(curve.minutes, sign * curve.mean, sign * goal)[0]),
@@ -111,8 +136,8 @@ def reaches(
             start=float(curve.minutes[0]),
             end=float(curve.minutes[-1]),
         )
-        if samples is not None:
-            low, high = interval(minutes_to(curve.minutes, sign * samples[number], sign * goal))
+        if drawn is not None:
+            low, high = interval(minutes_to(curve.minutes, sign * drawn, sign * goal))
             reach = replace(reach, low=low, high=high)
         found.append(reach)
     return found

@@ -1,73 +1,30 @@
-"""Curves in sentences and tables: the same in the terminal, in Markdown and on the page."""
+"""Curves in tables and notes: the same in the terminal, in Markdown and on the page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import inf, isnan
+from math import inf
 
 from benchmark.metrics.catalogue import METRICS
-from benchmark.reporting.budget_curves.crossings import Crossing, Reach
+from benchmark.reporting.budget_curves.crossings import Crossing
+from benchmark.reporting.budget_curves.curve_sentences import reached, sentence
 from benchmark.reporting.budget_curves.curve_set import CurveSet
 from benchmark.reporting.durations import duration
 from benchmark.reporting.leaderboard import leaderboard_words as words
 from benchmark.reporting.leaderboard.leaderboard_tables import Sheet
 
-DECIDED = 0.975
-"""Share of the resamples in which a method has to be above the other to be said to beat it."""
 MOST_PAIRS = 12
-"""Sentences on the page; the table has all pairs."""
+"""Sentences of a kind on the page, which says how many are left out and what prints them."""
 
 NOTES = (
     "curve: linear between budgets over log(minutes). ±: half of the 95 % t-interval over seeds, from three seeds on.",
     "crossing: from when on a method is above the other for good; [ ]: 95 % interval over seeds (Student's t) and test "
     "patients (bootstrap), the same for both.",
+    "beats: above at every budget outside [ ], or throughout, in at least 97.5 % of the resamples; is above: by the "
+    "means.",
     "area: mean height over log(minutes) between its own cheapest and dearest budget.",
     "minutes are a model (--cost-model), labels are counted.",
 )
-
-
-def sentence(crossing: Crossing) -> str:
-    """`below 2.1 h [1.2 h, 3.6 h] oeem beats pspnet, above it pspnet beats oeem`."""
-    winner, loser = crossing.winner, crossing.loser
-    if not crossing.end:
-        return f"{winner} and {loser}: no minutes that both cover"
-    covered = f"from {duration(crossing.start)} to {duration(crossing.end)}"
-    if crossing.minutes == -inf:
-        if crossing.sure is None:
-            return f"no crossing {covered}: {winner} is above {loser} throughout"
-        verb = "beats" if crossing.sure >= DECIDED else "is above"
-        sure = f"{crossing.sure:.0%} of resamples at {duration(crossing.end)}"
-        doubt = "" if crossing.sure >= DECIDED else "undecided, "
-        return f"no crossing {covered}: {winner} {verb} {loser} throughout ({doubt}{sure})"
-    if crossing.minutes == inf or isnan(crossing.minutes):
-        return f"no crossing {covered}: {winner} and {loser} end equal"
-    within = _within(crossing.low, crossing.high, crossing.start, crossing.end)
-    where = f"{duration(crossing.minutes)}{within}"
-    if crossing.earlier:
-        times = "once" if crossing.earlier == 1 else f"{crossing.earlier} times"
-        return f"from {where} on {winner} beats {loser}; below it they cross {times} more"
-    return f"below {where} {loser} beats {winner}, above it {winner} beats {loser}"
-
-
-def reached(reach: Reach) -> str:
-    """`2.1 h [1.2 h, 3.6 h]`, `at most 20 min` where its cheapest budget does, `not by 6 h`."""
-    within = _within(reach.low, reach.high, reach.start, reach.end)
-    if reach.minutes == inf:
-        return f"not by {duration(reach.end)}{within}"
-    return f"at most {duration(reach.start)}{within}" if reach.minutes == -inf else f"{duration(reach.minutes)}{within}"
-
-
-def _within(low: float | None, high: float | None, start: float, end: float) -> str:
-    """The interval; an end beyond the range is told from within it."""
-    if low is None or high is None:
-        return ""
-    return f" [{_end(low, start, end)}, {_end(high, start, end)}]"
-
-
-def _end(value: float, start: float, end: float) -> str:
-    if value == -inf:
-        return f"< {duration(start)}"
-    return f"> {duration(end)}" if value == inf else duration(value)
 
 
 def sheets(found: CurveSet) -> Iterator[Sheet]:
@@ -133,19 +90,32 @@ def _where(crossing: Crossing) -> str:
 def page_notes(found: CurveSet) -> Sequence[str]:
     """What the page says under a chart."""
     told = [f"{sentence(crossing)[:1].upper()}{sentence(crossing)[1:]}." for crossing in found.crossings[:MOST_PAIRS]]
+    told += _left_out(found, len(found.crossings) - MOST_PAIRS, "pairs of methods")
     places = words.digits(found.metric)
     title = METRICS[found.metric].title
     goal = f"To {title} {found.goal:.{places}f}: {'; '.join(f'{r.name} {reached(r)}' for r in found.reaches)}."
     areas = f"Area: {'; '.join(f'{r.name} {r.area:.{places}f}' for r in found.reaches)}."
-    moved = [
-        f"{words.counter(each.counter)} ×{each.times:g}: {sentence(each.crossing)}"
-        for each in found.sensitivity
-        if each.crossing.crosses
-    ]
+    moved = list(_moved(found))
     prices = [f"At other prices: {'; '.join(moved[:MOST_PAIRS])}."] if moved else []
+    prices += _left_out(found, len(moved) - MOST_PAIRS, "crossings at other prices")
     levels = [f"Without labels: {', '.join(f'{n} {v:.{places}f}' for n, v in found.levels.items())}."]
     more = [*(levels if found.levels else []), *(f"{note[:1].upper()}{note[1:]}." for note in found.notes)]
-    return [*told, goal, areas, *prices, *more, *NOTES[1:2], *price_list(found)]
+    return [*told, goal, areas, *prices, *more, *NOTES[1:3], *price_list(found)]
+
+
+def _moved(found: CurveSet) -> Iterator[str]:
+    """What other prices change: pairs that cross, that no longer do, or of which the other is above."""
+    as_they_are = {frozenset((each.winner, each.loser)): each for each in found.crossings}
+    for each in found.sensitivity:
+        now, base = each.crossing, as_they_are[frozenset((each.crossing.winner, each.crossing.loser))]
+        if now.crosses or _where(now) != _where(base):
+            gone = " (the crossing is gone)" if base.crosses and not now.crosses else ""
+            yield f"{words.counter(each.counter)} ×{each.times:g}: {sentence(now)}{gone}"
+
+
+def _left_out(found: CurveSet, number: int, what: str) -> list[str]:
+    command = f"bench leaderboard --dataset {found.dataset} --curve --metric {found.metric}"
+    return [f"{number} further {what} are left out here: {command}"] if number > 0 else []
 
 
 def price_list(found: CurveSet) -> list[str]:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
+EQUAL = 1e-9
+"""Two values of a metric that differ by no more are equal: means of the same values carry rounding."""
+
 FEWEST_SEEDS = 3
 """Two seeds give an interval of 12.7 standard errors, wider than most metrics' range."""
 
@@ -39,6 +42,11 @@ class LabelCurve:
         """Over seeds, k."""
         mean: Floats = self.values.mean(axis=1)
         return mean
+
+    @property
+    def varies(self) -> bool:
+        """Whether anything tells how far its values might be off: two seeds, or two test patients."""
+        return len(self.seeds) > 1 or len(self.patients) > 1
 
     @property
     def half(self) -> Floats | None:
@@ -108,25 +116,36 @@ def shared_grid(one: Floats, other: Floats) -> Floats:
     return np.unique(np.clip(np.concatenate([one, other]), low, high))
 
 
-def for_good(grid: Floats, difference: Floats) -> Floats:
-    """From how many minutes on each difference (rows of … × g) is positive up to the end of the grid.
+def signs(difference: Floats) -> Floats:
+    """−1, 0 or 1 of each; 0 where two values are equal, see `EQUAL`."""
+    return np.where(np.abs(difference) <= EQUAL, 0.0, np.sign(difference))
 
-    −∞ where it is everywhere positive, +∞ where it is not positive at the end.
+
+def for_good(grid: Floats, difference: Floats) -> Floats:
+    """From how many minutes on each difference (rows of … × g) is never below 0 again up to the end of the grid.
+
+    −∞ where it is nowhere below, +∞ where it is not above after that. To be 0 at a budget is to touch, not to cross.
     """
     rows = np.atleast_2d(difference)
-    lost = rows <= 0
-    last = np.where(lost.any(axis=1), rows.shape[1] - 1 - lost[:, ::-1].argmax(axis=1), -1)
+    sides = signs(rows)
+    last, above = _last(sides < 0), _last(sides > 0)
     found = np.full(len(rows), np.inf)
-    found[last == -1] = -np.inf
-    for row in np.flatnonzero((last >= 0) & (last < rows.shape[1] - 1)):
-        found[row] = _where(grid, rows[row], int(last[row]))
+    found[(last == -1) & (above >= 0)] = -np.inf
+    for row in np.flatnonzero((last >= 0) & (above > last)):
+        found[row] = _where(grid, np.where(sides[row] == 0, 0.0, rows[row]), int(last[row]))
     return found
+
+
+def _last(where: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The last column that is true of each row, −1 where none is."""
+    return np.where(where.any(axis=1), where.shape[1] - 1 - where[:, ::-1].argmax(axis=1), -1)
 
 
 def sign_changes(difference: Floats) -> int:
     """How often a difference changes its sign from one budget to the next; where it is 0 it has none."""
-    signs = np.sign(difference[difference != 0])
-    return int((signs[1:] != signs[:-1]).sum())
+    sides = signs(difference)
+    sides = sides[sides != 0]
+    return int((sides[1:] != sides[:-1]).sum())
 
 
 def _where(minutes: Floats, values: Floats, left: int) -> float:

@@ -24,12 +24,15 @@ from benchmark.seeds import generator
 DRAWS = 2000
 
 
-def resampled(curves: Sequence[LabelCurve], *, draws: int = DRAWS, seed: int = 0) -> list[Floats]:
-    """Of every curve, `draws` resamples of its mean over seeds, draws × k. Draws of one number belong together."""
+def resampled(curves: Sequence[LabelCurve], *, draws: int = DRAWS, seed: int = 0) -> list[Floats | None]:
+    """Of every curve, `draws` resamples of its mean over seeds, draws × k. Draws of one number belong together.
+
+    None for a curve of one seed without patients: its resamples would all be the same.
+    """
     moved = [np.repeat(curve.mean[None], draws, axis=0) for curve in curves]
     _move_seeds(curves, moved, draws, seed)
     _move_patients(curves, moved, draws, seed)
-    return moved
+    return [values if curve.varies else None for curve, values in zip(curves, moved, strict=True)]
 
 
 def _move_seeds(curves: Sequence[LabelCurve], moved: Sequence[Floats], draws: int, seed: int) -> None:

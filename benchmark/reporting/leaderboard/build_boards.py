@@ -148,9 +148,7 @@ def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board
     lost = [run.tags[NO_NUMBERS] for run in runs if NO_NUMBERS in run.tags]
     if lost:
         notes.append(f"{len(lost)} runs without intervals and figures of subsets; the first: {lost[0]}")
-    versions = sorted({run.tags.get("bench.code", "") for run in runs})
-    if len(versions) > 1:
-        notes.append(f"runs of {len(versions)} versions of the code: {', '.join(versions[:4])}")
+    notes += notes_on_versions(runs)
     schema = first.tags.get("bench.metrics_schema")
     if schema != SCHEMA and first.tag("published_in"):
         notes.append(f"measured by the metric schema {schema}; this version measures by {SCHEMA}")
@@ -166,6 +164,12 @@ def _board(key: str, runs: Sequence[StoredRun], cost: CostModel | None) -> Board
         rows=tuple(rows.values()),
         notes=tuple(notes),
     )
+
+
+def notes_on_versions(runs: Sequence[StoredRun]) -> list[str]:
+    """That runs are of several versions of the code, where they are."""
+    versions = sorted({run.tags.get("bench.code", "") for run in runs})
+    return [f"runs of {len(versions)} versions of the code: {', '.join(versions[:4])}"] if len(versions) > 1 else []
 
 
 def row_of(runs: Sequence[StoredRun], cost: CostModel | None) -> Row:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from benchmark.config import TRIVIAL_PRESET
 from benchmark.reporting.budget_curves.build_curves import curve_sets
@@ -14,14 +14,16 @@ from benchmark.reporting.command import run_command, stored_words
 from benchmark.reporting.label_cost import CostModel, read_cost_model
 from benchmark.reporting.leaderboard.across import mean_ranks
 from benchmark.reporting.leaderboard.build_boards import Filters, boards, wanted_metrics
-from benchmark.reporting.leaderboard.standings import Table, rank_rows
+from benchmark.reporting.leaderboard.standings import rank_rows
 from benchmark.reporting.leaderboard.standings_model import Board, Failure, Leaderboard, Published, Row
 from benchmark.reporting.references import Reference, references
 from benchmark.reporting.run_names import component_of, distinct_names
-from benchmark.stored import Artifacts, MissingError, StoredRun, slide_table, unit_table, with_numbers
+from benchmark.stored import Artifacts, MissingError, StoredRun, method_params, slide_table, unit_table, with_numbers
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+T = TypeVar("T")
 
 ENDED_WELL = ("ok", "")
 
@@ -60,12 +62,14 @@ def build_leaderboard(
     cost = cost or read_cost_model(None)
     found = boards(finished, cost, whole)
     slides = units = None
+    params = None if artifacts is None else _kept(partial(method_params, artifacts), lambda: None)
     if artifacts is not None and tests:
-        slides, units = _table(partial(slide_table, artifacts)), _table(partial(unit_table, artifacts))
+        slides = _kept(partial(slide_table, artifacts), _no_table)
+        units = _kept(partial(unit_table, artifacts), _no_table)
         found = [rank_rows(board, slides, units) for board in found]
     found = [replace(board, published=_published(board, known)) for board in _told_apart(found)]
     failures = tuple(_failures(chosen, finished, options))
-    curves = curve_sets(found, cost, slides=slides, units=units, metrics=filters.metrics, goal=goal)
+    curves = curve_sets(found, cost, slides=slides, units=units, params=params, metrics=filters.metrics, goal=goal)
     return Leaderboard(store, tuple(found), tuple(mean_ranks(found)), failures, tuple(options), tuple(curves))
 
 
@@ -75,21 +79,25 @@ def needed_metrics(filters: Filters, published: Sequence[Reference] | None = Non
     return wanted_metrics(filters, sorted({reference.subset for reference in known if reference.subset}))
 
 
-def _table(read: Callable[[StoredRun], DataFrame]) -> Table:
-    """The table of a run, read once; empty where the run has none that can be read."""
-    tables: dict[str, DataFrame] = {}
+def _kept(read: Callable[[StoredRun], T], nothing: Callable[[], T]) -> Callable[[StoredRun], T]:
+    """Something of a run, read once; `nothing` where the run has none that can be read."""
+    known: dict[str, T] = {}
 
-    def fetch(run: StoredRun) -> DataFrame:
-        if run.id not in tables:
+    def fetch(run: StoredRun) -> T:
+        if run.id not in known:
             try:
-                tables[run.id] = read(run)
+                known[run.id] = read(run)
             except MissingError:
-                from pandas import DataFrame
-
-                tables[run.id] = DataFrame()
-        return tables[run.id]
+                known[run.id] = nothing()
+        return known[run.id]
 
     return fetch
+
+
+def _no_table() -> DataFrame:
+    from pandas import DataFrame
+
+    return DataFrame()
 
 
 def _told_apart(boards: Sequence[Board]) -> list[Board]:

@@ -78,7 +78,10 @@ def grouped(leaderboard: Leaderboard, artifacts: Artifacts, column: str) -> list
             notes += [f"{name}: {each.refused}" for each in own if each.refused][:1]
             notes += [f"{name}: no groups are kept of seed {', '.join(lost)}"] if lost else []
             if own and len(own) == len(found) and not any(each.refused for each in own):
-                rows.append(_row(_of_seeds(row, found), own))
+                made, lacking = _row(_of_seeds(row, found), own)
+                rows += [made] if made.groups else []
+                notes += [f"{name}: {lacking}"] if lacking else []
+                seen.refused.update({} if made.groups else {lacking: None})
             seen.refused.update(dict.fromkeys(each.refused for each in own if each.refused))
         if rows:
             boards.append(GroupedBoard(board, tuple(rows), tuple(notes)))
@@ -128,24 +131,34 @@ def _other(column: str, seen: _Seen) -> str:
     return f"bench leaderboard --by {near[0]}" if near else "bench leaderboard"
 
 
-def _row(row: Row, columns: Sequence[Column]) -> GroupedRow:
-    """The mean over seeds of every group; the slides are the same in all of them."""
+def _row(row: Row, columns: Sequence[Column]) -> tuple[GroupedRow, str]:
+    """The mean over seeds of every group that has as many slides and patients in all of them, and which have not."""
+    sizes = [{group.name: (group.slides, group.patients) for group in column.groups} for column in columns]
+    names = dict.fromkeys(name for of_seed in sizes for name in of_seed)
+    differing = [name for name in names if any(of_seed.get(name) != sizes[0].get(name) for of_seed in sizes)]
     figures: dict[str, dict[str, Figure]] = {}
     groups = []
-    for place, group in enumerate(columns[0].groups):
-        alike = [column.groups[place] for column in columns]
-        shared = [name for name in group.values if all(name in each.values for each in alike)]
-        figures[group.name] = {}
-        for name in shared:
+    for group in columns[0].groups:
+        if group.name not in differing:
+            alike = [next(own for own in column.groups if own.name == group.name) for column in columns]
+            figures[group.name] = _figures(alike)
+            means = {name: figure.mean for name, figure in figures[group.name].items()}
+            groups.append(Group(group.name, group.slides, group.patients, means))
+    told = f"left out are groups that are not of the same slides in all seeds: {', '.join(differing)}"
+    return GroupedRow(row, tuple(groups), figures), told if differing else ""
+
+
+def _figures(alike: Sequence[Group]) -> dict[str, Figure]:
+    """Metric → figure of one group over seeds, of the metrics that all of them have."""
+    found = {}
+    for name in alike[0].values:
+        if all(name in each.values for each in alike):
             ends = [each.intervals[name] for each in alike if name in each.intervals]
             mean, std = mean_of([each.values[name] for each in alike])
-            low, high = (
-                mean_of([end[side] for end in ends])[0] if len(ends) == len(alike) else None for side in (0, 1)
-            )
-            figures[group.name][name] = Figure(mean, std, low, high)
-        means = {name: figure.mean for name, figure in figures[group.name].items()}
-        groups.append(Group(group.name, group.slides, group.patients, means))
-    return GroupedRow(row, tuple(groups), figures)
+            whole = len(ends) == len(alike)
+            low, high = (mean_of([end[side] for end in ends])[0] if whole else None for side in (0, 1))
+            found[name] = Figure(mean, std, low, high)
+    return found
 
 
 def group_sheets(boards: Sequence[GroupedBoard], column: str, filters: Filters) -> Iterator[Sheet]:

@@ -108,9 +108,14 @@ def _before(home: Sequence[Row], row: Row) -> tuple[Row, tuple[int, ...]] | None
     """The row of the same fit on the own test part, with the seeds that both have."""
     for own in home:
         seeds = tuple(seed for seed in row.seeds if seed in own.seeds)
-        if seeds and (own.label, own.runs[0].tag("row")) == (row.label, row.runs[0].tag("row")):
+        if seeds and _fit(own) == _fit(row):
             return own, seeds
     return None
+
+
+def _fit(row: Row) -> tuple[str | None, ...]:
+    """Equal for rows of one fit: method, parameters, budget, and the prices that a budget in minutes was spent at."""
+    return (row.label, row.runs[0].tag("row"), row.runs[0].tag("label_minutes"))
 
 
 def _drops(home: Sequence[Row], board: Board, metric: str) -> Iterator[Drop]:
