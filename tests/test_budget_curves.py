@@ -36,8 +36,9 @@ from benchmark.reporting.label_cost import read_cost_model
 from benchmark.reporting.leaderboard import leaderboard_tables as show
 from benchmark.reporting.leaderboard.build_boards import boards
 from benchmark.reporting.leaderboard.build_leaderboard import Filters, build_leaderboard
-from benchmark.reporting.report.budget_charts import write_plot
+from benchmark.reporting.report.budget_charts import name_lines, write_plot
 from benchmark.reporting.report.write_report import render
+from benchmark.reporting.style import figure
 from benchmark.stored import method_params
 
 DECADES = np.array([1.0, 10.0, 100.0])
@@ -456,6 +457,16 @@ def test_tables_json_and_picture_say_the_same(tmp_path):
         write_plot(found.curves, tmp_path / "curves.txt")
     page = render(found, NoArtifacts())
     assert (page.count("mIoU against label time, by budget") == 1 and "At other prices" in page) or "Area:" in page
+
+
+@pytest.mark.parametrize("name", ["pspnet quick (full)", "unet iterations=850 max_epochs=100.0 quick (full)"])
+def test_the_names_of_curves_stay_within_the_picture(name):
+    drawn = figure(6.4, 4.8)
+    drawn.add_subplot(1, 1, 1).plot([[0] * 5, [1] * 5])
+    name_lines(drawn, [name] * 5)
+    drawn.draw_without_rendering()
+    legend = drawn.legends[0].get_window_extent()
+    assert legend.x0 >= 0 and legend.x1 <= drawn.bbox.width
 
 
 class NoArtifacts:

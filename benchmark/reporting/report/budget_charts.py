@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.errors import ConfigError
 from benchmark.metrics.catalogue import METRICS
@@ -15,7 +16,13 @@ from benchmark.reporting.report.looks import look
 from benchmark.reporting.report.svg import drawing, inline
 from benchmark.storage import require_place, whole_file
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SUFFIXES = (".png", ".svg", ".pdf")
+
+HALF_A_LINE = 40
+"""Letters of a name that leave room for a second column of names."""
 
 
 def curve_charts(found: CurveSet, prefix: str) -> Iterator[Chart]:
@@ -53,7 +60,13 @@ def write_plot(sets: Sequence[CurveSet], out: Path) -> None:
     with drawing():
         drawn = budget_chart(found.curves, METRICS[found.metric], goal=found.goal, marks=marks)
         names = [f"{curve.name} ({curve.track})" for curve in found.curves]
-        lines = list(drawn.axes[0].get_lines()[: len(names)])
-        drawn.legend(lines, names, loc="outside lower left", ncols=2, fontsize=8, frameon=False)
+        name_lines(drawn, names)
         with whole_file(out) as temporary:
             drawn.savefig(temporary, format=out.suffix[1:])
+
+
+def name_lines(drawn: Figure, names: Sequence[str]) -> None:
+    """A legend of the first lines of a figure below it, in one column where two would run over its edge."""
+    lines = list(drawn.axes[0].get_lines()[: len(names)])
+    columns = 2 if max(map(len, names)) <= HALF_A_LINE else 1
+    drawn.legend(lines, names, loc="outside lower left", ncols=columns, fontsize=8, frameon=False)
